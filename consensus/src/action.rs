@@ -1,0 +1,78 @@
+//! What a replica asks for. Given out only after the writes of its step are durable.
+
+use outrider_types::{
+    Block, BlockId, BlockRecord, ConsensusMessage, FinalityCertificate, Height, MemberIndex,
+    Timestamp, Verified, View,
+};
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send to all other members.
+    Broadcast {
+        /// What.
+        message: ConsensusMessage,
+    },
+    /// Send to one member.
+    Send {
+        /// To whom.
+        to: MemberIndex,
+        /// What.
+        message: ConsensusMessage,
+    },
+    /// Get hold of a block's payload, check it against its ancestors', store it, and answer with
+    /// [`Input::PayloadChecked`](crate::Input::PayloadChecked). All its ancestors have been asked for before.
+    CheckPayload {
+        /// The block.
+        block: Block,
+    },
+    /// Assemble a payload for one's own proposal and answer with [`Input::Assembled`](crate::Input::Assembled).
+    Assemble {
+        /// For which view.
+        view: View,
+        /// On which parent.
+        parent: BlockId,
+        /// At which height.
+        height: Height,
+        /// The proposal's timestamp must be later than this.
+        after: Timestamp,
+    },
+    /// Get a block from one of these members and answer with [`Input::Block`](crate::Input::Block).
+    Fetch {
+        /// Which.
+        block: BlockId,
+        /// Who should have it.
+        from: Vec<MemberIndex>,
+    },
+    /// This member is far behind: get final blocks in order, and answer with
+    /// [`Input::CaughtUp`](crate::Input::CaughtUp) for each range.
+    CatchUp {
+        /// A height that exists.
+        to: Height,
+    },
+    /// Blocks became final, parents before children.
+    Commit {
+        /// The blocks with their justifications; none of them was named before.
+        blocks: Vec<BlockRecord>,
+        /// Proof for the last of them, and so for all.
+        certificate: Verified<FinalityCertificate>,
+    },
+    /// A new view began.
+    Entered {
+        /// Which.
+        view: View,
+        /// Its leader.
+        leader: MemberIndex,
+        /// Whether the view before it timed out.
+        by_timeout: bool,
+    },
+    /// A leader's proposal is wrong in its signed part.
+    BadProposal {
+        /// Whose.
+        leader: MemberIndex,
+        /// In which view.
+        view: View,
+        /// What is wrong.
+        reason: &'static str,
+    },
+}

@@ -1,0 +1,387 @@
+//! The replica: state, the step, and entering views (R1).
+
+use crate::action::Action;
+use crate::config::Config;
+use crate::input::{Input, Restored};
+use crate::leader::LeaderSchedule;
+use crate::pacemaker::Pacemaker;
+use crate::step::{Step, Writes};
+use crate::tree::{BlockTree, PayloadState};
+use crate::votes::{VIEWS_AHEAD_MAX, Votes};
+use outrider_types::{
+    Block, BlockId, BlockRecord, Certificate, Committee, ConsensusMessage, FinalityCertificate,
+    Height, Justification, MemberIndex, ProposalKind, SafetyState, SecretKey, TimeoutMessage,
+    Timestamp, Verified, View,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Certificates of blocks that nothing extends are kept for this many views.
+const CERTIFICATE_VIEWS: u64 = 1_024;
+
+/// One member's part of the protocol. Pure: what it does depends on what it was told and when, on nothing else.
+#[derive(Debug)]
+pub struct Replica {
+    pub(crate) committee: Committee,
+    pub(crate) schedule: LeaderSchedule,
+    pub(crate) me: MemberIndex,
+    pub(crate) key: SecretKey,
+    pub(crate) safety: SafetyState,
+    /// `safety.entry`, which was verified.
+    pub(crate) entry: Option<Verified<Justification>>,
+    /// `safety.high`, which was verified.
+    pub(crate) high: Option<Verified<Certificate>>,
+    /// The timeout sent in the current view, as it travels.
+    pub(crate) timeout: Option<Verified<TimeoutMessage>>,
+    pub(crate) tree: BlockTree,
+    pub(crate) votes: Votes,
+    /// First proposal of each kind, by view: what may be voted for.
+    pub(crate) candidates: BTreeMap<(View, ProposalKind), BlockId>,
+    pub(crate) pacemaker: Pacemaker,
+    pub(crate) fetching: BTreeSet<BlockId>,
+    /// The height up to which ranges were asked for.
+    pub(crate) catching_up: Option<Height>,
+    /// The highest proof of finality whose block is not held yet.
+    pub(crate) pending_finality: Option<Verified<FinalityCertificate>>,
+    /// The view in which a payload was asked for.
+    pub(crate) assembling: Option<(View, BlockId)>,
+    /// `safety` has changed since it was last given out to be written.
+    dirty: bool,
+    out: Output,
+}
+
+/// What a step has come to so far.
+#[derive(Debug, Default)]
+struct Output {
+    records: Vec<BlockRecord>,
+    actions: Vec<Action>,
+    signed: bool,
+}
+
+impl Replica {
+    /// A replica as it was when it last made its state durable, and what it says first: its last vote, commit vote
+    /// and timeout again, byte for byte (protocol section 3).
+    ///
+    /// `base` is the epoch's base block; `restored.root` the last block that is final here.
+    pub fn new(
+        config: Config,
+        committee: Committee,
+        me: MemberIndex,
+        key: SecretKey,
+        base: BlockId,
+        restored: Restored,
+        now: Timestamp,
+    ) -> (Self, Step) {
+        assert!(
+            committee.stake(me).is_some(),
+            "a replica is a member of its committee"
+        );
+        let Restored {
+            root,
+            safety,
+            blocks,
+        } = restored;
+        let (entry, high) = (safety.verified_entry(), safety.verified_high());
+        let timeout_high = safety.timeout_high();
+        let safety = safety.into_inner();
+        assert_eq!(
+            safety.committee,
+            committee.id(),
+            "safety state of another committee"
+        );
+        let mut replica = Self {
+            schedule: LeaderSchedule::new(&committee),
+            pacemaker: Pacemaker::new(config, now, safety.view, root.view),
+            tree: BlockTree::new(root, base),
+            committee,
+            me,
+            key,
+            safety,
+            entry,
+            high,
+            timeout: None,
+            votes: Votes::default(),
+            candidates: BTreeMap::new(),
+            fetching: BTreeSet::new(),
+            catching_up: None,
+            pending_finality: None,
+            assembling: None,
+            dirty: false,
+            out: Output::default(),
+        };
+        replica.restore(blocks, timeout_high, now);
+        let step = replica.finish(now);
+        (replica, step)
+    }
+
+    /// Tell the replica one thing. It never fails on hostile input, and never panics on it.
+    pub fn step(&mut self, now: Timestamp, input: Input) -> Step {
+        let (view, voted, committed) = (
+            self.safety.view,
+            self.safety.voted.map(|vote| vote.view),
+            self.tree.root().height,
+        );
+        self.handle(now, input);
+        self.on_time(now);
+        self.advance(now);
+        assert!(self.safety.view >= view, "R1: the view never goes back");
+        assert!(
+            self.safety.voted.map(|vote| vote.view) >= voted,
+            "R4: the view of the last vote never goes back"
+        );
+        assert!(
+            self.tree.root().height >= committed,
+            "what is final stays final"
+        );
+        self.finish(now)
+    }
+
+    /// When to call [`step`](Self::step) with [`Input::Wake`] if nothing else happens before.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        Some(self.pacemaker.wake_at())
+    }
+
+    /// The current view.
+    #[must_use]
+    pub const fn view(&self) -> View {
+        self.safety.view
+    }
+
+    /// The last final block.
+    #[must_use]
+    pub const fn committed(&self) -> &Block {
+        self.tree.root()
+    }
+
+    /// The safety state, as it will be written with the next signature.
+    #[must_use]
+    pub const fn safety(&self) -> &SafetyState {
+        &self.safety
+    }
+
+    /// The leader of a view.
+    #[must_use]
+    pub fn leader(&self, view: View) -> MemberIndex {
+        self.schedule.leader(view)
+    }
+
+    /// Headers above the last final block up to this one; none if a block between is not held.
+    #[must_use]
+    pub fn branch(&self, id: BlockId) -> Option<Vec<Block>> {
+        let branch = self.tree.branch(id)?;
+        Some(
+            branch
+                .iter()
+                .filter_map(|id| self.tree.get(id))
+                .map(|node| node.block)
+                .collect(),
+        )
+    }
+
+    /// Blocks held above the last final one.
+    #[must_use]
+    pub fn blocks_held(&self) -> usize {
+        self.tree.len()
+    }
+
+    fn restore(
+        &mut self,
+        blocks: Vec<Verified<BlockRecord>>,
+        timeout_high: Option<Verified<Certificate>>,
+        now: Timestamp,
+    ) {
+        for record in blocks {
+            self.keep_record(&record);
+            if let Some(node) = self.tree.get_mut(&record.block.id()) {
+                node.payload = PayloadState::Valid;
+                node.stored = true;
+            }
+        }
+        for certificate in [
+            self.high.clone(),
+            self.entry.as_ref().and_then(|entry| entry.verified_high()),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            self.note_certificate(certificate);
+        }
+        self.out.actions.push(self.entered(false));
+        if self.leads() {
+            self.pacemaker.leads();
+        }
+        // Already durable: an intent found after a restart counts as sent, so sending it again signs nothing new.
+        if let Some(vote) = self.safety.voted {
+            self.say_vote(vote);
+        }
+        if let Some(vote) = self.safety.commit_voted {
+            self.say_commit_vote(vote);
+        }
+        if let Some(timeout) = self.safety.timed_out {
+            let signed =
+                outrider_types::Signed::sign(timeout, self.committee.chain(), self.me, &self.key);
+            let message = TimeoutMessage::assemble(signed, timeout_high);
+            assert!(
+                message.is_some(),
+                "the safety state keeps the certificate that its timeout names"
+            );
+            if let Some(message) = message {
+                self.broadcast(ConsensusMessage::Timeout((*message).clone()));
+                if timeout.view == self.safety.view {
+                    self.pacemaker.timed_out(now);
+                    self.timeout = Some(message.clone());
+                }
+                self.votes.timeout(message);
+            }
+        }
+        self.out.signed = false;
+        self.advance(now);
+    }
+
+    /// R1: a justification of the current view or a later one ends it; an older one changes nothing but `high`.
+    pub(crate) fn on_justification(
+        &mut self,
+        now: Timestamp,
+        justification: Verified<Justification>,
+    ) {
+        if let Some(certificate) = justification.verified_high() {
+            self.note_certificate(certificate);
+        }
+        let ended = justification.view();
+        if ended >= self.safety.view {
+            self.raise_high(&justification);
+            self.enter(now, ended.next(), justification);
+        } else {
+            self.raise_high(&justification);
+        }
+    }
+
+    fn enter(&mut self, now: Timestamp, view: View, entry: Verified<Justification>) {
+        assert!(view > self.safety.view, "R1: a view is entered once");
+        let by_timeout = matches!(
+            *entry,
+            Justification::Timeout(_) | Justification::Certificate(Certificate::Adopting(_))
+        );
+        self.safety.view = view;
+        self.safety.entry = Some((*entry).clone());
+        self.entry = Some(entry);
+        self.timeout = None;
+        self.assembling = None;
+        self.dirty = true;
+        let committed = self.tree.root().view;
+        self.pacemaker.enter(now, view, committed);
+        if self.leads() {
+            self.pacemaker.leads();
+        }
+        self.votes.forget(view, committed);
+        self.candidates
+            .retain(|(candidate, _), _| *candidate >= view);
+        self.tree
+            .forget_certificates_before(View(view.0.saturating_sub(CERTIFICATE_VIEWS)));
+        let heard = self.candidates.contains_key(&(view, ProposalKind::Normal));
+        self.pacemaker.heard_leader = heard;
+        self.out.actions.push(self.entered(by_timeout));
+    }
+
+    fn entered(&self, by_timeout: bool) -> Action {
+        let view = self.safety.view;
+        Action::Entered {
+            view,
+            leader: self.schedule.leader(view),
+            by_timeout,
+        }
+    }
+
+    /// Raise `high` to what a justification resolves to (R1).
+    fn raise_high(&mut self, justification: &Verified<Justification>) {
+        let Some(certificate) = justification.verified_high() else {
+            return;
+        };
+        if certificate.rank() <= self.safety.high_rank() {
+            return;
+        }
+        let before = self.safety.high.take();
+        if self.safety.timed_out_high.is_none()
+            && self.safety.timed_out.is_some_and(|timeout| {
+                timeout.high_view == before.as_ref().map_or(View(0), Certificate::rank)
+                    && timeout.high_view > View(0)
+            })
+        {
+            self.safety.timed_out_high = before;
+        }
+        self.safety.high = Some((*certificate).clone());
+        self.high = Some(certificate);
+        self.dirty = true;
+    }
+
+    /// Keep a certificate, and fetch its block if it is not known (R11).
+    pub(crate) fn note_certificate(&mut self, certificate: Verified<Certificate>) {
+        let (block, view) = (certificate.block(), certificate.rank());
+        if view <= self.tree.root().view && block != self.tree.root_id() {
+            return;
+        }
+        let holders = certificate.holders();
+        if let Some(proof) = certificate.finality(&self.committee) {
+            self.note_finality(proof);
+        }
+        self.tree.certify(certificate);
+        if self.tree.header(&block).is_none() {
+            self.fetch(block, holders);
+        }
+    }
+
+    /// Ask for a block once; the caller tries again until it has it.
+    pub(crate) fn fetch(&mut self, block: BlockId, from: Vec<MemberIndex>) {
+        let from: Vec<MemberIndex> = from
+            .into_iter()
+            .filter(|member| *member != self.me)
+            .collect();
+        if !from.is_empty() && self.fetching.insert(block) {
+            self.out.actions.push(Action::Fetch { block, from });
+        }
+    }
+
+    /// Whether a message of this view is worth keeping.
+    pub(crate) const fn in_window(&self, view: View) -> bool {
+        view.0 <= self.safety.view.0.saturating_add(VIEWS_AHEAD_MAX)
+    }
+
+    pub(crate) fn leads(&self) -> bool {
+        self.schedule.leader(self.safety.view) == self.me
+    }
+
+    /// Mark the safety state as changed.
+    pub(crate) const fn changed(&mut self) {
+        self.dirty = true;
+    }
+
+    pub(crate) fn act(&mut self, action: Action) {
+        self.out.actions.push(action);
+    }
+
+    pub(crate) fn store(&mut self, record: BlockRecord) {
+        self.out.records.push(record);
+    }
+
+    /// Say something signed: the safety state goes to disk first.
+    pub(crate) fn say(&mut self, message: ConsensusMessage) {
+        self.out.signed = true;
+        self.broadcast(message);
+    }
+
+    pub(crate) fn broadcast(&mut self, message: ConsensusMessage) {
+        self.out.actions.push(Action::Broadcast { message });
+    }
+
+    fn finish(&mut self, _now: Timestamp) -> Step {
+        let Output {
+            records,
+            actions,
+            signed,
+        } = std::mem::take(&mut self.out);
+        // A new view alone needs no write: nothing was said under it yet.
+        let safety =
+            (signed && std::mem::take(&mut self.dirty)).then(|| Box::new(self.safety.clone()));
+        Step::new(Writes { records, safety }, actions)
+    }
+}

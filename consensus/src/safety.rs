@@ -1,0 +1,214 @@
+//! The vote rule (R4), commit votes (R5) and timeouts (R8): everything that signs.
+
+use crate::replica::Replica;
+use crate::tree::PayloadState;
+use outrider_types::{
+    BlockId, BlockRecord, Certificate, CommitVote, ConsensusMessage, ProposalKind, Signed, Timeout,
+    TimeoutMessage, Timestamp, Verified, View, Vote,
+};
+
+impl Replica {
+    /// R4: vote for a candidate of the current view, if all its conditions hold.
+    pub(crate) fn try_vote(&mut self, now: Timestamp) {
+        let view = self.safety.view;
+        for kind in [ProposalKind::Normal, ProposalKind::Optimistic] {
+            if let Some(block) = self.candidates.get(&(view, kind)).copied()
+                && self.may_vote(view)
+                && self.votable(block)
+            {
+                self.vote(now, view, block);
+            }
+        }
+    }
+
+    /// R4, late vote: on a quorum certificate of a view in which, and after which, this member neither voted nor gave
+    /// up, it votes for the certified block once it holds it.
+    pub(crate) fn try_late_vote(&mut self, now: Timestamp) {
+        let Some(certificate) = self.high.clone() else {
+            return;
+        };
+        let (view, block) = (certificate.rank(), certificate.block());
+        let quorum = matches!(*certificate, Certificate::Quorum(_));
+        let held = self
+            .tree
+            .get(&block)
+            .is_some_and(|node| node.payload == PayloadState::Valid);
+        if quorum && held && view < self.safety.view && self.may_vote(view) {
+            self.vote(now, view, block);
+        }
+    }
+
+    /// Once per view, never after a later vote, never after giving up on it or a later view.
+    fn may_vote(&self, view: View) -> bool {
+        let voted = self.safety.voted.is_some_and(|vote| vote.view >= view);
+        let timed_out = self
+            .safety
+            .timed_out
+            .is_some_and(|timeout| timeout.view >= view);
+        !voted && !timed_out
+    }
+
+    /// The block, its payload and its justified ancestors are held.
+    fn votable(&self, block: BlockId) -> bool {
+        let Some(branch) = self.tree.branch(block) else {
+            return false;
+        };
+        !branch.is_empty()
+            && branch
+                .iter()
+                .filter_map(|id| self.tree.get(id))
+                .all(|node| self.tree.sound(node))
+    }
+
+    fn vote(&mut self, now: Timestamp, view: View, block: BlockId) {
+        assert!(
+            self.may_vote(view),
+            "R4: one vote per view, none after giving up"
+        );
+        self.store_branch(block);
+        let vote = Vote {
+            epoch: self.committee.epoch(),
+            view,
+            block,
+        };
+        self.safety.voted = Some(vote);
+        self.changed();
+        let signed = self.say_vote(vote);
+        self.count_vote(now, signed);
+    }
+
+    /// Sign and send a vote that the safety state holds.
+    pub(crate) fn say_vote(&mut self, vote: Vote) -> Verified<Signed<Vote>> {
+        assert_eq!(
+            self.safety.voted,
+            Some(vote),
+            "only the vote on record is signed"
+        );
+        let signed = Signed::sign(vote, self.committee.chain(), self.me, &self.key);
+        self.votes.vote(signed.clone());
+        self.say(ConsensusMessage::Vote((*signed).clone()));
+        signed
+    }
+
+    /// The block and its ancestors, with their justifications, are durable before a vote for it leaves.
+    pub(crate) fn store_branch(&mut self, block: BlockId) {
+        for id in self.tree.branch(block).unwrap_or_default() {
+            let certificate = self
+                .tree
+                .get(&id)
+                .and_then(|node| self.tree.certificate(&node.block.parent).cloned());
+            let Some(node) = self.tree.get_mut(&id) else {
+                continue;
+            };
+            if node.stored {
+                continue;
+            }
+            node.stored = true;
+            // The attachment may have been swapped on its way; then the certificate held justifies the parent.
+            let justification = node
+                .justification
+                .clone()
+                .or_else(|| certificate.map(Into::into))
+                .map(Verified::into_inner);
+            let record = BlockRecord {
+                block: node.block,
+                justification,
+            };
+            self.store(record);
+        }
+    }
+
+    /// R5: on a quorum certificate, unless this member gave up on its view or a later one, or has commit-voted in
+    /// its view or a later one. Always, also when the fast path seems near.
+    pub(crate) fn try_commit_vote(&mut self, now: Timestamp, certificate: &Verified<Certificate>) {
+        if !matches!(**certificate, Certificate::Quorum(_)) {
+            return;
+        }
+        let (view, block) = (certificate.rank(), certificate.block());
+        let timed_out = self
+            .safety
+            .timed_out
+            .is_some_and(|timeout| timeout.view >= view);
+        let voted = self
+            .safety
+            .commit_voted
+            .is_some_and(|vote| vote.view >= view);
+        if timed_out || voted {
+            return;
+        }
+        assert!(
+            self.safety.high_rank() >= view,
+            "R5: `high` is raised before the commit vote"
+        );
+        assert!(
+            self.safety.view > view,
+            "R5: a member that commit-votes has left the view"
+        );
+        let vote = CommitVote {
+            epoch: self.committee.epoch(),
+            view,
+            block,
+        };
+        self.safety.commit_voted = Some(vote);
+        self.changed();
+        let signed = self.say_commit_vote(vote);
+        self.count_commit_vote(now, signed);
+    }
+
+    /// Sign and send a commit vote that the safety state holds.
+    pub(crate) fn say_commit_vote(&mut self, vote: CommitVote) -> Verified<Signed<CommitVote>> {
+        assert_eq!(
+            self.safety.commit_voted,
+            Some(vote),
+            "only the commit vote on record is signed"
+        );
+        let signed = Signed::sign(vote, self.committee.chain(), self.me, &self.key);
+        self.votes.commit_vote(signed.clone());
+        self.say(ConsensusMessage::CommitVote((*signed).clone()));
+        signed
+    }
+
+    /// R8: give up on the current view, once.
+    pub(crate) fn give_up(&mut self, now: Timestamp) {
+        let view = self.safety.view;
+        if self
+            .safety
+            .timed_out
+            .is_some_and(|timeout| timeout.view >= view)
+        {
+            return;
+        }
+        let high_view = self.safety.high_rank();
+        assert!(
+            high_view < view,
+            "a member that holds a certificate of a view has left it"
+        );
+        let voted = self
+            .safety
+            .voted
+            .filter(|vote| vote.view == view)
+            .map(|vote| vote.block);
+        let timeout = Timeout {
+            epoch: self.committee.epoch(),
+            view,
+            high_view,
+            voted,
+        };
+        self.safety.timed_out = Some(timeout);
+        self.safety.timed_out_high = None;
+        self.changed();
+        let signed = Signed::sign(timeout, self.committee.chain(), self.me, &self.key);
+        let message = TimeoutMessage::assemble(signed, self.high.clone());
+        assert!(
+            message.is_some(),
+            "the timeout names the rank of the certificate held"
+        );
+        if let Some(message) = message {
+            self.timeout = Some(message.clone());
+            self.pacemaker.timed_out(now);
+            self.say(ConsensusMessage::Timeout((*message).clone()));
+            self.votes.timeout(message.clone());
+            self.count_timeout(now, message);
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! The blocks above the last final one, and what is known of each.
+
+use outrider_types::{Block, BlockId, Certificate, Justification, Resolved, Verified, View};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Most blocks above the last final one; a block past that is not kept and is fetched again when it is needed.
+pub const TREE_BLOCKS_MAX: usize = 1_024;
+
+/// What is known of a block's payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PayloadState {
+    /// Not asked for, because an ancestor is missing.
+    Unasked,
+    /// Asked for.
+    Asked,
+    /// Held, and it may stand in the block.
+    Valid,
+    /// Held, and it may not.
+    Invalid,
+}
+
+/// A block above the root.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) block: Block,
+    pub(crate) justification: Option<Verified<Justification>>,
+    pub(crate) payload: PayloadState,
+    /// Given to the store with a vote or a commit.
+    pub(crate) stored: bool,
+}
+
+/// The tree. Its root is the last final block; blocks that do not descend from it go when it moves.
+#[derive(Clone, Debug)]
+pub(crate) struct BlockTree {
+    root: Block,
+    root_id: BlockId,
+    nodes: BTreeMap<BlockId, Node>,
+    certificates: BTreeMap<BlockId, Verified<Certificate>>,
+    base: BlockId,
+}
+
+impl BlockTree {
+    pub(crate) fn new(root: Block, base: BlockId) -> Self {
+        Self {
+            root,
+            root_id: root.id(),
+            nodes: BTreeMap::new(),
+            certificates: BTreeMap::new(),
+            base,
+        }
+    }
+
+    pub(crate) const fn root(&self) -> &Block {
+        &self.root
+    }
+
+    pub(crate) const fn root_id(&self) -> BlockId {
+        self.root_id
+    }
+
+    /// The block a justification leads to: none stands for the epoch's base.
+    pub(crate) fn resolve(&self, resolved: Resolved) -> BlockId {
+        resolved.block.unwrap_or(self.base)
+    }
+
+    pub(crate) fn get(&self, id: &BlockId) -> Option<&Node> {
+        self.nodes.get(id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: &BlockId) -> Option<&mut Node> {
+        self.nodes.get_mut(id)
+    }
+
+    /// The header of a block above the root, or of the root.
+    pub(crate) fn header(&self, id: &BlockId) -> Option<&Block> {
+        if *id == self.root_id {
+            Some(&self.root)
+        } else {
+            self.nodes.get(id).map(|node| &node.block)
+        }
+    }
+
+    /// Keep a block above the root. When the tree is full, the block of the lowest view that `high` does not descend
+    /// from makes room; if it is needed after all, a certificate names it and it is fetched again.
+    pub(crate) fn insert(
+        &mut self,
+        block: Block,
+        justification: Option<Verified<Justification>>,
+        high: Option<BlockId>,
+    ) {
+        let id = block.id();
+        if block.height <= self.root.height || block.view <= self.root.view {
+            return;
+        }
+        if let Some(node) = self.nodes.get_mut(&id) {
+            if node.justification.is_none() {
+                node.justification = justification;
+            }
+            return;
+        }
+        if self.nodes.len() >= TREE_BLOCKS_MAX {
+            let keep: BTreeSet<BlockId> = high
+                .and_then(|high| self.branch(high))
+                .unwrap_or_default()
+                .into_iter()
+                .collect();
+            let oldest = self
+                .nodes
+                .iter()
+                .filter(|(id, _)| !keep.contains(id))
+                .min_by_key(|(_, node)| node.block.view);
+            if let Some((oldest, _)) = oldest {
+                let oldest = *oldest;
+                self.nodes.remove(&oldest);
+            }
+        }
+        self.nodes.insert(
+            id,
+            Node {
+                block,
+                justification,
+                payload: PayloadState::Unasked,
+                stored: false,
+            },
+        );
+    }
+
+    /// Parents that are not held, with the blocks that name them.
+    pub(crate) fn missing_parents(&self) -> Vec<(BlockId, &Node)> {
+        self.nodes
+            .values()
+            .filter(|node| self.header(&node.block.parent).is_none())
+            .map(|node| (node.block.parent, node))
+            .collect()
+    }
+
+    /// Keep a certificate of a block's own view. A quorum certificate replaces one that adopts, for only it calls for
+    /// a late vote (R4).
+    pub(crate) fn certify(&mut self, certificate: Verified<Certificate>) {
+        if certificate.rank() < self.root.view {
+            return;
+        }
+        let replace = match self.certificates.get(&certificate.block()) {
+            None => true,
+            Some(held) => {
+                matches!(**held, Certificate::Adopting(_))
+                    && !matches!(*certificate, Certificate::Adopting(_))
+            }
+        };
+        if replace {
+            self.certificates.insert(certificate.block(), certificate);
+        }
+    }
+
+    pub(crate) fn certificate(&self, id: &BlockId) -> Option<&Verified<Certificate>> {
+        self.certificates.get(id)
+    }
+
+    /// Blocks from just above the root up to this one, if it descends from the root.
+    pub(crate) fn branch(&self, id: BlockId) -> Option<Vec<BlockId>> {
+        let mut branch = Vec::new();
+        let mut at = id;
+        while at != self.root_id {
+            let node = self.nodes.get(&at)?;
+            branch.push(at);
+            assert!(branch.len() <= self.nodes.len(), "parents form no circle");
+            at = node.block.parent;
+        }
+        branch.reverse();
+        Some(branch)
+    }
+
+    /// What is wrong with a block as a child of its parent, if the parent is held.
+    pub(crate) fn fault(&self, block: &Block) -> Option<&'static str> {
+        let parent = self.header(&block.parent)?;
+        if parent.height.next() != block.height {
+            return Some("its height is not its parent's plus one");
+        }
+        if parent.view != block.justify {
+            return Some("its parent is not of the view that justifies it");
+        }
+        if parent.timestamp >= block.timestamp {
+            return Some("its timestamp is not later than its parent's");
+        }
+        None
+    }
+
+    /// What R4 asks of a block and of each of its ancestors: payload held and valid, well formed, parent justified.
+    pub(crate) fn sound(&self, node: &Node) -> bool {
+        node.payload == PayloadState::Valid
+            && self.fault(&node.block).is_none()
+            && self.justified(node)
+    }
+
+    /// Whether the parent is held and justified as R4 asks.
+    pub(crate) fn justified(&self, node: &Node) -> bool {
+        let block = &node.block;
+        let Some(parent) = self.header(&block.parent) else {
+            return false;
+        };
+        if parent.view != block.justify {
+            return false;
+        }
+        if block.justify == block.view.previous() {
+            // R4(a): a certificate of rank v-1 for the parent. The epoch's base needs none.
+            let of_parent = |certificate: &Certificate| {
+                certificate.block() == block.parent && certificate.rank() == block.justify
+            };
+            return (block.parent == self.base && block.justify == View(0))
+                || self
+                    .certificates
+                    .get(&block.parent)
+                    .is_some_and(|held| of_parent(held))
+                || node.justification.as_ref().is_some_and(
+                    |justification| match &**justification {
+                        Justification::Certificate(certificate) => of_parent(certificate),
+                        Justification::Timeout(_) => false,
+                    },
+                );
+        }
+        // R4(b): the carried tc of v-1 resolves to the parent by case 2.
+        node.justification.as_ref().is_some_and(|justification| {
+            let resolved = justification.resolved();
+            matches!(**justification, Justification::Timeout(_))
+                && justification.view() == block.view.previous()
+                && self.resolve(resolved) == block.parent
+                && resolved.rank == block.justify
+        })
+    }
+
+    /// Blocks that descend from the root and whose payload was not asked for yet, parents first.
+    pub(crate) fn unasked(&self) -> Vec<Block> {
+        let mut blocks: Vec<Block> = self
+            .nodes
+            .iter()
+            .filter(|(id, node)| {
+                node.payload == PayloadState::Unasked && self.branch(**id).is_some()
+            })
+            .map(|(_, node)| node.block)
+            .collect();
+        blocks.sort_by_key(|block| (block.height, block.view));
+        blocks
+    }
+
+    /// Make a final block the root and forget what does not descend from it.
+    pub(crate) fn advance(&mut self, root: Block) {
+        assert!(
+            root.height > self.root.height,
+            "the last final block never moves down"
+        );
+        assert!(root.view > self.root.view, "views rise along a chain");
+        let root_id = root.id();
+        let mut keep = BTreeSet::from([root_id]);
+        let mut by_height: Vec<(BlockId, Block)> = self
+            .nodes
+            .iter()
+            .map(|(id, node)| (*id, node.block))
+            .collect();
+        by_height.sort_by_key(|(_, block)| block.height);
+        for (id, block) in by_height {
+            // A block whose ancestors are not all here may descend from the root: keep it if it lies above.
+            let orphan = block.height > root.height && self.header(&block.parent).is_none();
+            if keep.contains(&block.parent) || (orphan && block.view > root.view) {
+                keep.insert(id);
+            }
+        }
+        self.root = root;
+        self.root_id = root_id;
+        self.nodes
+            .retain(|id, _| *id != root_id && keep.contains(id));
+        self.certificates
+            .retain(|id, certificate| certificate.rank() > root.view || *id == root_id);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Forget certificates of views that no rule asks for any more.
+    pub(crate) fn forget_certificates_before(&mut self, view: View) {
+        let root_id = self.root_id;
+        let nodes = &self.nodes;
+        self.certificates.retain(|id, certificate| {
+            certificate.rank() >= view || *id == root_id || nodes.contains_key(id)
+        });
+    }
+}

@@ -1,0 +1,261 @@
+//! How the rest of the process talks to a running member: bounded commands in, committed blocks out.
+//!
+//! The driver owns everything; a [`NodeHandle`] is a cheap clone with a bounded queue to it. It works in every
+//! world, because it needs no runtime of its own.
+
+use outrider_finality::FinalityProof;
+use outrider_types::{
+    Block, BlockId, Committee, FinalityCertificate, Height, MemberIndex, Payload, RollupId, Transaction, TransactionId, View,
+};
+use serde::Serialize;
+use std::sync::Arc;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+/// Commands that may wait for the driver; past that a caller waits for a place.
+pub const COMMANDS_MAX: usize = 4_096;
+/// Committed blocks that a slow follower may be behind before it is told that it lags.
+pub const FOLLOW_MAX: usize = 1_024;
+
+/// A question or order to the driver.
+#[derive(Debug)]
+pub enum Command {
+    /// Admit a transaction.
+    Submit {
+        /// What to order.
+        transaction: Transaction,
+        /// Its id, or why not.
+        reply: oneshot::Sender<Result<TransactionId, SubmitError>>,
+    },
+    /// Where is a transaction?
+    Status {
+        /// Which.
+        id: TransactionId,
+        /// The answer.
+        reply: oneshot::Sender<TransactionStatus>,
+    },
+    /// A committed block.
+    Block {
+        /// Which.
+        at: BlockAt,
+        /// The answer; none if it is not committed here.
+        reply: oneshot::Sender<Option<Arc<CommittedBlock>>>,
+    },
+    /// Proof that a transaction is final and where.
+    Proof {
+        /// Which.
+        id: TransactionId,
+        /// The answer; none while it is not committed here.
+        reply: oneshot::Sender<Option<FinalityProof>>,
+    },
+}
+
+/// How to name a committed block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockAt {
+    /// By height.
+    Height(Height),
+    /// By id.
+    Id(BlockId),
+}
+
+/// A block that is final here, with the certificate that made it so (its own, or a descendant's).
+#[derive(Clone, Debug)]
+pub struct CommittedBlock {
+    /// The header.
+    pub block: Block,
+    /// Its id.
+    pub id: BlockId,
+    /// What it orders.
+    pub payload: Arc<Payload>,
+    /// Ids of what it orders, in order.
+    pub transactions: Arc<[TransactionId]>,
+    /// Proof of finality of this block or of a descendant.
+    pub certificate: Arc<FinalityCertificate>,
+}
+
+/// Why a transaction was not taken. Each says whether trying again helps.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// All space is taken.
+    #[error("the mempool is full ({limit} {unit}); try again in {retry_after_ms} ms")]
+    Full {
+        /// The limit reached.
+        limit: u64,
+        /// Of what: transactions or bytes.
+        unit: &'static str,
+        /// When to try again.
+        retry_after_ms: u64,
+    },
+    /// This rollup's share is taken.
+    #[error("rollup {rollup} has {limit} {unit} waiting, which is its share; try again in {retry_after_ms} ms")]
+    LaneFull {
+        /// Whose share.
+        rollup: RollupId,
+        /// The limit reached.
+        limit: u64,
+        /// Of what: transactions or bytes.
+        unit: &'static str,
+        /// When to try again.
+        retry_after_ms: u64,
+    },
+    /// Trying again is of no use.
+    #[error("the transaction has {bytes} bytes, at most {limit} are allowed")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// An empty transaction orders nothing.
+    #[error("the transaction is empty")]
+    Empty,
+    /// Already known; its status says where it is.
+    #[error("the transaction is already known")]
+    Duplicate {
+        /// Where it is.
+        status: TransactionStatus,
+    },
+    /// This rollup is not ordered here.
+    #[error("rollup {rollup} is not ordered here; ask for the list with outrider_limits")]
+    UnknownRollup {
+        /// Which.
+        rollup: RollupId,
+    },
+    /// The member is going down.
+    #[error("the member is stopping; send it to another one")]
+    Stopping,
+}
+
+/// Where a transaction is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "stage", rename_all = "lowercase")]
+pub enum TransactionStatus {
+    /// Never seen here.
+    Unknown,
+    /// Admitted, not yet committed.
+    Pending,
+    /// Committed; never revoked with at most f Byzantine.
+    Soft {
+        /// Height of its block.
+        height: Height,
+        /// Its block.
+        block: BlockId,
+        /// How many transactions of its rollup come before it in the chain.
+        position: u64,
+    },
+}
+
+/// The state of the chain as this member sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Head {
+    /// Height of the last committed block.
+    pub height: Height,
+    /// Its id.
+    pub block: BlockId,
+    /// View of the last committed block.
+    pub committed_view: View,
+    /// Current view.
+    pub view: View,
+    /// Transactions committed since genesis.
+    pub transactions: u64,
+    /// Transactions waiting here.
+    pub pending: u64,
+    /// Views left by timeout since start.
+    pub timeouts: u64,
+    /// Highest height that a verified block of a peer named; more than `height` while catching up.
+    pub seen: Height,
+}
+
+/// A handle to a running member.
+#[derive(Clone, Debug)]
+pub struct NodeHandle {
+    commands: mpsc::Sender<Command>,
+    committed: broadcast::Sender<Arc<CommittedBlock>>,
+    head: watch::Receiver<Head>,
+    committee: Committee,
+    member: MemberIndex,
+}
+
+/// The driver's ends of a handle.
+#[derive(Debug)]
+pub struct DriverEnds {
+    /// Commands to answer.
+    pub commands: mpsc::Receiver<Command>,
+    /// Where committed blocks go.
+    pub committed: broadcast::Sender<Arc<CommittedBlock>>,
+    /// Where the head goes.
+    pub head: watch::Sender<Head>,
+}
+
+/// The driver has stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the member has stopped")]
+pub struct Stopped;
+
+impl NodeHandle {
+    /// A handle and the driver's ends of it.
+    #[must_use]
+    pub fn new(committee: Committee, member: MemberIndex) -> (Self, DriverEnds) {
+        let (commands, commands_in) = mpsc::channel(COMMANDS_MAX);
+        let (committed, _) = broadcast::channel(FOLLOW_MAX);
+        let (head_out, head) = watch::channel(Head::default());
+        let ends = DriverEnds { commands: commands_in, committed: committed.clone(), head: head_out };
+        (Self { commands, committed, head, committee, member }, ends)
+    }
+
+    /// Admit a transaction and spread it to the other members.
+    pub async fn submit(&self, transaction: Transaction) -> Result<TransactionId, SubmitError> {
+        self.ask(|reply| Command::Submit { transaction, reply }).await.unwrap_or(Err(SubmitError::Stopping))
+    }
+
+    /// Where a transaction is.
+    pub async fn status(&self, id: TransactionId) -> Result<TransactionStatus, Stopped> {
+        self.ask(|reply| Command::Status { id, reply }).await
+    }
+
+    /// A committed block.
+    pub async fn block(&self, at: BlockAt) -> Result<Option<Arc<CommittedBlock>>, Stopped> {
+        self.ask(|reply| Command::Block { at, reply }).await
+    }
+
+    /// Proof that a transaction is final.
+    pub async fn proof(&self, id: TransactionId) -> Result<Option<FinalityProof>, Stopped> {
+        self.ask(|reply| Command::Proof { id, reply }).await
+    }
+
+    /// The chain as this member sees it now.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        *self.head.borrow()
+    }
+
+    /// Follow the head; only the newest value is kept.
+    #[must_use]
+    pub fn watch_head(&self) -> watch::Receiver<Head> {
+        self.head.clone()
+    }
+
+    /// Follow committed blocks from now on; a reader more than [`FOLLOW_MAX`] behind is told that it lags.
+    #[must_use]
+    pub fn follow(&self) -> broadcast::Receiver<Arc<CommittedBlock>> {
+        self.committed.subscribe()
+    }
+
+    /// The committee.
+    #[must_use]
+    pub const fn committee(&self) -> &Committee {
+        &self.committee
+    }
+
+    /// Which member this is.
+    #[must_use]
+    pub const fn member(&self) -> MemberIndex {
+        self.member
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+}

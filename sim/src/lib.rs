@@ -1,0 +1,2 @@
+//! Simulated worlds for Outrider.
+pub mod turmoil;

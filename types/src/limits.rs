@@ -1,0 +1,21 @@
+//! Every bound on what a message may hold. Decoding refuses more, before it allocates.
+
+/// Most members of a committee.
+pub const MEMBERS_MAX: usize = 1_024;
+/// Most bytes of one transaction's payload.
+pub const TRANSACTION_BYTES_MAX: usize = 128 * 1024;
+/// Most transactions in one block.
+pub const TRANSACTIONS_PER_PAYLOAD_MAX: usize = 16_384;
+/// Most rollups with transactions in one block.
+pub const LANES_PER_PAYLOAD_MAX: usize = 1_024;
+/// Most bytes of transactions in one block, counted as the encoding of the payload.
+pub const PAYLOAD_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Most transactions in one spreading message between members.
+pub const TRANSACTIONS_PER_MESSAGE_MAX: usize = 1_024;
+/// Most blocks in one answer to a range request.
+pub const BLOCKS_PER_RANGE_MAX: usize = 256;
+/// Most bytes of one message between members, all channels.
+pub const MESSAGE_BYTES_MAX: usize = 6 * 1024 * 1024;
+/// Most bytes that decoding one message can allocate: the message itself, and per item of a list at most
+/// this factor over its encoded size ([`tests`](../tests/decode.rs) count it).
+pub const DECODE_BYTES_MAX: usize = 4 * MESSAGE_BYTES_MAX;

@@ -1,0 +1,136 @@
+//! Merkle trees as in RFC 6962 section 2.1, over SHA-256: leaves are hashed behind 0x00, nodes behind 0x01, and a
+//! list that is no power of two splits at the largest one below its length.
+
+use crate::crypto::sha256;
+
+/// A node of the tree.
+pub type Hash = [u8; 32];
+
+/// Most siblings in a path: a tree over more leaves than this allows cannot be addressed.
+pub const PATH_MAX: usize = 32;
+
+/// `sha256(0x00 || leaf)`.
+#[must_use]
+pub fn leaf_hash(leaf: &[u8]) -> Hash {
+    sha256(&[&[0], leaf])
+}
+
+fn node_hash(left: &Hash, right: &Hash) -> Hash {
+    sha256(&[&[1], left, right])
+}
+
+/// Largest power of two below `len`, for `len >= 2`.
+const fn split(len: usize) -> usize {
+    1 << (usize::BITS - 1 - (len - 1).leading_zeros())
+}
+
+/// Root of the tree over already hashed leaves; of none it is `sha256("")`.
+#[must_use]
+pub fn root(leaves: &[Hash]) -> Hash {
+    match leaves {
+        [] => sha256(&[]),
+        [leaf] => *leaf,
+        _ => {
+            let (left, right) = leaves.split_at(split(leaves.len()));
+            node_hash(&root(left), &root(right))
+        }
+    }
+}
+
+/// Siblings from the leaf at `index` up to the root; none if there is no such leaf.
+#[must_use]
+pub fn path(leaves: &[Hash], index: usize) -> Option<Vec<Hash>> {
+    if index >= leaves.len() {
+        return None;
+    }
+    if leaves.len() == 1 {
+        return Some(Vec::new());
+    }
+    let (left, right) = leaves.split_at(split(leaves.len()));
+    let (mut siblings, other) = if index < left.len() {
+        (path(left, index)?, root(right))
+    } else {
+        (path(right, index - left.len())?, root(left))
+    };
+    siblings.push(other);
+    Some(siblings)
+}
+
+/// The root that this leaf and path lead to; none if the path's length does not fit the tree's shape.
+#[must_use]
+pub fn root_from_path(leaf: Hash, index: usize, len: usize, siblings: &[Hash]) -> Option<Hash> {
+    if index >= len {
+        return None;
+    }
+    if len == 1 {
+        return siblings.is_empty().then_some(leaf);
+    }
+    let (sibling, rest) = siblings.split_last()?;
+    let middle = split(len);
+    if index < middle {
+        Some(node_hash(
+            &root_from_path(leaf, index, middle, rest)?,
+            sibling,
+        ))
+    } else {
+        Some(node_hash(
+            sibling,
+            &root_from_path(leaf, index - middle, len - middle, rest)?,
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_leaf_of_every_small_tree_proves_and_nothing_else_does() {
+        for len in 1..=17 {
+            let leaves: Vec<Hash> = (0..len).map(|i| leaf_hash(&[i as u8])).collect();
+            let top = root(&leaves);
+            for index in 0..len {
+                let siblings = path(&leaves, index).unwrap();
+                assert_eq!(
+                    root_from_path(leaves[index], index, len, &siblings),
+                    Some(top)
+                );
+                for other in (0..len).filter(|other| *other != index) {
+                    assert_ne!(
+                        root_from_path(leaves[index], other, len, &siblings),
+                        Some(top)
+                    );
+                    assert_ne!(
+                        root_from_path(leaves[other], index, len, &siblings),
+                        Some(top)
+                    );
+                }
+                let mut long = siblings.clone();
+                long.push([0; 32]);
+                assert_eq!(root_from_path(leaves[index], index, len, &long), None);
+            }
+            assert_eq!(path(&leaves, len), None);
+        }
+    }
+
+    #[test]
+    fn roots_are_those_of_rfc_6962() {
+        // Test vectors of the certificate-transparency project: leaves "", 00, 10, 2021.
+        let data: [&[u8]; 4] = [&[], &[0x00], &[0x10], &[0x20, 0x21]];
+        let leaves: Vec<Hash> = data.iter().map(|leaf| leaf_hash(leaf)).collect();
+        let expected = [
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+            "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+            "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+            "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+        ];
+        for (len, hex_root) in expected.iter().enumerate() {
+            assert_eq!(
+                hex::encode(root(&leaves[..len])),
+                *hex_root,
+                "of {len} leaves"
+            );
+        }
+    }
+}

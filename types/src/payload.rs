@@ -1,0 +1,253 @@
+//! Transactions, batches and payloads. A payload groups its transactions by rollup, rollups ascending, so that one
+//! commitment proves what a block holds for a rollup, and what it does not.
+
+use crate::codec::{EncodeSize, Error, FixedSize, RangeCfg, Read, Write, wire_struct};
+use crate::crypto::sha256;
+use crate::ids::{PayloadId, RollupId, TransactionId};
+use crate::limits::{
+    LANES_PER_PAYLOAD_MAX, PAYLOAD_BYTES_MAX, TRANSACTION_BYTES_MAX, TRANSACTIONS_PER_PAYLOAD_MAX,
+};
+use crate::merkle::{self, Hash};
+use bytes::{BufMut, Bytes};
+use commonware_codec::Buf;
+use std::collections::BTreeSet;
+
+/// A rollup's transaction: opaque bytes, ordered and never executed here.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Transaction {
+    /// Whose.
+    pub rollup: RollupId,
+    /// What, at most [`TRANSACTION_BYTES_MAX`] bytes.
+    pub data: Bytes,
+}
+
+impl Transaction {
+    /// `sha256(rollup id || data)`.
+    #[must_use]
+    pub fn id(&self) -> TransactionId {
+        transaction_id(self.rollup, &self.data)
+    }
+}
+
+fn transaction_id(rollup: RollupId, data: &[u8]) -> TransactionId {
+    TransactionId(sha256(&[&rollup.0.to_be_bytes(), data]))
+}
+
+impl Write for Transaction {
+    fn write(&self, buf: &mut impl BufMut) {
+        self.rollup.write(buf);
+        self.data.write(buf);
+    }
+}
+
+impl EncodeSize for Transaction {
+    fn encode_size(&self) -> usize {
+        RollupId::SIZE + self.data.encode_size()
+    }
+}
+
+impl Read for Transaction {
+    type Cfg = ();
+    fn read_cfg(buf: &mut impl Buf, _: &()) -> Result<Self, Error> {
+        let rollup = RollupId::read_cfg(buf, &())?;
+        let data = Bytes::read_cfg(buf, &RangeCfg::from(0..=TRANSACTION_BYTES_MAX))?;
+        Ok(Self { rollup, data })
+    }
+}
+
+/// Transactions of one rollup, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Whose.
+    pub rollup: RollupId,
+    /// Their bytes, in order; at least one.
+    pub transactions: Vec<Bytes>,
+}
+
+impl Batch {
+    /// Ids of its transactions, in order.
+    pub fn ids(&self) -> impl Iterator<Item = TransactionId> + '_ {
+        self.transactions
+            .iter()
+            .map(|data| transaction_id(self.rollup, data))
+    }
+
+    /// The leaf of this batch in the payload's tree: rollup, count and transaction root.
+    #[must_use]
+    pub fn leaf(rollup: RollupId, count: u32, root: &Hash) -> Hash {
+        let mut leaf = [0; 8 + 4 + 32];
+        leaf[..8].copy_from_slice(&rollup.0.to_be_bytes());
+        leaf[8..12].copy_from_slice(&count.to_be_bytes());
+        leaf[12..].copy_from_slice(root);
+        merkle::leaf_hash(&leaf)
+    }
+
+    fn hash(&self) -> Hash {
+        let leaves: Vec<Hash> = self.ids().map(|id| merkle::leaf_hash(&id.0)).collect();
+        let count = u32::try_from(leaves.len()).unwrap_or(u32::MAX);
+        Self::leaf(self.rollup, count, &merkle::root(&leaves))
+    }
+}
+
+impl Write for Batch {
+    fn write(&self, buf: &mut impl BufMut) {
+        self.rollup.write(buf);
+        self.transactions.write(buf);
+    }
+}
+
+impl EncodeSize for Batch {
+    fn encode_size(&self) -> usize {
+        RollupId::SIZE + self.transactions.encode_size()
+    }
+}
+
+impl Read for Batch {
+    type Cfg = ();
+    fn read_cfg(buf: &mut impl Buf, _: &()) -> Result<Self, Error> {
+        let rollup = RollupId::read_cfg(buf, &())?;
+        let count = RangeCfg::from(1..=TRANSACTIONS_PER_PAYLOAD_MAX);
+        let bytes = RangeCfg::from(0..=TRANSACTION_BYTES_MAX);
+        Ok(Self {
+            rollup,
+            transactions: Vec::<Bytes>::read_cfg(buf, &(count, bytes))?,
+        })
+    }
+}
+
+/// Everything one block orders: batches, rollups strictly ascending.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Payload {
+    /// One batch per rollup that has transactions in the block.
+    pub batches: Vec<Batch>,
+}
+
+wire_struct!(Payload { batches[LANES_PER_PAYLOAD_MAX] });
+
+/// Why a payload may not stand in a block.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PayloadError {
+    /// Rollups out of order, or one of them twice.
+    #[error("rollups are not strictly ascending at rollup {rollup}")]
+    LaneOrder {
+        /// The first out of place.
+        rollup: RollupId,
+    },
+    /// A batch of nothing.
+    #[error("rollup {rollup} has an empty batch")]
+    EmptyBatch {
+        /// Whose.
+        rollup: RollupId,
+    },
+    /// A single transaction is over its limit.
+    #[error(
+        "a transaction of rollup {rollup} has {bytes} bytes, at most {TRANSACTION_BYTES_MAX} are allowed"
+    )]
+    TransactionSize {
+        /// Whose.
+        rollup: RollupId,
+        /// How large.
+        bytes: usize,
+    },
+    /// More transactions than a block may hold.
+    #[error("{count} transactions, at most {TRANSACTIONS_PER_PAYLOAD_MAX} are allowed")]
+    TransactionCount {
+        /// How many.
+        count: usize,
+    },
+    /// More rollups than a block may hold.
+    #[error("{count} rollups, at most {LANES_PER_PAYLOAD_MAX} are allowed")]
+    LaneCount {
+        /// How many.
+        count: usize,
+    },
+    /// More bytes than a block may hold.
+    #[error("{bytes} bytes, at most {PAYLOAD_BYTES_MAX} are allowed")]
+    Size {
+        /// How many.
+        bytes: usize,
+    },
+    /// The same transaction twice.
+    #[error("transaction {id} stands in it twice")]
+    Duplicate {
+        /// Which.
+        id: TransactionId,
+    },
+}
+
+impl Payload {
+    /// The Merkle root over its batches, rollups ascending.
+    #[must_use]
+    pub fn id(&self) -> PayloadId {
+        let leaves: Vec<Hash> = self.batches.iter().map(Batch::hash).collect();
+        PayloadId(merkle::root(&leaves))
+    }
+
+    /// How many transactions it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.batches
+            .iter()
+            .map(|batch| batch.transactions.len())
+            .sum()
+    }
+
+    /// Whether it holds none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.batches
+            .iter()
+            .all(|batch| batch.transactions.is_empty())
+    }
+
+    /// Ids of all transactions, in order.
+    pub fn ids(&self) -> impl Iterator<Item = TransactionId> + '_ {
+        self.batches.iter().flat_map(Batch::ids)
+    }
+
+    /// Check everything that needs no history: order, sizes, counts, duplicates inside. Returns the ids, in order.
+    pub fn check(&self) -> Result<Vec<TransactionId>, PayloadError> {
+        if self.batches.len() > LANES_PER_PAYLOAD_MAX {
+            return Err(PayloadError::LaneCount {
+                count: self.batches.len(),
+            });
+        }
+        let count = self.len();
+        if count > TRANSACTIONS_PER_PAYLOAD_MAX {
+            return Err(PayloadError::TransactionCount { count });
+        }
+        let bytes = self.encode_size();
+        if bytes > PAYLOAD_BYTES_MAX {
+            return Err(PayloadError::Size { bytes });
+        }
+        let mut last = None;
+        for Batch {
+            rollup,
+            transactions,
+        } in &self.batches
+        {
+            if last.is_some_and(|last| last >= *rollup) {
+                return Err(PayloadError::LaneOrder { rollup: *rollup });
+            }
+            last = Some(*rollup);
+            if transactions.is_empty() {
+                return Err(PayloadError::EmptyBatch { rollup: *rollup });
+            }
+            if let Some(large) = transactions
+                .iter()
+                .find(|data| data.len() > TRANSACTION_BYTES_MAX)
+            {
+                return Err(PayloadError::TransactionSize {
+                    rollup: *rollup,
+                    bytes: large.len(),
+                });
+            }
+        }
+        let ids: Vec<TransactionId> = self.ids().collect();
+        let mut seen = BTreeSet::new();
+        match ids.iter().find(|id| !seen.insert(**id)) {
+            Some(id) => Err(PayloadError::Duplicate { id: *id }),
+            None => Ok(ids),
+        }
+    }
+}

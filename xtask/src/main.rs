@@ -1,0 +1,44 @@
+//! `cargo xtask`: the checks and chores of this repository, in Rust, the same on every machine.
+//!
+//! `cargo xtask ci` runs everything that must hold before a commit; `cargo xtask tidy` runs only the house rules
+//! that no compiler knows. Both print what failed, where, and what to do, and end with exit code 1.
+
+mod ci;
+mod command;
+mod tidy;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+Usage: cargo xtask <VERB>
+
+Verbs:
+  ci [--only STEP]...   every check in order; stops at the first that fails
+  tidy [--fix]          the house rules; --fix rewrites the generated tables of docs/reference.md
+  help                  this text
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("error: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<(), String> {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["ci", rest @ ..] => ci::run(&ci::steps_named(rest)?),
+        ["tidy"] => tidy::run(false),
+        ["tidy", "--fix"] => tidy::run(true),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{USAGE}\nSteps of ci: {}\n", ci::step_names());
+            Ok(())
+        }
+        _ => Err(format!("unknown arguments: {}\n\n{USAGE}", words.join(" "))),
+    }
+}
