@@ -2,7 +2,7 @@
 
 use crate::action::Action;
 use crate::replica::Replica;
-use crate::tree::PayloadState;
+use crate::tree::{PayloadState, TREE_BLOCKS_MAX};
 use outrider_types::{
     Block, BlockId, BlockRecord, CommitVote, FinalityCertificate, Height, Signed, TimeoutMessage,
     Timestamp, Verified, Vote,
@@ -21,7 +21,8 @@ impl Replica {
         let known = self
             .tree
             .certificate(&block)
-            .is_some_and(|held| held.rank() == view && held.is_quorum());
+            .is_some_and(|held| held.rank() == view && held.is_quorum())
+            && view < self.safety.view;
         let certificate = if known {
             None
         } else {
@@ -57,11 +58,8 @@ impl Replica {
         let certificate = Verified::timeouts(self.votes.timeouts_of(view), &self.committee);
         if let Some(certificate) = certificate {
             self.on_justification(now, certificate);
-        } else if view == self.safety.view
-            && self.votes.timeout_stake(view, &self.committee)
-                >= self.committee.thresholds().witness
-        {
-            self.give_up(now);
+        } else {
+            self.try_amplify(now);
         }
     }
 
@@ -108,11 +106,7 @@ impl Replica {
         self.store_branch(proof.block());
         let blocks: Vec<BlockRecord> = branch
             .iter()
-            .filter_map(|id| self.tree.get(id))
-            .map(|node| BlockRecord {
-                block: node.block,
-                justification: node.justification.clone().map(Verified::into_inner),
-            })
+            .filter_map(|id| self.record_of(id))
             .collect();
         assert_eq!(
             blocks.len(),
@@ -140,8 +134,10 @@ impl Replica {
             self.pending_finality = None;
         }
         self.votes.forget(self.safety.view, root.view);
-        let tree = &self.tree;
-        self.fetching.retain(|block| tree.header(block).is_none());
+        let (tree, proof) = (&self.tree, self.pending_finality.as_ref());
+        self.fetching.retain(|block| {
+            tree.wants(block) || proof.is_some_and(|proof| proof.block() == *block)
+        });
     }
 
     /// Keep a block with its justification, and see what is missing between it and the last final block.
@@ -173,9 +169,15 @@ impl Replica {
         let mut near = Vec::new();
         for (parent, node) in self.tree.missing_parents() {
             let height = node.block.height;
-            if height.0 - root.0 > GAP_MAX {
-                far = far.max(Some(Height(height.0 - 1)));
-                continue;
+            if height.0.saturating_sub(root.0) > GAP_MAX {
+                // Only a certificate vouches for the height; a leader alone could name any (R11).
+                if self.tree.certificate(&node.block.id()).is_some() {
+                    far = far.max(Some(Height(height.0 - 1)));
+                }
+                // What is missing may not be final yet, and then no range holds it: walk back as well.
+                if self.tree.len() >= TREE_BLOCKS_MAX / 2 {
+                    continue;
+                }
             }
             let certificate = node
                 .justification
@@ -197,6 +199,25 @@ impl Replica {
         {
             self.catching_up = far;
             self.act(Action::CatchUp { to });
+        }
+    }
+
+    /// Ask for blocks that certificates in use name and that are not held (R11), also when an earlier fetch failed.
+    pub(crate) fn seek_certified(&mut self) {
+        let entry = self.entry.as_ref().and_then(|entry| entry.verified_high());
+        let proof = self.pending_finality.as_ref();
+        let wanted: Vec<_> = [
+            self.high.clone(),
+            entry,
+            proof.map(|proof| proof.certificate()),
+        ]
+        .into_iter()
+        .flatten()
+        .filter(|certificate| certificate.rank() > self.tree.root().view)
+        .filter(|certificate| self.tree.header(&certificate.block()).is_none())
+        .collect();
+        for certificate in wanted {
+            self.fetch(certificate.block(), certificate.holders());
         }
     }
 

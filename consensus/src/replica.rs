@@ -178,6 +178,20 @@ impl Replica {
         )
     }
 
+    /// Whether a block above the last final one is held.
+    #[must_use]
+    pub fn holds(&self, id: BlockId) -> bool {
+        self.tree.get(&id).is_some()
+    }
+
+    /// A block above the last final one with its justification, for a member that misses it.
+    #[must_use]
+    pub fn record(&self, id: BlockId) -> Option<BlockRecord> {
+        let node = self.tree.get(&id)?;
+        let justification = node.justification.clone().map(Verified::into_inner);
+        Some(BlockRecord { block: node.block, justification })
+    }
+
     /// Blocks held above the last final one.
     #[must_use]
     pub fn blocks_held(&self) -> usize {
@@ -344,6 +358,14 @@ impl Replica {
     /// Whether a message of this view is worth keeping.
     pub(crate) const fn in_window(&self, view: View) -> bool {
         view.0 <= self.safety.view.0.saturating_add(VIEWS_AHEAD_MAX)
+            && view.0 >= self.safety.view.0.saturating_sub(VIEWS_AHEAD_MAX)
+    }
+
+    /// R1: something of the current view came from its leader, so it knows that its view began.
+    pub(crate) fn heard(&mut self, member: MemberIndex, view: View) {
+        if view == self.safety.view && member == self.schedule.leader(view) {
+            self.pacemaker.heard_leader = true;
+        }
     }
 
     pub(crate) fn leads(&self) -> bool {

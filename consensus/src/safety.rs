@@ -1,5 +1,6 @@
 //! The vote rule (R4), commit votes (R5) and timeouts (R8): everything that signs.
 
+use crate::action::Action;
 use crate::replica::Replica;
 use crate::tree::PayloadState;
 use outrider_types::{
@@ -24,18 +25,67 @@ impl Replica {
     /// R4, late vote: on a quorum certificate of a view in which, and after which, this member neither voted nor gave
     /// up, it votes for the certified block once it holds it.
     pub(crate) fn try_late_vote(&mut self, now: Timestamp) {
-        let Some(certificate) = self.high.clone() else {
-            return;
-        };
-        let (view, block) = (certificate.rank(), certificate.block());
-        let quorum = matches!(*certificate, Certificate::Quorum(_));
-        let held = self
-            .tree
-            .get(&block)
-            .is_some_and(|node| node.payload == PayloadState::Valid);
-        if quorum && held && view < self.safety.view && self.may_vote(view) {
-            self.vote(now, view, block);
+        let said = self
+            .safety
+            .voted
+            .map(|vote| vote.view)
+            .max(self.safety.timed_out.map(|timeout| timeout.view))
+            .unwrap_or_default();
+        for (view, block) in self.tree.quorums_after(said) {
+            let held = self
+                .tree
+                .get(&block)
+                .is_some_and(|node| node.payload == PayloadState::Valid);
+            if held && view < self.safety.view && self.may_vote(view) {
+                self.vote(now, view, block);
+            }
         }
+    }
+
+    /// R4: a candidate of the current view that turned out wrong in its signed part, once its parent or its payload
+    /// came, is a reason to give up at once.
+    pub(crate) fn judge_candidates(&mut self, now: Timestamp) {
+        let view = self.safety.view;
+        for kind in [ProposalKind::Normal, ProposalKind::Optimistic] {
+            let node = self
+                .candidates
+                .get(&(view, kind))
+                .and_then(|block| self.tree.get(block));
+            let Some(node) = node.filter(|_| self.may_give_up(view)) else {
+                continue;
+            };
+            let reason = match node.payload {
+                PayloadState::Invalid => Some("its payload may not stand there"),
+                _ => self.tree.fault(&node.block),
+            };
+            let leader = node.block.proposer;
+            if let Some(reason) = reason {
+                self.act(Action::BadProposal {
+                    leader,
+                    view,
+                    reason,
+                });
+                self.give_up(now);
+                return;
+            }
+        }
+    }
+
+    /// R9: timeouts for the current view of stake >= W, also when they came before the view was entered.
+    pub(crate) fn try_amplify(&mut self, now: Timestamp) {
+        let view = self.safety.view;
+        if self.may_give_up(view)
+            && self.votes.timeout_stake(view, &self.committee)
+                >= self.committee.thresholds().witness
+        {
+            self.give_up(now);
+        }
+    }
+
+    fn may_give_up(&self, view: View) -> bool {
+        self.safety
+            .timed_out
+            .is_none_or(|timeout| timeout.view < view)
     }
 
     /// Once per view, never after a later vote, never after giving up on it or a later view.
@@ -92,30 +142,36 @@ impl Replica {
 
     /// The block and its ancestors, with their justifications, are durable before a vote for it leaves.
     pub(crate) fn store_branch(&mut self, block: BlockId) {
-        for id in self.tree.branch(block).unwrap_or_default() {
-            let certificate = self
-                .tree
-                .get(&id)
-                .and_then(|node| self.tree.certificate(&node.block.parent).cloned());
-            let Some(node) = self.tree.get_mut(&id) else {
-                continue;
-            };
-            if node.stored {
+        for id in self.tree.branch(block).unwrap_or_else(|| vec![block]) {
+            if self.tree.get(&id).is_none_or(|node| node.stored) {
                 continue;
             }
-            node.stored = true;
-            // The attachment may have been swapped on its way; then the certificate held justifies the parent.
-            let justification = node
-                .justification
-                .clone()
-                .or_else(|| certificate.map(Into::into))
-                .map(Verified::into_inner);
-            let record = BlockRecord {
-                block: node.block,
-                justification,
-            };
-            self.store(record);
+            if let Some(record) = self.record_of(&id) {
+                self.store(record);
+            }
+            if let Some(node) = self.tree.get_mut(&id) {
+                node.stored = true;
+            }
         }
+    }
+
+    /// A block as it is stored and handed on. Its attachment may have been swapped on its way; then the certificate
+    /// held justifies the parent.
+    pub(crate) fn record_of(&self, id: &BlockId) -> Option<BlockRecord> {
+        let node = self.tree.get(id)?;
+        let certificate = self
+            .tree
+            .certificate(&node.block.parent)
+            .filter(|held| held.rank() == node.block.view.previous());
+        let justification = node
+            .justification
+            .clone()
+            .or_else(|| certificate.cloned().map(Into::into))
+            .map(Verified::into_inner);
+        Some(BlockRecord {
+            block: node.block,
+            justification,
+        })
     }
 
     /// R5: on a quorum certificate, unless this member gave up on its view or a later one, or has commit-voted in
@@ -171,11 +227,7 @@ impl Replica {
     /// R8: give up on the current view, once.
     pub(crate) fn give_up(&mut self, now: Timestamp) {
         let view = self.safety.view;
-        if self
-            .safety
-            .timed_out
-            .is_some_and(|timeout| timeout.view >= view)
-        {
+        if !self.may_give_up(view) {
             return;
         }
         let high_view = self.safety.high_rank();

@@ -92,9 +92,13 @@ impl BlockTree {
         if block.height <= self.root.height || block.view <= self.root.view {
             return;
         }
+        // R4: an attachment that does not fit is ignored, for anyone may have swapped it.
+        let justification = justification.filter(|held| self.fits(&block, held));
         if let Some(node) = self.nodes.get_mut(&id) {
-            if node.justification.is_none() {
+            if node.justification.is_none() && justification.is_some() {
                 node.justification = justification;
+                // It was stored without; the next vote or commit stores it again.
+                node.stored = false;
             }
             return;
         }
@@ -152,6 +156,25 @@ impl BlockTree {
         }
     }
 
+    /// Quorum certificates of views after this one, by view.
+    pub(crate) fn quorums_after(&self, view: View) -> Vec<(View, BlockId)> {
+        let mut quorums: Vec<(View, BlockId)> = self
+            .certificates
+            .values()
+            .filter(|certificate| certificate.is_quorum() && certificate.rank() > view)
+            .map(|certificate| (certificate.rank(), certificate.block()))
+            .collect();
+        quorums.sort_unstable();
+        quorums
+    }
+
+    /// Whether a fetch of this block still serves something: a certificate or a block above the root names it.
+    pub(crate) fn wants(&self, id: &BlockId) -> bool {
+        self.header(id).is_none()
+            && (self.certificates.contains_key(id)
+                || self.nodes.values().any(|node| node.block.parent == *id))
+    }
+
     pub(crate) fn certificate(&self, id: &BlockId) -> Option<&Verified<Certificate>> {
         self.certificates.get(id)
     }
@@ -192,40 +215,38 @@ impl BlockTree {
             && self.justified(node)
     }
 
+    /// Whether this is what R4 asks for as justification of the block's parent: (a) a certificate of rank v-1 for it,
+    /// or (b) a timeout certificate of v-1 that resolves to it by case 2.
+    fn fits(&self, block: &Block, justification: &Justification) -> bool {
+        let resolved = justification.resolved();
+        let direct = block.justify == block.view.previous();
+        let kind = match justification {
+            Justification::Certificate(_) => direct,
+            Justification::Timeout(_) => !direct,
+        };
+        kind && justification.view() == block.view.previous()
+            && self.resolve(resolved) == block.parent
+            && resolved.rank == block.justify
+    }
+
+    /// Whether the parent of a block is justified as R4 asks, by what came with the block or by what is held.
+    pub(crate) fn warranted(&self, block: &Block, attached: Option<&Justification>) -> bool {
+        let base = block.parent == self.base && block.justify == View(0) && block.view == View(1);
+        let held = block.justify == block.view.previous()
+            && self
+                .certificates
+                .get(&block.parent)
+                .is_some_and(|held| held.rank() == block.justify);
+        base || held || attached.is_some_and(|attached| self.fits(block, attached))
+    }
+
     /// Whether the parent is held and justified as R4 asks.
     pub(crate) fn justified(&self, node: &Node) -> bool {
         let block = &node.block;
         let Some(parent) = self.header(&block.parent) else {
             return false;
         };
-        if parent.view != block.justify {
-            return false;
-        }
-        if block.justify == block.view.previous() {
-            // R4(a): a certificate of rank v-1 for the parent. The epoch's base needs none.
-            let of_parent = |certificate: &Certificate| {
-                certificate.block() == block.parent && certificate.rank() == block.justify
-            };
-            return (block.parent == self.base && block.justify == View(0))
-                || self
-                    .certificates
-                    .get(&block.parent)
-                    .is_some_and(|held| of_parent(held))
-                || node.justification.as_ref().is_some_and(
-                    |justification| match &**justification {
-                        Justification::Certificate(certificate) => of_parent(certificate),
-                        Justification::Timeout(_) => false,
-                    },
-                );
-        }
-        // R4(b): the carried tc of v-1 resolves to the parent by case 2.
-        node.justification.as_ref().is_some_and(|justification| {
-            let resolved = justification.resolved();
-            matches!(**justification, Justification::Timeout(_))
-                && justification.view() == block.view.previous()
-                && self.resolve(resolved) == block.parent
-                && resolved.rank == block.justify
-        })
+        parent.view == block.justify && self.warranted(block, node.justification.as_deref())
     }
 
     /// Blocks that descend from the root and whose payload was not asked for yet, parents first.

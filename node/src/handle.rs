@@ -121,6 +121,12 @@ pub enum SubmitError {
         /// Which.
         rollup: RollupId,
     },
+    /// Too few members confirmed that they hold it; it may still be ordered.
+    #[error("not enough members confirmed within {waited_ms} ms that they hold the transaction; it may still be ordered: ask for its status, or send it again, which is harmless")]
+    NotHeld {
+        /// How long was waited.
+        waited_ms: u64,
+    },
     /// The member is going down.
     #[error("the member is stopping; send it to another one")]
     Stopping,

@@ -1,1 +1,7 @@
+//! The imperative shell: driver, pipeline, API, config, metrics.
 //! placeholder
+pub mod chain;
+pub mod driver;
+pub mod handle;
+pub mod metrics;
+pub mod pipeline;

@@ -4,7 +4,7 @@
 //! that *adopts* a block. A [`Justification`] is what ends a view and justifies a parent (R1, R4): a
 //! certificate, or a timeout certificate that adopts nothing, with the certificate of its greatest rank.
 
-use crate::codec::{EncodeSize, Error, Read, Write, wire_enum, wire_struct};
+use crate::codec::{EncodeSize, Error, RangeCfg, Read, Write, read_items, wire_enum, wire_struct};
 use crate::committee::Committee;
 use crate::crypto::Signature;
 use crate::ids::{BlockId, Epoch, MemberIndex, Stake, View};
@@ -49,8 +49,13 @@ impl<S: Read<Cfg = ()>> Read for Aggregate<S> {
     type Cfg = ();
     fn read_cfg(buf: &mut impl Buf, _: &()) -> Result<Self, Error> {
         let statement = S::read_cfg(buf, &())?;
-        let range = commonware_codec::RangeCfg::from(0..=MEMBERS_MAX);
-        let signatures = Vec::<(MemberIndex, Signature)>::read_cfg(buf, &(range, ((), ())))?;
+        let count = usize::read_cfg(buf, &RangeCfg::from(0..=MEMBERS_MAX))?;
+        let signatures = read_items(buf, count, |buf| {
+            Ok((
+                MemberIndex::read_cfg(buf, &())?,
+                Signature::read_cfg(buf, &())?,
+            ))
+        })?;
         Ok(Self {
             statement,
             signatures,

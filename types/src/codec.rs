@@ -73,7 +73,26 @@ pub(crate) fn read_list<T: Read<Cfg = ()>>(
     buf: &mut impl Buf,
     max: usize,
 ) -> Result<Vec<T>, Error> {
-    Vec::<T>::read_cfg(buf, &(RangeCfg::from(0..=max), ()))
+    let count = usize::read_cfg(buf, &RangeCfg::from(0..=max))?;
+    read_items(buf, count, |buf| T::read_cfg(buf, &()))
+}
+
+/// So many items. The count is only a claim: room is made for as many as the bytes that came would fill, and for
+/// more only when they have been read, so that a list in memory never outgrows the message by its claim alone.
+pub(crate) fn read_items<B: Buf, T>(
+    buf: &mut B,
+    count: usize,
+    mut read: impl FnMut(&mut B) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    let filled = buf.remaining() / size_of::<T>().max(1);
+    let mut items = Vec::with_capacity(count.min(filled));
+    while items.len() < count {
+        if items.len() == items.capacity() {
+            items.reserve_exact((count - items.len()).min(items.len().max(4)));
+        }
+        items.push(read(buf)?);
+    }
+    Ok(items)
 }
 
 /// Codec of a newtype over `u64`.

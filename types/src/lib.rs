@@ -7,15 +7,15 @@
 //!
 //! Guarantees, each with the test that defends it:
 //!
-//! - **T1** Decoding any bytes never panics and allocates at most [`limits::DECODE_BYTES_MAX`]
-//!   (`tests/decode.rs`).
+//! - **T1** Decoding any bytes never panics, accepts one encoding of every value, and allocates at most
+//!   [`limits::DECODE_BYTES_MAX`] (`tests/decode.rs`).
 //! - **T2** The bytes of every message are pinned: hashes of samples stand in `tests/pinned.rs`, so a
 //!   format cannot change by accident.
 //! - **T3** [`Verified`] can only be built by strict Ed25519 verification against a [`Committee`], or by
 //!   signing (`tests/verify.rs`).
 //! - **T4** A committee whose thresholds break a fact the safety proof uses is an error
-//!   (`committee::tests`).
-//! - **T5** [`resolve`](resolve::resolve) is a pure function, the same for everyone (`resolve::tests`).
+//!   (`tests/committee.rs`).
+//! - **T5** [`resolve`](resolve::resolve) is a pure function, the same for everyone (`tests/resolve.rs`).
 //!
 //! Deliberately absent: clocks, sockets, files, randomness, the rules of the protocol.
 

@@ -14,8 +14,12 @@ pub const PAYLOAD_BYTES_MAX: usize = 2 * 1024 * 1024;
 pub const TRANSACTIONS_PER_MESSAGE_MAX: usize = 1_024;
 /// Most blocks in one answer to a range request.
 pub const BLOCKS_PER_RANGE_MAX: usize = 256;
+/// Most transactions in one answer to a range request, over all its blocks. At least one full block fits.
+pub const TRANSACTIONS_PER_RANGE_MAX: usize = 4 * TRANSACTIONS_PER_PAYLOAD_MAX;
 /// Most bytes of one message between members, all channels.
 pub const MESSAGE_BYTES_MAX: usize = 6 * 1024 * 1024;
-/// Most bytes that decoding one message can allocate: the message itself, and per item of a list at most
-/// this factor over its encoded size ([`tests`](../tests/decode.rs) count it).
+/// Most bytes of heap that decoding one message may hold at once, beside the message itself. Transactions are not
+/// copied but point into the message. Per item, an entry of a list is at most four times as large in memory as on
+/// the wire, except handles of short transactions and batches, which are limited by count. A list is given room for
+/// no more items than the bytes that came would fill, whatever length it claims (`tests/decode.rs` counts all of it).
 pub const DECODE_BYTES_MAX: usize = 4 * MESSAGE_BYTES_MAX;

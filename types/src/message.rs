@@ -2,9 +2,12 @@
 
 use crate::block::{BlockRecord, Proposal};
 use crate::certificate::{FinalityCertificate, Justification};
-use crate::codec::{wire_enum, wire_struct};
-use crate::ids::{BlockId, Height};
-use crate::limits::{BLOCKS_PER_RANGE_MAX, TRANSACTIONS_PER_MESSAGE_MAX};
+use crate::codec::{EncodeSize, Error, RangeCfg, Read, Write, read_items, wire_enum, wire_struct};
+use crate::ids::{BlockId, Height, TransactionId};
+use crate::limits::{
+    BLOCKS_PER_RANGE_MAX, MESSAGE_BYTES_MAX, TRANSACTIONS_PER_MESSAGE_MAX,
+    TRANSACTIONS_PER_RANGE_MAX,
+};
 use crate::payload::{Payload, Transaction};
 use crate::statement::{CommitVote, Signed, TimeoutMessage, Vote};
 
@@ -32,9 +35,11 @@ pub enum PayloadMessage {
     Payload(Payload),
     /// Transactions admitted elsewhere, spread so that any leader can include them.
     Transactions(Transactions),
+    /// "I hold these transactions now": lets the member that admitted them promise that they survive it.
+    Received(Received),
 }
 
-wire_enum!(PayloadMessage { 0 => Payload, 1 => Transactions });
+wire_enum!(PayloadMessage { 0 => Payload, 1 => Transactions, 2 => Received });
 
 /// A bounded list of transactions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +49,15 @@ pub struct Transactions {
 }
 
 wire_struct!(Transactions { list[TRANSACTIONS_PER_MESSAGE_MAX] });
+
+/// Ids of transactions that a member holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// At most [`TRANSACTIONS_PER_MESSAGE_MAX`].
+    pub ids: Vec<TransactionId>,
+}
+
+wire_struct!(Received { ids[TRANSACTIONS_PER_MESSAGE_MAX] });
 
 /// On the sync channel: questions and answers, matched by what they name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,10 +107,65 @@ wire_struct!(RangeRequest { from });
 /// all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Range {
-    /// Blocks, ascending, at most [`BLOCKS_PER_RANGE_MAX`].
+    /// Blocks, ascending, at most [`BLOCKS_PER_RANGE_MAX`] with [`TRANSACTIONS_PER_RANGE_MAX`] transactions in all;
+    /// [`Range::fitting`] says how many that is.
     pub blocks: Vec<FullBlock>,
     /// Proof that the last of them is final.
     pub certificate: FinalityCertificate,
 }
 
-wire_struct!(Range { blocks[BLOCKS_PER_RANGE_MAX], certificate });
+impl Write for Range {
+    fn write(&self, buf: &mut impl bytes::BufMut) {
+        self.blocks.write(buf);
+        self.certificate.write(buf);
+    }
+}
+
+impl EncodeSize for Range {
+    fn encode_size(&self) -> usize {
+        self.blocks.encode_size() + self.certificate.encode_size()
+    }
+}
+
+impl Read for Range {
+    type Cfg = ();
+    /// Refuses more than [`TRANSACTIONS_PER_RANGE_MAX`] over all blocks.
+    fn read_cfg(buf: &mut impl commonware_codec::Buf, _: &()) -> Result<Self, Error> {
+        let count = usize::read_cfg(buf, &RangeCfg::from(0..=BLOCKS_PER_RANGE_MAX))?;
+        let mut left = TRANSACTIONS_PER_RANGE_MAX;
+        let blocks = read_items(buf, count, |buf| {
+            let block = FullBlock::read_cfg(buf, &())?;
+            left = left
+                .checked_sub(block.payload.len())
+                .ok_or(Error::Invalid("Range", "too many transactions"))?;
+            Ok(block)
+        })?;
+        Ok(Self {
+            blocks,
+            certificate: FinalityCertificate::read_cfg(buf, &())?,
+        })
+    }
+}
+
+impl Range {
+    /// How many of these blocks, from the first on, fit into one answer beside `certificate`: at most
+    /// [`BLOCKS_PER_RANGE_MAX`] of them, [`TRANSACTIONS_PER_RANGE_MAX`] transactions and [`MESSAGE_BYTES_MAX`]
+    /// bytes. One block always fits if it is valid.
+    pub fn fitting<'a>(
+        blocks: impl IntoIterator<Item = &'a FullBlock>,
+        certificate: &FinalityCertificate,
+    ) -> usize {
+        // Version byte, tag byte and a list length of at most two bytes.
+        let mut bytes = 4 + certificate.encode_size();
+        let mut transactions = 0;
+        blocks
+            .into_iter()
+            .take(BLOCKS_PER_RANGE_MAX)
+            .take_while(|block| {
+                bytes += block.encode_size();
+                transactions += block.payload.len();
+                bytes <= MESSAGE_BYTES_MAX && transactions <= TRANSACTIONS_PER_RANGE_MAX
+            })
+            .count()
+    }
+}

@@ -1,7 +1,7 @@
 //! Transactions, batches and payloads. A payload groups its transactions by rollup, rollups ascending, so that one
 //! commitment proves what a block holds for a rollup, and what it does not.
 
-use crate::codec::{EncodeSize, Error, FixedSize, RangeCfg, Read, Write, wire_struct};
+use crate::codec::{EncodeSize, Error, FixedSize, RangeCfg, Read, Write, read_items};
 use crate::crypto::sha256;
 use crate::ids::{PayloadId, RollupId, TransactionId};
 use crate::limits::{
@@ -103,14 +103,15 @@ impl EncodeSize for Batch {
 }
 
 impl Read for Batch {
-    type Cfg = ();
-    fn read_cfg(buf: &mut impl Buf, _: &()) -> Result<Self, Error> {
+    /// Most transactions that it may hold.
+    type Cfg = usize;
+    fn read_cfg(buf: &mut impl Buf, max: &usize) -> Result<Self, Error> {
         let rollup = RollupId::read_cfg(buf, &())?;
-        let count = RangeCfg::from(1..=TRANSACTIONS_PER_PAYLOAD_MAX);
+        let count = usize::read_cfg(buf, &RangeCfg::from(1..=*max))?;
         let bytes = RangeCfg::from(0..=TRANSACTION_BYTES_MAX);
         Ok(Self {
             rollup,
-            transactions: Vec::<Bytes>::read_cfg(buf, &(count, bytes))?,
+            transactions: read_items(buf, count, |buf| Bytes::read_cfg(buf, &bytes))?,
         })
     }
 }
@@ -122,7 +123,33 @@ pub struct Payload {
     pub batches: Vec<Batch>,
 }
 
-wire_struct!(Payload { batches[LANES_PER_PAYLOAD_MAX] });
+impl Write for Payload {
+    fn write(&self, buf: &mut impl BufMut) {
+        self.batches.write(buf);
+    }
+}
+
+impl EncodeSize for Payload {
+    fn encode_size(&self) -> usize {
+        self.batches.encode_size()
+    }
+}
+
+impl Read for Payload {
+    type Cfg = ();
+    /// Refuses more than [`TRANSACTIONS_PER_PAYLOAD_MAX`] over all batches: an empty transaction is one byte on the
+    /// wire and a whole handle in memory.
+    fn read_cfg(buf: &mut impl Buf, _: &()) -> Result<Self, Error> {
+        let lanes = usize::read_cfg(buf, &RangeCfg::from(0..=LANES_PER_PAYLOAD_MAX))?;
+        let mut left = TRANSACTIONS_PER_PAYLOAD_MAX;
+        let batches = read_items(buf, lanes, |buf| {
+            let batch = Batch::read_cfg(buf, &left)?;
+            left = left.saturating_sub(batch.transactions.len());
+            Ok(batch)
+        })?;
+        Ok(Self { batches })
+    }
+}
 
 /// Why a payload may not stand in a block.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -117,6 +117,10 @@ impl SafetyState {
             .high
             .as_ref()
             .map_or(Ok(()), |high| high.check(committee))?;
+        state
+            .timed_out_high
+            .as_ref()
+            .map_or(Ok(()), |high| high.check(committee))?;
         Ok(Verified::new(state))
     }
 

@@ -1,13 +1,27 @@
 //! A block that was asked for.
 
 use crate::replica::Replica;
-use outrider_types::{BlockRecord, Verified};
+use outrider_types::{BlockRecord, Timestamp, Verified};
 
 impl Replica {
-    pub(crate) fn on_block(&mut self, record: &Verified<BlockRecord>) {
+    pub(crate) fn on_block(&mut self, now: Timestamp, record: &Verified<BlockRecord>) {
         // What nobody asked for is not kept: anyone can make up blocks, only certificates and leaders name real ones.
-        if self.fetching.contains(&record.block.id()) {
-            self.keep_record(record);
+        let id = record.block.id();
+        if !self.fetching.contains(&id) {
+            return;
+        }
+        // A certificate counts however it came (R1, R5).
+        if let Some(justification) = record.verified_justification() {
+            self.on_handed_certificate(now, justification);
+        }
+        if self
+            .tree
+            .warranted(&record.block, record.justification.as_ref())
+        {
+            self.keep_block(record.block, record.verified_justification());
+        } else {
+            // R4: a fetched block comes with its justification. Whoever took it off must not be the last one asked.
+            self.fetching.remove(&id);
         }
     }
 }

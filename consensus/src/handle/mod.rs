@@ -24,7 +24,7 @@ impl Replica {
             Input::CommitVote { vote } => self.on_commit_vote(now, vote),
             Input::Timeout { timeout } => self.on_timeout(now, timeout),
             Input::Certificate { justification } => self.on_handed_certificate(now, justification),
-            Input::Block { record } => self.on_block(&record),
+            Input::Block { record } => self.on_block(now, &record),
             Input::FetchFailed { block } => {
                 self.fetching.remove(&block);
             }
@@ -41,13 +41,23 @@ impl Replica {
 
     /// Do everything that what is known now makes possible. Each of these does nothing when it was already done.
     pub(crate) fn advance(&mut self, now: Timestamp) {
-        self.try_commit();
-        self.seek_parents();
-        self.ask_payloads();
-        self.try_late_vote(now);
-        self.try_vote(now);
-        // A vote of one's own may have completed a certificate, and that a commit.
-        self.try_commit();
+        loop {
+            let view = self.safety.view;
+            self.try_commit();
+            self.seek_certified();
+            self.seek_parents();
+            self.ask_payloads();
+            self.judge_candidates(now);
+            self.try_amplify(now);
+            self.try_late_vote(now);
+            self.try_vote(now);
+            // A vote of one's own may have completed a certificate, and that a commit.
+            self.try_commit();
+            // It may also have led to a view whose proposal is here already.
+            if self.safety.view == view {
+                break;
+            }
+        }
         self.try_propose();
     }
 }

@@ -4,6 +4,11 @@ use crate::action::Action;
 use crate::replica::Replica;
 use outrider_types::block::BLOCK_VERSION;
 use outrider_types::{Proposal, ProposalKind, Timestamp, Verified};
+use std::time::Duration;
+
+/// A proposal's timestamp may be this far ahead of the clock here. Without a limit one leader could use up all
+/// timestamps, and as they rise along a chain, no block could ever follow (R4, well formed).
+const CLOCK_AHEAD_MAX: Duration = Duration::from_secs(10);
 
 impl Replica {
     pub(crate) fn on_proposal(&mut self, now: Timestamp, proposal: &Verified<Proposal>) {
@@ -28,6 +33,15 @@ impl Replica {
         }
         if let Some(reason) = self.fault(proposal) {
             self.on_bad_proposal(now, proposal, reason);
+            return;
+        }
+        if proposal.block.timestamp > now.after(CLOCK_AHEAD_MAX) {
+            // No vote and no timeout: it may be this member's clock that is wrong, and the timer does the rest.
+            self.act(Action::BadProposal {
+                leader: proposer,
+                view,
+                reason: "its timestamp lies too far ahead of the clock here",
+            });
             return;
         }
         // The first of a kind counts; a second one is an offence (E1), and a certificate may still bring it back.

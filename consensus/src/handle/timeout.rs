@@ -14,6 +14,7 @@ impl Replica {
             self.help(now, member);
             return;
         }
+        self.heard(member, view);
         if self.in_window(view) && self.votes.timeout(timeout.clone()) {
             self.count_timeout(now, timeout);
         }

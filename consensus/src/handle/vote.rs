@@ -8,6 +8,7 @@ impl Replica {
         if vote.view <= self.tree.root().view || !self.in_window(vote.view) {
             return;
         }
+        self.heard(vote.signer, vote.view);
         if self.votes.vote(vote.clone()) {
             self.count_vote(now, vote);
         }

@@ -1,0 +1,374 @@
+//! The chain on disk: blocks, payloads, certificates and indexes as typed records over a [`Store`].
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | Block | block id | [`BlockRecord`] |
+//! | Payload | payload id | [`Payload`] |
+//! | Height | height | block id of the final block |
+//! | Certificate | height | [`FinalityCertificate`] of the final block, where it has its own |
+//! | Transaction | transaction id | [`TransactionLocation`] |
+//! | Meta | `tip` | [`LedgerTip`], written last: what it names is there |
+//! | Meta | `lane` + rollup | transactions of the rollup so far |
+//! | Meta | `journal` | set before the first vote: a member that lost its journal must not vote |
+
+use crate::handle::{BlockAt, CommittedBlock, TransactionStatus};
+use bytes::Bytes;
+use outrider_finality::{FinalityProof, Ledger, LedgerError, LedgerTip, PATH_HEADERS_MAX, TransactionLocation};
+use outrider_storage::{Store, StoreError, Table};
+use outrider_types::codec::{Encode, Read};
+use outrider_types::limits::{BLOCKS_PER_RANGE_MAX, MESSAGE_BYTES_MAX};
+use outrider_types::message::{FullBlock, Range};
+use outrider_types::{
+    Block, BlockId, BlockRecord, Committee, DecodeError, FinalityCertificate, Height, Payload, PayloadId, RollupId,
+    TransactionId, Verified, decode, encode,
+};
+use std::sync::Arc;
+
+const TIP: &[u8] = b"tip";
+const LANE: &[u8] = b"lane";
+const JOURNAL: &[u8] = b"journal";
+
+/// Bytes of blocks in one answer to a range request.
+const RANGE_BYTES_MAX: usize = MESSAGE_BYTES_MAX / 2;
+
+/// Why the chain cannot be read or extended. All of these end the member.
+#[derive(Debug, thiserror::Error)]
+pub enum ChainError {
+    /// The disk.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A record is not what its table says.
+    #[error("a stored {what} cannot be read ({error}); {ADVICE}")]
+    Decode {
+        /// What it should be.
+        what: &'static str,
+        /// Why it is not.
+        error: DecodeError,
+    },
+    /// An index names what is not there.
+    #[error("the store names a {what} that it does not hold; {ADVICE}")]
+    Missing {
+        /// What.
+        what: &'static str,
+    },
+    /// The data folder is of another network.
+    #[error(
+        "the store holds another chain (genesis {found}, expected {expected}); use the data folder of this network, or an empty one"
+    )]
+    OtherChain {
+        /// Genesis in the store.
+        found: BlockId,
+        /// Genesis of the committee file.
+        expected: BlockId,
+    },
+    /// A final block does not extend the ledger.
+    #[error("a final block does not extend the ledger: {0}")]
+    Ledger(#[from] LedgerError),
+}
+
+const ADVICE: &str = "stop the member, move the store folder (not the journal) away and start again: it fetches the chain from the others";
+
+/// The ledger and what is stored with it.
+#[derive(Debug)]
+pub struct Chain<S> {
+    store: S,
+    ledger: Ledger,
+    committee: Committee,
+    genesis: Block,
+    root: Block,
+}
+
+impl<S: Store> Chain<S> {
+    /// Open the chain of this committee in a store, empty or not.
+    pub fn open(store: S, committee: Committee) -> Result<Self, ChainError> {
+        let genesis = Block::genesis(&committee);
+        let mut chain = Self { store, ledger: Ledger::new(&genesis), committee, genesis, root: genesis };
+        match chain.read::<LedgerTip>(Table::Meta, TIP, "ledger tip")? {
+            None => chain.begin()?,
+            Some(tip) => chain.restore(tip)?,
+        }
+        Ok(chain)
+    }
+
+    fn begin(&mut self) -> Result<(), ChainError> {
+        let id = self.genesis.id();
+        let record = BlockRecord { block: self.genesis, justification: None };
+        self.put_record(&record)?;
+        self.store.put(Table::Height, &height_key(Height(0)), Bytes::copy_from_slice(&id.0))?;
+        self.store.put(Table::Meta, TIP, encode(&self.ledger.tip()))?;
+        self.store.sync()?;
+        Ok(())
+    }
+
+    fn restore(&mut self, tip: LedgerTip) -> Result<(), ChainError> {
+        let found = self.id_at(Height(0))?.ok_or(ChainError::Missing { what: "genesis" })?;
+        let expected = self.genesis.id();
+        if found != expected {
+            return Err(ChainError::OtherChain { found, expected });
+        }
+        let mut lanes = Vec::new();
+        let mut from = LANE.to_vec();
+        loop {
+            let page = self.store.range(Table::Meta, &from, 1_024)?;
+            let full = page.len() == 1_024;
+            for (key, value) in page {
+                let Some(rollup) = key.strip_prefix(LANE).and_then(|rest| <[u8; 8]>::try_from(rest).ok()) else {
+                    continue;
+                };
+                let count: [u8; 8] = (&*value).try_into().map_err(|_| ChainError::Missing { what: "lane counter" })?;
+                lanes.push((RollupId(u64::from_be_bytes(rollup)), u64::from_be_bytes(count)));
+                from = [&*key, &[0]].concat();
+            }
+            if !full {
+                break;
+            }
+        }
+        self.root = self.block_at(tip.height)?.ok_or(ChainError::Missing { what: "last final block" })?;
+        self.ledger = Ledger::restore(tip, lanes);
+        Ok(())
+    }
+
+    /// The ledger.
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The last final block.
+    pub const fn root(&self) -> &Block {
+        &self.root
+    }
+
+    /// The first block.
+    pub const fn genesis(&self) -> &Block {
+        &self.genesis
+    }
+
+    /// Whether a vote journal was ever begun with this store.
+    pub fn journal_begun(&self) -> Result<bool, ChainError> {
+        Ok(self.store.get(Table::Meta, JOURNAL)?.is_some())
+    }
+
+    /// Remember, durably, that a vote journal exists.
+    pub fn begin_journal(&mut self) -> Result<(), ChainError> {
+        self.store.put(Table::Meta, JOURNAL, Bytes::from_static(&[1]))?;
+        Ok(self.store.sync()?)
+    }
+
+    /// Keep a block with its justification.
+    pub fn put_record(&mut self, record: &BlockRecord) -> Result<(), ChainError> {
+        Ok(self.store.put(Table::Block, &record.block.id().0, encode(record))?)
+    }
+
+    /// Keep a payload.
+    pub fn put_payload(&mut self, id: PayloadId, payload: &Payload) -> Result<(), ChainError> {
+        if self.store.get(Table::Payload, &id.0)?.is_none() {
+            self.store.put(Table::Payload, &id.0, encode(payload))?;
+        }
+        Ok(())
+    }
+
+    /// Everything put so far is durable on return.
+    pub fn sync(&mut self) -> Result<(), ChainError> {
+        Ok(self.store.sync()?)
+    }
+
+    /// Append final blocks, parents first; the certificate is of the last one.
+    pub fn commit(
+        &mut self,
+        block: &Block,
+        payload: &Payload,
+        ids: &[TransactionId],
+        certificate: Option<&FinalityCertificate>,
+    ) -> Result<(), ChainError> {
+        let id = block.id();
+        let appended = self.ledger.append(block, ids, payload)?;
+        let key = height_key(block.height);
+        self.store.put(Table::Height, &key, Bytes::copy_from_slice(&id.0))?;
+        if let Some(certificate) = certificate {
+            self.store.put(Table::Certificate, &key, encode(certificate))?;
+        }
+        for entry in &appended.entries {
+            let location = TransactionLocation {
+                height: block.height,
+                lane_index: entry.lane_index,
+                index: entry.index,
+                position: entry.position,
+            };
+            self.store.put(Table::Transaction, &entry.id.0, encode(&location))?;
+        }
+        for (rollup, count) in &appended.lanes_changed {
+            let key = [LANE, &rollup.0.to_be_bytes()].concat();
+            self.store.put(Table::Meta, &key, Bytes::copy_from_slice(&count.to_be_bytes()))?;
+        }
+        self.store.put(Table::Meta, TIP, encode(&self.ledger.tip()))?;
+        self.root = *block;
+        Ok(())
+    }
+
+    /// A block by id, final or not.
+    pub fn record(&self, id: BlockId) -> Result<Option<BlockRecord>, ChainError> {
+        self.read(Table::Block, &id.0, "block")
+    }
+
+    /// A payload by id.
+    pub fn payload(&self, id: PayloadId) -> Result<Option<Payload>, ChainError> {
+        self.read(Table::Payload, &id.0, "payload")
+    }
+
+    /// A block with its payload, for a member that misses it.
+    pub fn full(&self, id: BlockId) -> Result<Option<FullBlock>, ChainError> {
+        let Some(record) = self.record(id)? else { return Ok(None) };
+        Ok(self.payload(record.block.payload)?.map(|payload| FullBlock { record, payload }))
+    }
+
+    /// The height at which a transaction is final.
+    pub fn height_of(&self, id: &TransactionId) -> Result<Option<Height>, ChainError> {
+        Ok(self.location(id)?.map(|location| location.height))
+    }
+
+    /// Where a transaction is, as far as it is final.
+    pub fn status(&self, id: &TransactionId) -> Result<Option<TransactionStatus>, ChainError> {
+        let Some(location) = self.location(id)? else { return Ok(None) };
+        let block = self.id_at(location.height)?.ok_or(ChainError::Missing { what: "final block" })?;
+        Ok(Some(TransactionStatus::Soft { height: location.height, block, position: location.position }))
+    }
+
+    /// A final block with what makes it final.
+    pub fn committed(&self, at: BlockAt) -> Result<Option<CommittedBlock>, ChainError> {
+        let height = match at {
+            BlockAt::Height(height) => height,
+            BlockAt::Id(id) => match self.record(id)? {
+                Some(record) if self.id_at(record.block.height)? == Some(id) => record.block.height,
+                _ => return Ok(None),
+            },
+        };
+        if height == Height(0) {
+            return Ok(None);
+        }
+        let Some(block) = self.block_at(height)? else { return Ok(None) };
+        let Some((_, certificate)) = self.certificate_from(height)? else { return Ok(None) };
+        let payload = self.payload(block.payload)?.ok_or(ChainError::Missing { what: "payload" })?;
+        let transactions: Vec<TransactionId> = payload.ids().collect();
+        Ok(Some(CommittedBlock {
+            id: block.id(),
+            block,
+            payload: Arc::new(payload),
+            transactions: transactions.into(),
+            certificate: Arc::new(certificate),
+        }))
+    }
+
+    /// Proof that a transaction is final.
+    pub fn proof(&self, id: TransactionId) -> Result<Option<FinalityProof>, ChainError> {
+        let Some(location) = self.location(&id)? else { return Ok(None) };
+        let Some(block) = self.block_at(location.height)? else { return Ok(None) };
+        let Some((certified, certificate)) = self.certificate_from(location.height)? else { return Ok(None) };
+        if certified.0 - location.height.0 > PATH_HEADERS_MAX as u64 {
+            return Ok(None);
+        }
+        let mut path = Vec::new();
+        for height in location.height.0 + 1..=certified.0 {
+            path.push(self.block_at(Height(height))?.ok_or(ChainError::Missing { what: "final block" })?);
+        }
+        let payload = self.payload(block.payload)?.ok_or(ChainError::Missing { what: "payload" })?;
+        Ok(FinalityProof::build(&self.committee, block, path, certificate, &payload, id))
+    }
+
+    /// Final blocks from a height on, up to one that has its own certificate.
+    pub fn range(&self, from: Height) -> Result<Option<Range>, ChainError> {
+        let mut blocks = Vec::new();
+        let mut bytes = 0;
+        let mut proven = None;
+        for height in (from.0.max(1)..).map(Height).take(BLOCKS_PER_RANGE_MAX) {
+            let Some(id) = self.id_at(height)? else { break };
+            let full = self.full(id)?.ok_or(ChainError::Missing { what: "final block" })?;
+            bytes += commonware_codec::EncodeSize::encode_size(&full);
+            if bytes > RANGE_BYTES_MAX && !blocks.is_empty() {
+                break;
+            }
+            blocks.push(full);
+            if let Some(certificate) = self.certificate(height)? {
+                proven = Some((blocks.len(), certificate));
+            }
+        }
+        Ok(proven.map(|(len, certificate)| {
+            blocks.truncate(len);
+            Range { blocks, certificate }
+        }))
+    }
+
+    /// Blocks above the last final one that lead to these, parents first: what a restarting member still holds.
+    pub fn uncommitted(&self, tips: &[BlockId]) -> Result<Vec<(Verified<BlockRecord>, Payload)>, ChainError> {
+        let root = self.root.id();
+        let mut found: Vec<(Verified<BlockRecord>, Payload)> = Vec::new();
+        for tip in tips {
+            let mut at = *tip;
+            while at != root && found.iter().all(|(record, _)| record.block.id() != at) {
+                let Some(full) = self.full(at)? else { break };
+                let parent = full.record.block.parent;
+                if full.record.block.height <= self.root.height {
+                    break;
+                }
+                // Its own disk is outside too; what does not verify is fetched again.
+                let Ok(record) = full.record.verify(&self.committee) else { break };
+                found.push((record, full.payload));
+                at = parent;
+            }
+        }
+        found.sort_by_key(|(record, _)| record.block.height);
+        Ok(found)
+    }
+
+    /// Bytes the store takes.
+    pub fn bytes_on_disk(&self) -> u64 {
+        self.store.bytes_on_disk()
+    }
+
+    /// Give back space of deleted values; for quiet moments.
+    pub fn reclaim(&mut self) -> Result<u64, ChainError> {
+        Ok(self.store.reclaim()?)
+    }
+
+    fn id_at(&self, height: Height) -> Result<Option<BlockId>, ChainError> {
+        let Some(bytes) = self.store.get(Table::Height, &height_key(height))? else { return Ok(None) };
+        let id = (&*bytes).try_into().map_err(|_| ChainError::Missing { what: "block id" })?;
+        Ok(Some(BlockId(id)))
+    }
+
+    fn block_at(&self, height: Height) -> Result<Option<Block>, ChainError> {
+        let Some(id) = self.id_at(height)? else { return Ok(None) };
+        Ok(self.record(id)?.map(|record| record.block))
+    }
+
+    fn location(&self, id: &TransactionId) -> Result<Option<TransactionLocation>, ChainError> {
+        self.read(Table::Transaction, &id.0, "transaction location")
+    }
+
+    fn certificate(&self, height: Height) -> Result<Option<FinalityCertificate>, ChainError> {
+        self.read(Table::Certificate, &height_key(height), "certificate")
+    }
+
+    /// The first certificate at or above a height.
+    fn certificate_from(&self, height: Height) -> Result<Option<(Height, FinalityCertificate)>, ChainError> {
+        let Some((key, value)) = self.store.range(Table::Certificate, &height_key(height), 1)?.pop() else {
+            return Ok(None);
+        };
+        let key: [u8; 8] = (&*key).try_into().map_err(|_| ChainError::Missing { what: "certificate" })?;
+        let certificate = decode(value).map_err(|error| ChainError::Decode { what: "certificate", error })?;
+        Ok(Some((Height(u64::from_be_bytes(key)), certificate)))
+    }
+
+    fn read<T: Read<Cfg = ()> + Encode>(
+        &self,
+        table: Table,
+        key: &[u8],
+        what: &'static str,
+    ) -> Result<Option<T>, ChainError> {
+        let Some(bytes) = self.store.get(table, key)? else { return Ok(None) };
+        decode(bytes).map(Some).map_err(|error| ChainError::Decode { what, error })
+    }
+}
+
+const fn height_key(height: Height) -> [u8; 8] {
+    height.0.to_be_bytes()
+}

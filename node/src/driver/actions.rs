@@ -1,0 +1,112 @@
+//! What the replica asks for.
+
+use super::{Driver, DriverError};
+use crate::handle::CommittedBlock;
+use crate::metrics::CommitPath;
+use crate::pipeline::CheckedPayload;
+use outrider_consensus::{Action, Input};
+use outrider_network::{Channel, Context, To};
+use outrider_storage::{Journal, Store};
+use outrider_types::{BlockId, BlockRecord, FinalityCertificate, Verified, encode};
+use std::sync::Arc;
+
+impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
+    pub(super) fn act(&mut self, action: Action) -> Result<(), DriverError> {
+        let now = self.clock.now();
+        match action {
+            Action::Broadcast { message } => self.send(Channel::Consensus, To::All, encode(&message)),
+            Action::Send { to, message } => self.send(Channel::Consensus, To::One(to.index()), encode(&message)),
+            Action::CheckPayload { block } => {
+                self.first_seen.entry(block.id()).or_insert(now);
+                self.seen = self.seen.max(block.height);
+                self.check_payload(now, block)?;
+            }
+            Action::Assemble { view, parent, height, after } => self.on_assemble(now, view, parent, height, after)?,
+            Action::Fetch { block, from } => self.fetch_block(now, block, from),
+            Action::CatchUp { to } => {
+                self.seen = self.seen.max(to);
+                self.catch_up(now, to);
+            }
+            Action::Commit { blocks, certificate } => self.commit(&blocks, &certificate)?,
+            Action::Entered { view, leader, by_timeout } => {
+                self.timeouts += u64::from(by_timeout);
+                self.proposal = None;
+                self.metrics.entered(view, by_timeout);
+                tracing::debug!(%view, %leader, by_timeout, "entered view");
+            }
+            Action::BadProposal { leader, view, reason } => {
+                self.metrics.bad_message(leader, crate::metrics::BadMessage::Proposal);
+                tracing::warn!(%leader, %view, reason, "a leader signed a bad proposal");
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(
+        &mut self,
+        blocks: &[BlockRecord],
+        certificate: &Verified<FinalityCertificate>,
+    ) -> Result<(), DriverError> {
+        for (at, record) in blocks.iter().enumerate() {
+            let id = record.block.id();
+            let payload = self.held.remove(&id);
+            let own = (at + 1 == blocks.len()).then_some(&**certificate);
+            let payload = match payload {
+                Some(payload) => payload,
+                None => self.stored_payload(record.block.payload)?,
+            };
+            self.append(record, &payload, own, certificate)?;
+        }
+        self.forget_old();
+        Ok(())
+    }
+
+    /// A final block joins the ledger, and everyone who waits for it hears.
+    pub(super) fn append(
+        &mut self,
+        record: &BlockRecord,
+        payload: &CheckedPayload,
+        own: Option<&FinalityCertificate>,
+        certificate: &Verified<FinalityCertificate>,
+    ) -> Result<(), DriverError> {
+        let block = record.block;
+        let id: BlockId = block.id();
+        self.chain.put_record(record)?;
+        self.chain.put_payload(payload.id, &payload.payload)?;
+        self.chain.commit(&block, &payload.payload, &payload.transactions, own)?;
+        self.mempool.committed(&payload.transactions);
+        self.spread.committed(&payload.transactions);
+        let path = match (own.is_some(), &**certificate) {
+            (false, _) => CommitPath::Ancestor,
+            (true, FinalityCertificate::Fast(_)) => CommitPath::Fast,
+            (true, FinalityCertificate::Slow(_)) => CommitPath::Slow,
+        };
+        let took = self.first_seen.remove(&id).map(|seen| self.clock.now().since(seen));
+        self.metrics.committed(block.height, path, payload.transactions.len(), took);
+        tracing::debug!(height = %block.height, %id, transactions = payload.transactions.len(), ?path, "committed");
+        let committed = CommittedBlock {
+            block,
+            id,
+            payload: payload.payload.clone(),
+            transactions: payload.transactions.clone(),
+            certificate: Arc::new((**certificate).clone()),
+        };
+        // No follower is no fault.
+        let _ = self.committed.send(Arc::new(committed));
+        Ok(())
+    }
+
+    /// Forget what belongs to blocks that can no longer become final.
+    pub(super) fn forget_old(&mut self) {
+        let root = self.chain.root().id();
+        let replica = &self.replica;
+        self.held.retain(|id, _| *id != root && replica.holds(*id));
+        self.first_seen.retain(|id, _| replica.holds(*id));
+        self.payloads.forget(|block| replica.holds(block));
+    }
+
+    /// Tell the replica about a payload.
+    pub(super) fn checked(&mut self, block: BlockId, valid: bool) {
+        self.inputs.push(Input::PayloadChecked { block, valid });
+    }
+}

@@ -1,0 +1,400 @@
+//! The driver: one task that owns a replica, a mempool and a ledger, and does what the replica asks.
+//!
+//! ```text
+//! network --workers: decode, verify--> events --+
+//! API ------------------------------> commands --+--> turn: step, step, .. --one sync--> actions
+//! clock ------------------------------> wake ----+                  ^                      |
+//!                                                 +--- answers ------+---------------------+
+//! ```
+//!
+//! It is generic over a commonware-runtime context and over the disk, and over nothing else: the same code runs in
+//! production, and in the simulator on a simulated network and disk. It never blocks but on its own disk.
+
+mod actions;
+mod commands;
+mod events;
+mod payloads;
+mod sync;
+
+use crate::chain::{Chain, ChainError};
+use crate::handle::{Command, CommittedBlock, DriverEnds, Head};
+use crate::metrics::Metrics;
+use crate::pipeline::{self, CheckedPayload, FromPeer};
+use outrider_consensus::{Config as ConsensusConfig, Input, Replica, Restored, Step};
+use outrider_mempool::{Limits, Mempool};
+use outrider_network::{Channel, Context, Network, Outbound, Peers, To};
+use outrider_storage::{Journal, JournalError, Store};
+use outrider_types::safety_state::RestoreError;
+use outrider_types::{BlockId, Committee, MemberIndex, SafetyState, SecretKey, Timestamp, Verified};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{broadcast, mpsc, watch};
+
+/// Events taken in one turn, before one sync and all their answers.
+const EVENTS_PER_TURN: usize = 256;
+/// Commands taken in one turn.
+const COMMANDS_PER_TURN: usize = 1_024;
+/// How often peers, head and disk use are looked at.
+const SURVEY: Duration = Duration::from_millis(500);
+
+/// What a driver is made with.
+#[derive(Clone, Debug)]
+pub struct DriverConfig {
+    /// Who orders.
+    pub committee: Committee,
+    /// Which of them this is.
+    pub member: MemberIndex,
+    /// Its key.
+    pub key: SecretKey,
+    /// Timers.
+    pub consensus: ConsensusConfig,
+    /// What the mempool takes.
+    pub mempool: Limits,
+    /// A leader with nothing to order waits this long for something before it proposes an empty block. Less than a
+    /// quarter of the base timeout, so that nobody thinks it silent.
+    pub idle_block: Duration,
+    /// Verifying workers per channel.
+    pub workers: usize,
+    /// Start although the journal is gone that this member once had: it may sign twice. Only for an operator who knows
+    /// that the member signed nothing in this epoch, or that the epoch is over.
+    pub accept_lost_journal: bool,
+}
+
+/// Why a member cannot start, or has to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// The chain.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The vote journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The safety state.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
+    /// The journal is gone.
+    #[error(
+        "the vote journal is gone, but this member has voted before: without it, it could sign two conflicting statements and lose its stake. Put the journal back, or join with a new key in the next epoch. If you are certain that it signed nothing in this epoch, start once with --set node.unsafe_accept_lost_journal=true"
+    )]
+    JournalLost,
+    /// The key is not the member's.
+    #[error("the key {found} is not that of member {member}, which is {expected}; use the right key file")]
+    Key {
+        /// The member.
+        member: MemberIndex,
+        /// The key given.
+        found: outrider_types::PublicKey,
+        /// The key in the committee.
+        expected: outrider_types::PublicKey,
+    },
+    /// A part of the network failed.
+    #[error("the network has ended; see the log lines before this one")]
+    NetworkEnded,
+}
+
+/// The imperative shell around one replica.
+pub struct Driver<E: Context, J, S> {
+    context: E,
+    config: DriverConfig,
+    replica: Replica,
+    mempool: Mempool,
+    chain: Chain<S>,
+    journal: J,
+    outbound: Outbound<E>,
+    peers: Peers<E>,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    commands: mpsc::Receiver<Command>,
+    committed: broadcast::Sender<Arc<CommittedBlock>>,
+    head: watch::Sender<Head>,
+    /// What is known of the chain, for the head.
+    seen: outrider_types::Height,
+    timeouts: u64,
+    /// Payloads of blocks above the last final one, by block.
+    held: BTreeMap<BlockId, CheckedPayload>,
+    payloads: payloads::Payloads,
+    sync: sync::Sync,
+    spread: commands::Spread,
+    /// A proposal that waits for transactions.
+    proposal: Option<payloads::Waiting>,
+    /// When a block was first seen, to measure its way to finality.
+    first_seen: BTreeMap<BlockId, Timestamp>,
+    /// Inputs for the replica that come from its own actions.
+    inputs: Vec<Input>,
+    surveyed: Timestamp,
+}
+
+/// Two clocks: one that never goes back for timers, one that is right for timestamps.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    started: tokio::time::Instant,
+    base: Timestamp,
+}
+
+impl Clock {
+    fn now(&self) -> Timestamp {
+        self.base.after(self.started.elapsed())
+    }
+}
+
+/// Microseconds since the Unix epoch by the context's clock.
+fn wall_clock(context: &impl commonware_runtime::Clock) -> Timestamp {
+    let since = context.current().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
+
+impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
+    /// Restore a member from its disk. The second value is what it says first.
+    fn new(
+        context: E,
+        config: DriverConfig,
+        (journal, store): (J, S),
+        (outbound, peers): (Outbound<E>, Peers<E>),
+        ends: DriverEnds,
+        metrics: Arc<Metrics>,
+    ) -> Result<(Self, Step), DriverError> {
+        let committee = config.committee.clone();
+        let expected = committee.members().get(config.member.index()).map(|member| member.public_key);
+        let found = config.key.public_key();
+        if let Some(expected) = expected.filter(|expected| *expected != found) {
+            return Err(DriverError::Key { member: config.member, found, expected });
+        }
+        let mut chain = Chain::open(store, committee.clone())?;
+        let safety = match journal.latest() {
+            Some(record) => SafetyState::restore(record, &committee)?,
+            None if chain.journal_begun()? && !config.accept_lost_journal => return Err(DriverError::JournalLost),
+            None => Verified::fresh(&committee),
+        };
+        chain.begin_journal()?;
+        let mut tips = Vec::new();
+        tips.extend(safety.voted.map(|vote| vote.block));
+        tips.extend(safety.high_block());
+        let uncommitted = chain.uncommitted(&tips)?;
+        let mut held = BTreeMap::new();
+        let mut blocks = Vec::new();
+        for (record, payload) in uncommitted {
+            // It was checked before the vote that kept it.
+            if let Ok(payload) = CheckedPayload::new(payload) {
+                held.insert(record.block.id(), payload);
+                blocks.push(record);
+            }
+        }
+        let base = chain.genesis().id();
+        let clock = Clock { started: tokio::time::Instant::now(), base: wall_clock(&context) };
+        let restored = Restored { root: *chain.root(), safety, blocks };
+        let now = clock.now();
+        let (replica, step) =
+            Replica::new(config.consensus, committee, config.member, config.key.clone(), base, restored, now);
+        let driver = Self {
+            mempool: Mempool::new(config.mempool.clone()),
+            seen: chain.root().height,
+            context,
+            config,
+            replica,
+            chain,
+            journal,
+            outbound,
+            peers,
+            metrics,
+            clock,
+            commands: ends.commands,
+            committed: ends.committed,
+            head: ends.head,
+            timeouts: 0,
+            held,
+            payloads: payloads::Payloads::default(),
+            sync: sync::Sync::default(),
+            spread: commands::Spread::default(),
+            proposal: None,
+            first_seen: BTreeMap::new(),
+            inputs: Vec::new(),
+            surveyed: Timestamp(0),
+        };
+        Ok((driver, step))
+    }
+
+    async fn run(mut self, first: Step, mut events: Events) -> Result<(), DriverError> {
+        let stopped = self.context.stopped();
+        tokio::pin!(stopped);
+        self.turn(first)?;
+        loop {
+            let now = self.clock.now();
+            let wake = tokio::time::sleep(self.wake_at(now).since(now));
+            tokio::select! {
+                biased;
+                _ = &mut stopped => return Ok(()),
+                next = events.next() => match next {
+                    Some(event) => self.on_event(event)?,
+                    None => return Err(DriverError::NetworkEnded),
+                },
+                command = self.commands.recv() => if let Some(command) = command {
+                    self.on_command(command)?;
+                } else {
+                    // Nobody asks any more, and nobody will; the member goes on until it is stopped.
+                    let (_, closed) = mpsc::channel(1);
+                    self.commands = closed;
+                },
+                () = wake => self.inputs.push(Input::Wake),
+            }
+            for _ in 0..EVENTS_PER_TURN {
+                let Some(event) = events.try_next() else { break };
+                self.on_event(event)?;
+            }
+            for _ in 0..COMMANDS_PER_TURN {
+                let Ok(command) = self.commands.try_recv() else { break };
+                self.on_command(command)?;
+            }
+            self.turn(Step::default())?;
+        }
+    }
+
+    /// Step through all inputs, make everything durable with one sync, act; again while that leads to new inputs.
+    fn turn(&mut self, first: Step) -> Result<(), DriverError> {
+        let mut step = first;
+        loop {
+            for input in std::mem::take(&mut self.inputs) {
+                let now = self.clock.now();
+                step = step.then(self.replica.step(now, input));
+            }
+            if step.is_empty() {
+                break;
+            }
+            let actions = self.persist(std::mem::take(&mut step))?;
+            for action in actions {
+                self.act(action)?;
+            }
+        }
+        let now = self.clock.now();
+        self.on_time(now)?;
+        // What is due now may have led to inputs once more.
+        if !self.inputs.is_empty() {
+            return self.turn(Step::default());
+        }
+        self.flush_spread(now);
+        self.survey(now)?;
+        Ok(())
+    }
+
+    /// Persist before send (C2): blocks and payloads first, for the vote that goes to the journal is about them.
+    fn persist(&mut self, step: Step) -> Result<Vec<outrider_consensus::Action>, DriverError> {
+        let (chain, journal, metrics) = (&mut self.chain, &mut self.journal, &self.metrics);
+        let started = tokio::time::Instant::now();
+        step.persist_with(|writes| {
+            for record in &writes.records {
+                chain.put_record(record)?;
+            }
+            if let Some(safety) = &writes.safety {
+                chain.sync()?;
+                journal.append(&safety.to_bytes())?;
+                metrics.journal_synced(started.elapsed());
+            }
+            Ok(())
+        })
+    }
+
+    /// The next instant at which something is due.
+    fn wake_at(&self, now: Timestamp) -> Timestamp {
+        let due = [
+            self.replica.wake_at(),
+            self.proposal.as_ref().map(|waiting| waiting.deadline),
+            self.sync.wake_at(),
+            self.spread.wake_at(),
+            Some(self.surveyed.after(SURVEY)),
+        ];
+        due.into_iter().flatten().min().unwrap_or_else(|| now.after(SURVEY))
+    }
+
+    /// What the driver itself has to do by now.
+    fn on_time(&mut self, now: Timestamp) -> Result<(), DriverError> {
+        self.ask_again(now)?;
+        self.try_assemble(now)?;
+        self.spread.give_up(now);
+        Ok(())
+    }
+
+    /// Look around from time to time.
+    fn survey(&mut self, now: Timestamp) -> Result<(), DriverError> {
+        self.publish_head();
+        if now.since(self.surveyed) < SURVEY {
+            return Ok(());
+        }
+        self.surveyed = now;
+        let connected = self.peers.connected().len();
+        self.metrics.surveyed(connected, self.mempool.len(), self.chain.bytes_on_disk());
+        if self.mempool.is_empty() {
+            self.chain.reclaim()?;
+        }
+        Ok(())
+    }
+
+    fn publish_head(&self) {
+        let root = self.chain.root();
+        let head = Head {
+            height: root.height,
+            block: root.id(),
+            committed_view: root.view,
+            view: self.replica.view(),
+            transactions: self.chain.ledger().transactions(),
+            pending: self.mempool.len() as u64,
+            timeouts: self.timeouts,
+            seen: self.seen.max(root.height),
+        };
+        self.head.send_if_modified(|old| {
+            let changed = *old != head;
+            *old = head;
+            changed
+        });
+    }
+
+    /// Send to other members; what cannot be sent is said again by those who miss it.
+    fn send(&mut self, channel: Channel, to: To, bytes: bytes::Bytes) {
+        if let Err(error) = self.outbound.send(channel, to, bytes) {
+            tracing::error!(%error, "a message of our own could not be sent");
+        }
+    }
+}
+
+/// What workers give to the driver, channel by channel, consensus first.
+struct Events {
+    consensus: mpsc::Receiver<FromPeer>,
+    sync: mpsc::Receiver<FromPeer>,
+    payload: mpsc::Receiver<FromPeer>,
+}
+
+impl Events {
+    async fn next(&mut self) -> Option<FromPeer> {
+        tokio::select! {
+            biased;
+            event = self.consensus.recv() => event,
+            event = self.sync.recv() => event,
+            event = self.payload.recv() => event,
+        }
+    }
+
+    fn try_next(&mut self) -> Option<FromPeer> {
+        let next = self.consensus.try_recv().or_else(|_| self.sync.try_recv());
+        next.or_else(|_| self.payload.try_recv()).ok()
+    }
+}
+
+/// Run a member over a network that has been started, until the context is stopped or its disk fails.
+pub async fn run<E: Context, J: Journal + 'static, S: Store + 'static>(
+    context: E,
+    config: DriverConfig,
+    disk: (J, S),
+    network: Network<E>,
+    ends: DriverEnds,
+    metrics: Arc<Metrics>,
+) -> Result<(), DriverError> {
+    let Network { outbound, consensus, payload, sync, peers, .. } = network;
+    let (committee, workers) = (config.committee.clone(), config.workers);
+    let events = Events {
+        consensus: pipeline::spawn(&context, consensus, &committee, &metrics, workers),
+        sync: pipeline::spawn(&context, sync, &committee, &metrics, 1),
+        payload: pipeline::spawn(&context, payload, &committee, &metrics, workers),
+    };
+    let child = context.child("driver");
+    let (driver, first) = Driver::new(child, config, disk, (outbound, peers), ends, metrics)?;
+    driver.run(first, events).await
+}

@@ -1,0 +1,209 @@
+//! Payloads: assembling one's own, getting hold of others', and checking them against their ancestors'.
+
+use super::{Driver, DriverError, wall_clock};
+use crate::chain::ChainError;
+use crate::pipeline::CheckedPayload;
+use outrider_consensus::Input;
+use outrider_finality::duplicate;
+use outrider_mempool::AssemblyLimits;
+use outrider_network::{Channel, Context, To};
+use outrider_storage::{Journal, Store};
+use outrider_types::message::PayloadMessage;
+use outrider_types::{
+    Block, BlockId, Height, MemberIndex, Payload, PayloadId, Timestamp, TransactionId, View, encode,
+};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+/// Payloads kept that no known block names yet, per sender.
+const UNCLAIMED_PER_MEMBER: usize = 8;
+/// A proposal may be this far ahead of this member's clock.
+const CLOCK_AHEAD_MAX: Duration = Duration::from_secs(10);
+/// A payload that is announced by its block should come by itself; after this it is asked for.
+const GRACE: Duration = Duration::from_millis(50);
+
+/// One's own proposal, waiting for something to order.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiting {
+    view: View,
+    parent: BlockId,
+    height: Height,
+    after: Timestamp,
+    /// When an empty block is proposed instead.
+    pub(super) deadline: Timestamp,
+}
+
+/// Payloads and blocks that have not found each other.
+#[derive(Debug, Default)]
+pub(super) struct Payloads {
+    /// Blocks that wait for their payload.
+    wanted: BTreeMap<PayloadId, BTreeMap<BlockId, Block>>,
+    /// Payloads that wait for their block, oldest first by sender.
+    unclaimed: BTreeMap<MemberIndex, VecDeque<CheckedPayload>>,
+}
+
+impl Payloads {
+    fn claim(&self, id: PayloadId) -> Option<CheckedPayload> {
+        self.unclaimed.values().flatten().find(|payload| payload.id == id).cloned()
+    }
+
+    fn keep(&mut self, from: MemberIndex, payload: CheckedPayload) {
+        let queue = self.unclaimed.entry(from).or_default();
+        if queue.iter().any(|held| held.id == payload.id) {
+            return;
+        }
+        if queue.len() >= UNCLAIMED_PER_MEMBER {
+            queue.pop_front();
+        }
+        queue.push_back(payload);
+    }
+
+    /// Whether a block still waits for its payload.
+    pub(super) fn waits(&self, block: &BlockId) -> bool {
+        self.wanted.values().any(|blocks| blocks.contains_key(block))
+    }
+
+    /// Keep only what belongs to blocks that are still of use.
+    pub(super) fn forget(&mut self, of_use: impl Fn(BlockId) -> bool) {
+        for blocks in self.wanted.values_mut() {
+            blocks.retain(|block, _| of_use(*block));
+        }
+        self.wanted.retain(|_, blocks| !blocks.is_empty());
+    }
+}
+
+impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
+    /// The replica wants to propose.
+    pub(super) fn on_assemble(
+        &mut self,
+        now: Timestamp,
+        view: View,
+        parent: BlockId,
+        height: Height,
+        after: Timestamp,
+    ) -> Result<(), DriverError> {
+        let deadline = now.after(self.config.idle_block);
+        self.proposal = Some(Waiting { view, parent, height, after, deadline });
+        self.try_assemble(now)
+    }
+
+    /// Propose if there is something to order, or nothing came for too long.
+    pub(super) fn try_assemble(&mut self, now: Timestamp) -> Result<(), DriverError> {
+        let Some(waiting) = self.proposal else { return Ok(()) };
+        if self.mempool.is_empty() && now < waiting.deadline {
+            return Ok(());
+        }
+        let pending = self.pending(waiting.parent);
+        let held = &self.held;
+        let excluded: BTreeSet<TransactionId> = pending
+            .iter()
+            .filter_map(|block| held.get(block))
+            .flat_map(|payload| payload.transactions.iter().copied())
+            .collect();
+        let payload = self.mempool.assemble(&AssemblyLimits::default(), &|id| excluded.contains(id));
+        if payload.is_empty() && now < waiting.deadline {
+            return Ok(());
+        }
+        self.proposal = None;
+        let payload = match CheckedPayload::new(payload) {
+            Ok(payload) => payload,
+            Err(error) => {
+                tracing::error!(%error, "the mempool assembled a payload that no voter would take");
+                CheckedPayload::new(Payload::default()).map_err(|_| ChainError::Missing { what: "empty payload" })?
+            }
+        };
+        if !payload.payload.is_empty() {
+            let message = PayloadMessage::Payload((*payload.payload).clone());
+            self.send(Channel::Payload, To::All, encode(&message));
+        }
+        self.chain.put_payload(payload.id, &payload.payload)?;
+        let timestamp = wall_clock(&self.context).max(Timestamp(waiting.after.0.saturating_add(1)));
+        let Waiting { view, parent, .. } = waiting;
+        self.inputs.push(Input::Assembled { view, parent, payload: payload.id, timestamp });
+        self.payloads.keep(self.config.member, payload);
+        Ok(())
+    }
+
+    /// The replica wants a payload checked.
+    pub(super) fn check_payload(&mut self, now: Timestamp, block: Block) -> Result<(), DriverError> {
+        let held = match self.payloads.claim(block.payload) {
+            Some(payload) => Some(payload),
+            None => self.find_payload(block.payload)?,
+        };
+        match held {
+            Some(payload) => self.check(&block, payload),
+            None => {
+                let id = block.id();
+                self.payloads.wanted.entry(block.payload).or_default().insert(id, block);
+                self.fetch_payload(now.after(GRACE), id, block.proposer);
+                Ok(())
+            }
+        }
+    }
+
+    /// A payload came.
+    pub(super) fn on_payload(&mut self, from: MemberIndex, payload: CheckedPayload) -> Result<(), DriverError> {
+        match self.payloads.wanted.remove(&payload.id) {
+            None => self.payloads.keep(from, payload),
+            Some(blocks) => {
+                for (id, block) in blocks {
+                    self.sync.arrived(&id);
+                    self.check(&block, payload.clone())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// F1: no transaction twice along a chain; and a timestamp that a clock could show. Then the payload is kept, and
+    /// is durable before a vote for its block leaves.
+    fn check(&mut self, block: &Block, payload: CheckedPayload) -> Result<(), DriverError> {
+        let pending = self.pending(block.parent);
+        let mut failed = None;
+        let committed = |id: &TransactionId| match self.chain.height_of(id) {
+            Ok(height) => height,
+            Err(error) => {
+                tracing::error!(%error, "the transaction index cannot be read");
+                Some(block.height)
+            }
+        };
+        let above: BTreeSet<TransactionId> = pending
+            .iter()
+            .filter_map(|id| self.held.get(id))
+            .flat_map(|held| held.transactions.iter().copied())
+            .collect();
+        if let Some(id) = duplicate(block.height, payload.transactions.iter(), committed, |id| above.contains(id)) {
+            failed = Some(format!("transaction {id} is ordered already"));
+        }
+        let ahead = block.timestamp.since(wall_clock(&self.context));
+        if ahead > CLOCK_AHEAD_MAX {
+            failed = Some(format!("its timestamp is {} s ahead of this member's clock", ahead.as_secs()));
+        }
+        let id = block.id();
+        if let Some(reason) = failed {
+            tracing::warn!(block = %id, reason, "payload refused");
+            self.checked(id, false);
+            return Ok(());
+        }
+        self.chain.put_payload(payload.id, &payload.payload)?;
+        self.held.insert(id, payload);
+        self.checked(id, true);
+        Ok(())
+    }
+
+    /// Blocks between the last final one and this one, itself included.
+    fn pending(&self, block: BlockId) -> Vec<BlockId> {
+        self.replica.branch(block).unwrap_or_default().iter().map(Block::id).collect()
+    }
+
+    fn find_payload(&self, id: PayloadId) -> Result<Option<CheckedPayload>, DriverError> {
+        let empty = Payload::default();
+        let payload = if empty.id() == id { Some(empty) } else { self.chain.payload(id)? };
+        Ok(payload.and_then(|payload| CheckedPayload::new(payload).ok()))
+    }
+
+    /// The payload of a block that was checked before.
+    pub(super) fn stored_payload(&self, id: PayloadId) -> Result<CheckedPayload, DriverError> {
+        self.find_payload(id)?.ok_or_else(|| ChainError::Missing { what: "payload" }.into())
+    }
+}

@@ -1,0 +1,233 @@
+//! Getting what this member misses: single blocks, payloads, and ranges of final blocks. Independent of consensus timers.
+
+use super::{Driver, DriverError};
+use crate::pipeline::{CheckedPayload, CheckedRange};
+use outrider_consensus::Input;
+use outrider_network::{Channel, Context, To};
+use outrider_storage::{Journal, Store};
+use outrider_types::message::{BlockRequest, RangeRequest, SyncMessage};
+use outrider_types::{BlockId, BlockRecord, Height, MemberIndex, Timestamp, Verified, encode};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long an answer may take before someone else is asked.
+const RETRY: Duration = Duration::from_millis(250);
+/// How often a block is asked for before the replica is told that nobody has it.
+const ATTEMPTS_MAX: u32 = 40;
+/// Blocks asked for at once.
+const FETCHES_MAX: usize = 256;
+/// One range per this time and member is answered; a laggard asks someone else meanwhile.
+const SERVE_RANGE_EVERY: Duration = Duration::from_millis(5);
+
+/// A block that is being asked for.
+#[derive(Debug)]
+struct Fetch {
+    from: Vec<MemberIndex>,
+    attempts: u32,
+    next: Timestamp,
+    /// The replica asked for it; otherwise only its payload is missing.
+    for_replica: bool,
+}
+
+/// Final blocks up to a height are being asked for.
+#[derive(Debug)]
+struct CatchUp {
+    to: Height,
+    attempts: u32,
+    next: Timestamp,
+}
+
+/// What is being asked for.
+#[derive(Debug, Default)]
+pub(super) struct Sync {
+    fetches: BTreeMap<BlockId, Fetch>,
+    catch_up: Option<CatchUp>,
+    served: BTreeMap<MemberIndex, Timestamp>,
+}
+
+impl Sync {
+    /// The next instant at which to ask again.
+    pub(super) fn wake_at(&self) -> Option<Timestamp> {
+        let fetches = self.fetches.values().map(|fetch| fetch.next);
+        fetches.chain(self.catch_up.as_ref().map(|catch_up| catch_up.next)).min()
+    }
+
+    /// A payload that was waited for is there.
+    pub(super) fn arrived(&mut self, block: &BlockId) {
+        if self.fetches.get(block).is_some_and(|fetch| !fetch.for_replica) {
+            self.fetches.remove(block);
+        }
+    }
+}
+
+impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
+    /// Ask for a block that the replica needs.
+    pub(super) fn fetch_block(&mut self, now: Timestamp, block: BlockId, from: Vec<MemberIndex>) {
+        self.fetch(now, block, from, true);
+    }
+
+    /// Ask for a block whose payload is missing, first the member that proposed it.
+    pub(super) fn fetch_payload(&mut self, at: Timestamp, block: BlockId, proposer: MemberIndex) {
+        self.fetch(at, block, vec![proposer], false);
+    }
+
+    fn fetch(&mut self, at: Timestamp, block: BlockId, from: Vec<MemberIndex>, for_replica: bool) {
+        if self.sync.fetches.len() >= FETCHES_MAX {
+            self.inputs.push(Input::FetchFailed { block });
+            return;
+        }
+        let fetch = Fetch { from, attempts: 0, next: at, for_replica };
+        let held = self.sync.fetches.entry(block).or_insert(fetch);
+        held.for_replica |= for_replica;
+    }
+
+    /// Ask for final blocks up to a height.
+    pub(super) fn catch_up(&mut self, now: Timestamp, to: Height) {
+        match &mut self.sync.catch_up {
+            Some(running) => running.to = running.to.max(to),
+            none => {
+                tracing::info!(have = %self.chain.root().height, seen = %to, "catching up");
+                *none = Some(CatchUp { to, attempts: 0, next: now });
+            }
+        }
+    }
+
+    /// Ask whoever is next for everything that has not come in time.
+    pub(super) fn ask_again(&mut self, now: Timestamp) -> Result<(), DriverError> {
+        let due: Vec<BlockId> =
+            self.sync.fetches.iter().filter(|(_, fetch)| fetch.next <= now).map(|(block, _)| *block).collect();
+        for block in due {
+            self.ask_for(now, block);
+        }
+        let root = self.chain.root().height;
+        if let Some(running) = &mut self.sync.catch_up {
+            if running.to <= root {
+                tracing::info!(height = %root, "caught up");
+                self.sync.catch_up = None;
+            } else if running.next <= now {
+                let attempts = running.attempts;
+                running.attempts += 1;
+                running.next = now.after(RETRY);
+                let message = SyncMessage::RangeRequest(RangeRequest { from: root.next() });
+                let to = self.someone(attempts);
+                self.send(Channel::Sync, To::One(to.index()), encode(&message));
+            }
+        }
+        Ok(())
+    }
+
+    fn ask_for(&mut self, now: Timestamp, block: BlockId) {
+        let members = self.config.committee.members().len();
+        let Some(fetch) = self.sync.fetches.get_mut(&block) else { return };
+        let useless = !fetch.for_replica && !self.payloads.waits(&block);
+        if useless || fetch.attempts >= ATTEMPTS_MAX {
+            let for_replica = fetch.for_replica;
+            self.sync.fetches.remove(&block);
+            if for_replica {
+                self.inputs.push(Input::FetchFailed { block });
+            }
+            return;
+        }
+        let attempt = fetch.attempts as usize;
+        fetch.attempts += 1;
+        fetch.next = now.after(RETRY);
+        // Those who should have it first, then everyone in turn.
+        let me = self.config.member.index();
+        let to = fetch.from.get(attempt).map_or((me + 1 + attempt) % members, |member| member.index());
+        if to != me {
+            let message = SyncMessage::BlockRequest(BlockRequest { block });
+            self.send(Channel::Sync, To::One(to), encode(&message));
+        } else if let Some(fetch) = self.sync.fetches.get_mut(&block) {
+            fetch.next = now;
+        }
+    }
+
+    /// Another member, a different one with each attempt.
+    fn someone(&self, attempt: u32) -> MemberIndex {
+        let members = self.config.committee.members().len();
+        let me = self.config.member.index();
+        let step = 1 + attempt as usize % (members - 1).max(1);
+        MemberIndex(u16::try_from((me + step) % members).unwrap_or(0))
+    }
+
+    /// Answer a member that misses a block.
+    pub(super) fn serve_block(&mut self, from: MemberIndex, request: BlockRequest) -> Result<(), DriverError> {
+        let full = match self.chain.full(request.block)? {
+            Some(full) => Some(full),
+            None => self.replica.record(request.block).and_then(|record| {
+                let payload = self.held.get(&request.block)?;
+                Some(outrider_types::message::FullBlock { record, payload: (*payload.payload).clone() })
+            }),
+        };
+        if let Some(full) = full {
+            self.send(Channel::Sync, To::One(from.index()), encode(&SyncMessage::Block(full)));
+        }
+        Ok(())
+    }
+
+    /// Answer a member that is behind.
+    pub(super) fn serve_range(
+        &mut self,
+        now: Timestamp,
+        from: MemberIndex,
+        request: RangeRequest,
+    ) -> Result<(), DriverError> {
+        let last = self.sync.served.insert(from, now);
+        if last.is_some_and(|last| now < last.after(SERVE_RANGE_EVERY)) {
+            return Ok(());
+        }
+        if let Some(range) = self.chain.range(request.from)? {
+            self.send(Channel::Sync, To::One(from.index()), encode(&SyncMessage::Range(range)));
+        }
+        Ok(())
+    }
+
+    /// A block came that was asked for.
+    pub(super) fn on_block(
+        &mut self,
+        from: MemberIndex,
+        record: Verified<BlockRecord>,
+        payload: CheckedPayload,
+    ) -> Result<(), DriverError> {
+        if let Some(fetch) = self.sync.fetches.remove(&record.block.id()) {
+            self.metrics.fetched(1);
+            self.on_payload(from, payload)?;
+            if fetch.for_replica {
+                self.inputs.push(Input::Block { record });
+            }
+        }
+        Ok(())
+    }
+
+    /// Final blocks came. They were verified: linked to each other and proven final. Here they are linked to ours.
+    pub(super) fn on_range(&mut self, from: MemberIndex, range: CheckedRange) -> Result<(), DriverError> {
+        if self.sync.catch_up.is_none() {
+            return Ok(());
+        }
+        let CheckedRange { blocks, certificate } = range;
+        let root = *self.chain.root();
+        let new: Vec<_> = blocks.into_iter().filter(|(record, _)| record.block.height > root.height).collect();
+        let Some((first, _)) = new.first() else { return Ok(()) };
+        if first.block.parent != root.id() {
+            // A proof of finality of a chain that is not ours would be a fork; a gap is only a useless answer.
+            tracing::warn!(%from, height = %first.block.height, have = %root.height, "a range that does not extend our chain");
+            return Ok(());
+        }
+        let last = new.len() - 1;
+        let mut tip = root;
+        for (at, (record, payload)) in new.iter().enumerate() {
+            let own = (at == last).then_some(&*certificate);
+            self.append(record, payload, own, &certificate)?;
+            tip = record.block;
+        }
+        self.metrics.fetched(new.len());
+        self.inputs.push(Input::CaughtUp { block: tip, certificate });
+        let now = self.clock.now();
+        if let Some(running) = &mut self.sync.catch_up {
+            running.next = now;
+            // Whoever answered is asked again.
+            running.attempts = running.attempts.saturating_sub(1);
+        }
+        Ok(())
+    }
+}

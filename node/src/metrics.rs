@@ -1,0 +1,202 @@
+//! What a member counts. One registry per member, never global: one process may host many.
+
+use outrider_network::Channel;
+use outrider_types::{Height, MemberIndex, View};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use std::time::Duration;
+
+/// Why a message of a peer was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum BadMessage {
+    /// Bytes that are no message.
+    Malformed,
+    /// A signature, stake or epoch that does not verify.
+    Invalid,
+    /// A statement that another member signed.
+    Foreign,
+    /// A proposal whose attachment does not fit.
+    Attachment,
+    /// A proposal that is wrong in its signed part.
+    Proposal,
+}
+
+/// How a block became final here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum CommitPath {
+    /// Votes of stake >= F (R6).
+    Fast,
+    /// Commit votes of stake >= Q (R7).
+    Slow,
+    /// With a descendant.
+    Ancestor,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: BadMessage,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Path {
+    path: CommitPath,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Carried {
+    channel: &'static str,
+}
+
+/// Name, kind and meaning of every metric, as `outrider docs metrics` prints them.
+pub const METRICS: &[(&str, &str, &str)] = &[
+    ("outrider_height", "gauge", "Height of the last final block"),
+    ("outrider_view", "gauge", "Current view"),
+    ("outrider_view_timeouts_total", "counter", "Views left by timeout"),
+    ("outrider_blocks_committed_total", "counter", "Final blocks, by path: Fast (R6), Slow (R7), Ancestor"),
+    ("outrider_transactions_committed_total", "counter", "Final transactions"),
+    ("outrider_transactions_pending", "gauge", "Transactions waiting for a block"),
+    ("outrider_soft_final_latency_seconds", "histogram", "From first sight of a block to its finality"),
+    ("outrider_bad_messages_total", "counter", "Refused messages of peers, by reason; the log at level debug names the peer"),
+    ("outrider_messages_received_total", "counter", "Messages of peers, by channel"),
+    ("outrider_journal_sync_seconds", "histogram", "Making a vote durable: block store and vote journal"),
+    ("outrider_sync_blocks_fetched_total", "counter", "Blocks got from peers because they were missing here"),
+    ("outrider_peers_connected", "gauge", "Members connected"),
+    ("outrider_store_bytes", "gauge", "Bytes of the block store on disk"),
+];
+
+/// The metrics of one member.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    height: Gauge,
+    view: Gauge,
+    timeouts: Counter,
+    blocks: Family<Path, Counter>,
+    transactions: Counter,
+    pending: Gauge,
+    latency: Histogram,
+    bad: Family<Reason, Counter>,
+    received: Family<Carried, Counter>,
+    sync: Histogram,
+    fetched: Counter,
+    peers: Gauge,
+    store_bytes: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Bounds that double, from `first` seconds on.
+fn doubling(first: f64, buckets: u16) -> Histogram {
+    Histogram::new((0..buckets).map(move |power| first * f64::from(power).exp2()))
+}
+
+impl Metrics {
+    /// All at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::default(),
+            height: Gauge::default(),
+            view: Gauge::default(),
+            timeouts: Counter::default(),
+            blocks: Family::default(),
+            transactions: Counter::default(),
+            pending: Gauge::default(),
+            latency: doubling(0.000_5, 16),
+            bad: Family::default(),
+            received: Family::default(),
+            sync: doubling(0.000_02, 16),
+            fetched: Counter::default(),
+            peers: Gauge::default(),
+            store_bytes: Gauge::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        for (name, _, help) in METRICS {
+            // The library appends `_total` to counters itself.
+            let short = name.trim_end_matches("_total");
+            match *name {
+                "outrider_height" => registry.register(short, *help, self.height.clone()),
+                "outrider_view" => registry.register(short, *help, self.view.clone()),
+                "outrider_view_timeouts_total" => registry.register(short, *help, self.timeouts.clone()),
+                "outrider_blocks_committed_total" => registry.register(short, *help, self.blocks.clone()),
+                "outrider_transactions_committed_total" => registry.register(short, *help, self.transactions.clone()),
+                "outrider_transactions_pending" => registry.register(short, *help, self.pending.clone()),
+                "outrider_soft_final_latency_seconds" => registry.register(short, *help, self.latency.clone()),
+                "outrider_bad_messages_total" => registry.register(short, *help, self.bad.clone()),
+                "outrider_messages_received_total" => registry.register(short, *help, self.received.clone()),
+                "outrider_journal_sync_seconds" => registry.register(short, *help, self.sync.clone()),
+                "outrider_sync_blocks_fetched_total" => registry.register(short, *help, self.fetched.clone()),
+                "outrider_peers_connected" => registry.register(short, *help, self.peers.clone()),
+                "outrider_store_bytes" => registry.register(short, *help, self.store_bytes.clone()),
+                other => unreachable!("metric {other} has no value"),
+            }
+        }
+    }
+
+    /// The text that Prometheus scrapes.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string does not fail.
+        let _ = text::encode(&mut out, &self.registry);
+        out
+    }
+
+    pub(crate) fn received(&self, channel: Channel) {
+        let channel = match channel {
+            Channel::Consensus => "consensus",
+            Channel::Payload => "payload",
+            Channel::Sync => "sync",
+        };
+        self.received.get_or_create(&Carried { channel }).inc();
+    }
+
+    pub(crate) fn bad_message(&self, _from: MemberIndex, reason: BadMessage) {
+        self.bad.get_or_create(&Reason { reason }).inc();
+    }
+
+    pub(crate) fn journal_synced(&self, took: Duration) {
+        self.sync.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn entered(&self, view: View, by_timeout: bool) {
+        self.view.set(signed(view.0));
+        self.timeouts.inc_by(u64::from(by_timeout));
+    }
+
+    pub(crate) fn committed(&self, height: Height, path: CommitPath, transactions: usize, took: Option<Duration>) {
+        self.height.set(signed(height.0));
+        self.blocks.get_or_create(&Path { path }).inc();
+        self.transactions.inc_by(transactions as u64);
+        if let Some(took) = took {
+            self.latency.observe(took.as_secs_f64());
+        }
+    }
+
+    pub(crate) fn fetched(&self, blocks: usize) {
+        self.fetched.inc_by(blocks as u64);
+    }
+
+    pub(crate) fn surveyed(&self, connected: usize, pending: usize, store_bytes: u64) {
+        self.peers.set(signed(connected as u64));
+        self.pending.set(signed(pending as u64));
+        self.store_bytes.set(signed(store_bytes));
+    }
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
