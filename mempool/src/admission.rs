@@ -1,33 +1,30 @@
-//! What is taken, and what is remembered.
+//! Who comes in: limits, and why a transaction is turned away.
 
-use crate::lane::Lane;
+use crate::lane::{Lane, Pending};
+use crate::{Mempool, Place};
+use bytes::Bytes;
 use outrider_types::limits::TRANSACTION_BYTES_MAX;
 use outrider_types::{RollupId, Timestamp, Transaction, TransactionId};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
+use std::collections::BTreeSet;
 
-/// Shortest and longest advice on when to try again.
-const RETRY_MIN: Duration = Duration::from_millis(50);
-const RETRY_MAX: Duration = Duration::from_secs(5);
-
-/// How much a mempool holds.
+/// How much may wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of one transaction.
+    /// Bytes of one transaction; at most [`TRANSACTION_BYTES_MAX`].
     pub transaction_bytes: usize,
-    /// Transactions in all.
+    /// Transactions of all rollups.
     pub total_transactions: usize,
-    /// Bytes in all.
+    /// Bytes of all rollups' transactions.
     pub total_bytes: usize,
     /// Transactions of one rollup.
     pub lane_transactions: usize,
-    /// Bytes of one rollup.
+    /// Bytes of one rollup's transactions.
     pub lane_bytes: usize,
-    /// Rollups with something waiting.
+    /// Rollups that have transactions waiting.
     pub lanes: usize,
-    /// The rollups that are ordered here; none means any.
+    /// The rollups that are ordered here; none: any.
     pub rollups: Option<BTreeSet<RollupId>>,
-    /// Committed transactions whose ids are remembered.
+    /// How many committed ids are remembered, to turn late copies away.
     pub duplicate_window: usize,
 }
 
@@ -36,32 +33,51 @@ impl Default for Limits {
         Self {
             transaction_bytes: TRANSACTION_BYTES_MAX,
             total_transactions: 65_536,
-            total_bytes: 64 << 20,
+            total_bytes: 64 * 1024 * 1024,
             lane_transactions: 32_768,
-            lane_bytes: 32 << 20,
+            lane_bytes: 32 * 1024 * 1024,
             lanes: 1_024,
             rollups: None,
-            duplicate_window: 131_072,
+            duplicate_window: 262_144,
         }
     }
 }
 
-/// How a duplicate is known.
+impl Limits {
+    /// A transaction that could never be admitted is too large, not one to try again with.
+    pub(crate) fn consistent(mut self) -> Self {
+        for limit in [TRANSACTION_BYTES_MAX, self.total_bytes, self.lane_bytes] {
+            self.transaction_bytes = self.transaction_bytes.min(limit);
+        }
+        self
+    }
+}
+
+/// Where a duplicate is already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
-    /// It waits here.
+    /// Waiting here.
     Pending,
-    /// It was committed lately.
+    /// Committed lately.
     Committed,
 }
 
-/// Why a transaction was not taken.
+impl std::fmt::Display for Known {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Pending => "waiting here",
+            Self::Committed => "committed",
+        })
+    }
+}
+
+/// Why a transaction is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdmissionError {
-    /// Nothing in it.
+    /// Nothing to order. Trying again is of no use.
     #[error("the transaction is empty")]
     Empty,
-    /// One that no block could hold, or this member does not take.
+    /// Trying again is of no use.
     #[error("the transaction has {bytes} bytes, at most {limit} are allowed")]
     TooLarge {
         /// Its size.
@@ -69,229 +85,203 @@ pub enum AdmissionError {
         /// The limit.
         limit: usize,
     },
-    /// No room.
-    #[error("the mempool is full: {limit} {unit}")]
+    /// All space is taken. Try again later.
+    #[error("the mempool is full: {limit} {unit} wait; try again later")]
     Full {
         /// The limit reached.
-        limit: usize,
-        /// Of what.
+        limit: u64,
+        /// Of what: transactions or bytes.
         unit: &'static str,
     },
-    /// No room for this rollup.
-    #[error("rollup {rollup} has {limit} {unit} waiting, which is its share")]
+    /// The rollup's share is taken. Try again later.
+    #[error("rollup {rollup} has its share of {limit} {unit} waiting; try again later")]
     LaneFull {
         /// Whose share.
         rollup: RollupId,
         /// The limit reached.
-        limit: usize,
-        /// Of what.
+        limit: u64,
+        /// Of what: transactions or bytes.
         unit: &'static str,
     },
-    /// Too many rollups at once.
-    #[error("{limit} rollups have something waiting, which is the limit")]
+    /// Too many rollups have transactions waiting. Try again later.
+    #[error("transactions of {limit} other rollups wait, which is the limit; try again later")]
     TooManyLanes {
-        /// The limit.
-        limit: usize,
+        /// The limit reached.
+        limit: u64,
     },
-    /// Not ordered here.
+    /// Trying again here is of no use.
     #[error("rollup {rollup} is not ordered here")]
     UnknownRollup {
         /// Which.
         rollup: RollupId,
     },
-    /// Known already.
-    #[error("transaction {id} is known already")]
+    /// It is known; there is nothing left to do.
+    #[error("transaction {id} is already {known}")]
     Duplicate {
         /// Which.
         id: TransactionId,
-        /// How.
+        /// Where it is.
         known: Known,
     },
 }
 
-/// Transactions that wait for a block.
-#[derive(Clone, Debug)]
-pub struct Mempool {
-    pub(crate) limits: Limits,
-    pub(crate) lanes: BTreeMap<RollupId, Lane>,
-    index: BTreeMap<TransactionId, (RollupId, u64, Timestamp)>,
-    bytes: usize,
-    sequence: u64,
-    committed: VecDeque<TransactionId>,
-    remembered: BTreeSet<TransactionId>,
-    /// Lane that assembly begins with; moves on with every commit.
-    pub(crate) turn: usize,
+/// A limit, if adding `more` to `held` would pass it.
+fn passed(held: usize, more: usize, limit: usize, unit: &'static str) -> Option<(u64, &'static str)> {
+    (held.saturating_add(more) > limit).then_some((u64::try_from(limit).unwrap_or(u64::MAX), unit))
 }
 
 impl Mempool {
-    /// An empty one.
-    #[must_use]
-    pub const fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            lanes: BTreeMap::new(),
-            index: BTreeMap::new(),
-            bytes: 0,
-            sequence: 0,
-            committed: VecDeque::new(),
-            remembered: BTreeSet::new(),
-            turn: 0,
-        }
-    }
-
-    /// Take a transaction, or say why not. Nothing changes on an error.
-    pub fn admit(
-        &mut self,
-        now: Timestamp,
-        transaction: Transaction,
-    ) -> Result<TransactionId, AdmissionError> {
-        let Transaction { rollup, data } = transaction;
-        let (limits, bytes) = (&self.limits, data.len());
-        if bytes == 0 {
+    /// Take a transaction in, as the last of its rollup, in `O(log n)`. Its bytes are copied: what came in a large
+    /// message does not keep that message in memory. `now` is only for [`oldest`](Mempool::oldest).
+    pub fn admit(&mut self, now: Timestamp, tx: Transaction) -> Result<TransactionId, AdmissionError> {
+        let Transaction { rollup, data } = &tx;
+        let (rollup, size) = (*rollup, data.len());
+        if data.is_empty() {
             return Err(AdmissionError::Empty);
         }
-        let limit = limits.transaction_bytes.min(TRANSACTION_BYTES_MAX);
-        if bytes > limit {
-            return Err(AdmissionError::TooLarge { bytes, limit });
+        if size > self.limits.transaction_bytes {
+            return Err(AdmissionError::TooLarge { bytes: size, limit: self.limits.transaction_bytes });
         }
-        if limits
-            .rollups
-            .as_ref()
-            .is_some_and(|rollups| !rollups.contains(&rollup))
-        {
+        if self.limits.rollups.as_ref().is_some_and(|rollups| !rollups.contains(&rollup)) {
             return Err(AdmissionError::UnknownRollup { rollup });
         }
-        let transaction = Transaction { rollup, data };
-        let id = transaction.id();
-        if self.index.contains_key(&id) {
-            return Err(AdmissionError::Duplicate {
-                id,
-                known: Known::Pending,
-            });
+        let id = tx.id();
+        if let Some(known) = self.known(&id) {
+            return Err(AdmissionError::Duplicate { id, known });
         }
-        if self.remembered.contains(&id) {
-            return Err(AdmissionError::Duplicate {
-                id,
-                known: Known::Committed,
-            });
+        self.has_room(rollup, size)?;
+
+        let pending = Pending { id, data: Bytes::copy_from_slice(data), admitted: now };
+        if !self.lanes.contains_key(&rollup) {
+            let turn = self.take_number();
+            self.turns.insert(turn, rollup);
+            self.lanes.insert(rollup, Lane::new(turn));
         }
-        self.room(rollup, bytes)?;
-        let sequence = self.sequence;
-        self.sequence += 1;
-        self.bytes += bytes;
-        self.lanes
-            .entry(rollup)
-            .or_default()
-            .push(sequence, id, transaction.data);
-        self.index.insert(id, (rollup, sequence, now));
-        assert!(self.bytes <= self.limits.total_bytes, "M1");
+        let sequence = self.take_number();
+        if let Some(lane) = self.lanes.get_mut(&rollup) {
+            lane.push(sequence, pending);
+            self.places.insert(id, Place { rollup, sequence });
+            self.bytes += size;
+        }
+        assert!(self.contains(&id), "an admitted transaction is held");
+        assert!(self.bytes <= self.limits.total_bytes, "bytes stay within their limit");
         Ok(id)
     }
 
-    fn room(&self, rollup: RollupId, bytes: usize) -> Result<(), AdmissionError> {
-        let limits = &self.limits;
-        if self.index.len() >= limits.total_transactions {
-            return Err(AdmissionError::Full {
-                limit: limits.total_transactions,
-                unit: "transactions",
-            });
+    fn has_room(&self, rollup: RollupId, size: usize) -> Result<(), AdmissionError> {
+        let Limits { total_transactions, total_bytes, lane_transactions, lane_bytes, lanes, .. } = self.limits;
+        let full = passed(self.len(), 1, total_transactions, "transactions")
+            .or_else(|| passed(self.bytes, size, total_bytes, "bytes"));
+        if let Some((limit, unit)) = full {
+            return Err(AdmissionError::Full { limit, unit });
         }
-        if self.bytes + bytes > limits.total_bytes {
-            return Err(AdmissionError::Full {
-                limit: limits.total_bytes,
-                unit: "bytes",
-            });
+        let lane = self.lanes.get(&rollup);
+        let (held, bytes) = lane.map_or((0, 0), |lane| (lane.len(), lane.bytes()));
+        let full = passed(held, 1, lane_transactions, "transactions")
+            .or_else(|| passed(bytes, size, lane_bytes, "bytes"));
+        if let Some((limit, unit)) = full {
+            return Err(AdmissionError::LaneFull { rollup, limit, unit });
         }
-        let Some(lane) = self.lanes.get(&rollup) else {
-            if self.lanes.len() >= limits.lanes {
-                return Err(AdmissionError::TooManyLanes {
-                    limit: limits.lanes,
-                });
-            }
-            if bytes > limits.lane_bytes || limits.lane_transactions == 0 {
-                return Err(AdmissionError::LaneFull {
-                    rollup,
-                    limit: limits.lane_bytes,
-                    unit: "bytes",
-                });
-            }
-            return Ok(());
-        };
-        if lane.len() >= limits.lane_transactions {
-            return Err(AdmissionError::LaneFull {
-                rollup,
-                limit: limits.lane_transactions,
-                unit: "transactions",
-            });
+        match passed(self.lanes.len(), usize::from(lane.is_none()), lanes, "rollups") {
+            Some((limit, _)) if lane.is_none() => Err(AdmissionError::TooManyLanes { limit }),
+            _ => Ok(()),
         }
-        if lane.bytes() + bytes > limits.lane_bytes {
-            return Err(AdmissionError::LaneFull {
-                rollup,
-                limit: limits.lane_bytes,
-                unit: "bytes",
-            });
-        }
-        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tx(rollup: u64, data: &[u8]) -> Transaction {
+        Transaction { rollup: RollupId(rollup), data: Bytes::copy_from_slice(data) }
     }
 
-    /// These are ordered: forget them, but remember their ids for a while.
-    pub fn committed(&mut self, ids: &[TransactionId]) {
-        for id in ids {
-            self.remove(id);
-            if self.remembered.insert(*id) {
-                self.committed.push_back(*id);
-            }
-        }
-        while self.committed.len() > self.limits.duplicate_window {
-            if let Some(old) = self.committed.pop_front() {
-                self.remembered.remove(&old);
-            }
-        }
-        if !ids.is_empty() {
-            self.turn = self.turn.wrapping_add(1);
+    fn tiny() -> Limits {
+        Limits {
+            transaction_bytes: 4,
+            total_transactions: 4,
+            total_bytes: 10,
+            lane_transactions: 3,
+            lane_bytes: 8,
+            lanes: 2,
+            rollups: Some((1..=3).map(RollupId).collect()),
+            duplicate_window: 1,
         }
     }
 
-    fn remove(&mut self, id: &TransactionId) {
-        let Some((rollup, sequence, _)) = self.index.remove(id) else {
-            return;
-        };
-        if let Some(lane) = self.lanes.get_mut(&rollup) {
-            self.bytes -= lane.remove(sequence);
-            if lane.is_empty() {
-                self.lanes.remove(&rollup);
-            }
-        }
+    fn admit(pool: &mut Mempool, rollup: u64, data: &[u8]) -> Result<TransactionId, AdmissionError> {
+        pool.admit(Timestamp(1), tx(rollup, data))
     }
 
-    /// Whether a transaction waits here.
-    #[must_use]
-    pub fn contains(&self, id: &TransactionId) -> bool {
-        self.index.contains_key(id)
+    #[test]
+    fn every_limit_is_named_one_above_it() {
+        let mut pool = Mempool::new(tiny());
+        assert_eq!(admit(&mut pool, 1, b""), Err(AdmissionError::Empty));
+        assert_eq!(admit(&mut pool, 1, b"12345"), Err(AdmissionError::TooLarge { bytes: 5, limit: 4 }));
+        let rollup = RollupId(4);
+        assert_eq!(admit(&mut pool, 4, b"1"), Err(AdmissionError::UnknownRollup { rollup }));
+
+        let rollup = RollupId(1);
+        admit(&mut pool, 1, b"1234").unwrap();
+        admit(&mut pool, 1, b"123").unwrap();
+        let lane_bytes = AdmissionError::LaneFull { rollup, limit: 8, unit: "bytes" };
+        assert_eq!(admit(&mut pool, 1, b"12"), Err(lane_bytes));
+        admit(&mut pool, 1, b"1").unwrap();
+        let lane_count = AdmissionError::LaneFull { rollup, limit: 3, unit: "transactions" };
+        assert_eq!(admit(&mut pool, 1, b"2"), Err(lane_count));
+        let total_bytes = AdmissionError::Full { limit: 10, unit: "bytes" };
+        assert_eq!(admit(&mut pool, 2, b"123"), Err(total_bytes));
+        admit(&mut pool, 2, b"1").unwrap();
+        let total_count = AdmissionError::Full { limit: 4, unit: "transactions" };
+        assert_eq!(admit(&mut pool, 2, b"2"), Err(total_count));
     }
 
-    /// How many wait.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.index.len()
+    #[test]
+    fn rollups_are_counted_while_they_have_something_waiting() {
+        let mut pool = Mempool::new(tiny());
+        let first = admit(&mut pool, 1, b"1").unwrap();
+        admit(&mut pool, 2, b"1").unwrap();
+        assert_eq!(admit(&mut pool, 3, b"1"), Err(AdmissionError::TooManyLanes { limit: 2 }));
+        pool.committed(&[first]);
+        admit(&mut pool, 3, b"1").unwrap();
     }
 
-    /// Whether none waits.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
+    #[test]
+    fn a_transaction_is_taken_once() {
+        let mut pool = Mempool::new(tiny());
+        let id = admit(&mut pool, 1, b"a").unwrap();
+        assert_eq!(id, tx(1, b"a").id());
+        assert_eq!(admit(&mut pool, 1, b"a"), Err(AdmissionError::Duplicate { id, known: Known::Pending }));
+        assert_ne!(admit(&mut pool, 2, b"a").unwrap(), id, "the same bytes of another rollup are another transaction");
+        pool.committed(&[id]);
+        assert_eq!(admit(&mut pool, 1, b"a"), Err(AdmissionError::Duplicate { id, known: Known::Committed }));
+        pool.committed(&[tx(1, b"never seen here").id()]);
+        assert_eq!(pool.known(&id), None, "the window of one has moved on");
     }
 
-    /// Bytes of all that wait.
-    #[must_use]
-    pub const fn bytes(&self) -> usize {
-        self.bytes
+    #[test]
+    fn an_admitted_transaction_does_not_keep_its_message() {
+        let mut pool = Mempool::new(tiny());
+        let message = Bytes::from(vec![7; 1_000]);
+        pool.admit(Timestamp(1), Transaction { rollup: RollupId(1), data: message.slice(..4) }).unwrap();
+        assert!(message.is_unique());
     }
 
-    /// When there may be room again: longer the fuller it is, between 50 ms and 5 s.
-    #[must_use]
-    pub fn retry_after(&self) -> Duration {
-        let full = self.index.len() as f64 / self.limits.total_transactions.max(1) as f64;
-        RETRY_MAX.mul_f64(full.clamp(0.0, 1.0)).max(RETRY_MIN)
+    #[test]
+    fn a_transaction_that_never_fits_is_too_large() {
+        let mut pool = Mempool::new(Limits { transaction_bytes: usize::MAX, lane_bytes: 3, ..tiny() });
+        assert_eq!(admit(&mut pool, 1, b"1234"), Err(AdmissionError::TooLarge { bytes: 4, limit: 3 }));
+        let pool = Mempool::new(Limits { transaction_bytes: usize::MAX, ..Limits::default() });
+        assert_eq!(pool.limits().transaction_bytes, TRANSACTION_BYTES_MAX);
+    }
+
+    #[test]
+    fn waiting_is_measured_from_admission() {
+        let mut pool = Mempool::new(tiny());
+        assert_eq!(pool.oldest(Timestamp(9)), None);
+        pool.admit(Timestamp(5), tx(1, b"a")).unwrap();
+        pool.admit(Timestamp(3), tx(2, b"a")).unwrap();
+        assert_eq!(pool.oldest(Timestamp(9)), Some(std::time::Duration::from_micros(6)));
     }
 }

@@ -1,20 +1,24 @@
-//! Payload assembly: from all lanes in turn, within limits.
+//! What a leader proposes: a payload out of all lanes, fair between them.
 
-use crate::admission::Mempool;
-use outrider_types::limits::{
-    LANES_PER_PAYLOAD_MAX, PAYLOAD_BYTES_MAX, TRANSACTIONS_PER_PAYLOAD_MAX,
-};
-use outrider_types::{Batch, Bytes, Payload, RollupId, TransactionId};
-use std::collections::BTreeMap;
+use crate::Mempool;
+use crate::lane::Pending;
+use bytes::Bytes;
+use outrider_types::codec::{EncodeSize, FixedSize};
+use outrider_types::limits::{LANES_PER_PAYLOAD_MAX, PAYLOAD_BYTES_MAX, TRANSACTIONS_PER_PAYLOAD_MAX};
+use outrider_types::{Batch, Payload, RollupId, TransactionId};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 
-/// Bytes that framing adds at most per transaction, and per batch.
-const FRAME_BYTES: usize = 5;
-const BATCH_FRAME_BYTES: usize = 16;
+/// Bytes that the length of a list can take.
+const LENGTH_BYTES: usize = 5;
+/// Bytes that a batch takes beside its transactions, at most.
+const BATCH_BYTES: usize = RollupId::SIZE + LENGTH_BYTES;
 
-/// How much one payload may hold.
+/// How much goes into one payload. Values over the limits of a payload mean those.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AssemblyLimits {
-    /// Bytes of its encoding.
+    /// Bytes of the payload's encoding. The first transaction goes in even if it alone is larger, so that no
+    /// transaction is stuck for ever.
     pub bytes: usize,
     /// Transactions.
     pub transactions: usize,
@@ -33,61 +37,151 @@ impl Default for AssemblyLimits {
 }
 
 impl Mempool {
-    /// A payload of what waits and is not excluded: one transaction from each lane in turn, each lane in order of
-    /// arrival. A lane whose next transaction does not fit any more is left as it is, so its order holds.
+    /// The next payload, without what `exclude` names (what uncommitted ancestors hold). Nothing is removed: that is
+    /// for [`committed`](Mempool::committed).
+    ///
+    /// The next transaction is always of the lane with the fewest bytes in the payload so far; among equals, of the
+    /// lane that was served longest ago. A lane whose next transaction does not fit is done, so that none overtakes.
+    /// In `O((output + excluded + lanes) log lanes)`.
     #[must_use]
-    pub fn assemble(
-        &self,
-        limits: &AssemblyLimits,
-        exclude: &dyn Fn(&TransactionId) -> bool,
-    ) -> Payload {
-        let lanes = self.lanes.len();
-        if lanes == 0 {
-            return Payload::default();
+    pub fn assemble(&self, limits: &AssemblyLimits, exclude: &dyn Fn(&TransactionId) -> bool) -> Payload {
+        let bytes_limit = limits.bytes.min(PAYLOAD_BYTES_MAX);
+        let transactions_limit = limits.transactions.min(TRANSACTIONS_PER_PAYLOAD_MAX);
+        let lanes_limit = limits.lanes.min(LANES_PER_PAYLOAD_MAX);
+
+        let mut heap: BinaryHeap<Reverse<(usize, u64)>> = self.turns.keys().map(|turn| Reverse((0, *turn))).collect();
+        let mut cursors = BTreeMap::new();
+        let mut batches: BTreeMap<RollupId, Vec<Bytes>> = BTreeMap::new();
+        let (mut bytes, mut count) = (LENGTH_BYTES, 0);
+        while let Some(Reverse((given, turn))) = heap.pop() {
+            if count == transactions_limit {
+                break;
+            }
+            let Some((rollup, lane)) = self.turns.get(&turn).and_then(|rollup| self.lanes.get_key_value(rollup)) else {
+                continue;
+            };
+            let opens = !batches.contains_key(rollup);
+            if opens && batches.len() == lanes_limit {
+                continue;
+            }
+            let cursor = cursors.entry(turn).or_insert_with(|| lane.iter());
+            let Some(Pending { data, .. }) = cursor.find(|pending| !exclude(&pending.id)) else {
+                continue;
+            };
+            let size = data.encode_size();
+            let more = size + if opens { BATCH_BYTES } else { 0 };
+            let first = count == 0 && bytes + more <= PAYLOAD_BYTES_MAX;
+            if bytes + more > bytes_limit && !first {
+                continue;
+            }
+            bytes += more;
+            count += 1;
+            batches.entry(*rollup).or_default().push(data.clone());
+            heap.push(Reverse((given + size, turn)));
         }
-        let first = self.turn % lanes;
-        let order = self
-            .lanes
-            .iter()
-            .skip(first)
-            .chain(self.lanes.iter().take(first));
-        let mut open: Vec<(RollupId, _)> = order
-            .take(limits.lanes.min(LANES_PER_PAYLOAD_MAX))
-            .map(|(rollup, lane)| (*rollup, lane.iter().filter(|(id, _)| !exclude(id))))
-            .collect();
-        let bytes_max = limits.bytes.min(PAYLOAD_BYTES_MAX);
-        let mut left = limits.transactions.min(TRANSACTIONS_PER_PAYLOAD_MAX);
-        let mut bytes = BATCH_FRAME_BYTES;
-        let mut taken: BTreeMap<RollupId, Vec<Bytes>> = BTreeMap::new();
-        while left > 0 && !open.is_empty() {
-            open.retain_mut(|(rollup, lane)| {
-                let Some((_, data)) = (if left > 0 { lane.next() } else { None }) else {
-                    return false;
-                };
-                let batch = taken.get(rollup);
-                let frame = if batch.is_none() {
-                    BATCH_FRAME_BYTES
-                } else {
-                    0
-                };
-                let more = frame + FRAME_BYTES + data.len();
-                if bytes + more > bytes_max {
-                    return false;
-                }
-                bytes += more;
-                left -= 1;
-                taken.entry(*rollup).or_default().push(data.clone());
-                true
-            });
+        let batches = batches.into_iter().map(|(rollup, transactions)| Batch { rollup, transactions });
+        let payload = Payload { batches: batches.collect() };
+        assert!(payload.encode_size() <= PAYLOAD_BYTES_MAX, "a payload keeps to the limit of the wire");
+        payload
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Limits;
+    use outrider_types::{Timestamp, Transaction};
+
+    fn pool() -> Mempool {
+        Mempool::new(Limits::default())
+    }
+
+    fn admit(pool: &mut Mempool, rollup: u64, number: u32, size: usize) -> TransactionId {
+        let mut data = vec![0; size];
+        data[..4].copy_from_slice(&number.to_be_bytes());
+        pool.admit(Timestamp(0), Transaction { rollup: RollupId(rollup), data: data.into() }).unwrap()
+    }
+
+    fn counts(payload: &Payload) -> Vec<(u64, usize)> {
+        payload.batches.iter().map(|batch| (batch.rollup.0, batch.transactions.len())).collect()
+    }
+
+    fn all(transactions: usize) -> AssemblyLimits {
+        AssemblyLimits { transactions, ..AssemblyLimits::default() }
+    }
+
+    #[test]
+    fn lanes_of_equal_transactions_take_turns() {
+        let mut pool = pool();
+        for number in 0..10 {
+            admit(&mut pool, 9, number, 20);
         }
-        Payload {
-            batches: taken
-                .into_iter()
-                .map(|(rollup, transactions)| Batch {
-                    rollup,
-                    transactions,
-                })
-                .collect(),
+        for rollup in [5, 1] {
+            (0..2).for_each(|number| drop(admit(&mut pool, rollup, number, 20)));
         }
+        assert_eq!(counts(&pool.assemble(&all(4), &|_| false)), [(1, 1), (5, 1), (9, 2)]);
+        assert_eq!(counts(&pool.assemble(&all(9), &|_| false)), [(1, 2), (5, 2), (9, 5)]);
+        assert_eq!(pool.assemble(&all(0), &|_| false), Payload::default());
+    }
+
+    #[test]
+    fn large_transactions_do_not_crowd_out_small_ones() {
+        let mut pool = pool();
+        (0..100).for_each(|number| drop(admit(&mut pool, 1, number, 10_000)));
+        (0..2_000).for_each(|number| drop(admit(&mut pool, 2, number, 100)));
+        let limits = AssemblyLimits { bytes: 200_000, ..AssemblyLimits::default() };
+        let payload = pool.assemble(&limits, &|_| false);
+        assert!(payload.encode_size() <= limits.bytes);
+        let bytes = |at: usize| payload.batches[at].transactions.iter().map(Bytes::len).sum::<usize>();
+        assert!(bytes(0).abs_diff(bytes(1)) <= 20_000, "{} and {}", bytes(0), bytes(1));
+    }
+
+    #[test]
+    fn excluded_transactions_are_skipped_and_the_order_stays() {
+        let mut pool = pool();
+        let ids: Vec<TransactionId> = (0..5).map(|number| admit(&mut pool, 1, number, 10)).collect();
+        let payload = pool.assemble(&all(2), &|id| ids[..2].contains(id));
+        assert_eq!(payload.ids().collect::<Vec<_>>(), ids[2..4]);
+        assert_eq!(pool.len(), 5);
+    }
+
+    #[test]
+    fn a_transaction_over_the_byte_limit_goes_alone() {
+        let mut pool = pool();
+        let large = admit(&mut pool, 1, 0, 1_000);
+        admit(&mut pool, 2, 0, 10);
+        let limits = AssemblyLimits { bytes: 100, ..AssemblyLimits::default() };
+        let payload = pool.assemble(&limits, &|_| false);
+        assert_eq!(payload.ids().collect::<Vec<_>>(), [large]);
+        pool.committed(&[large]);
+        assert_eq!(counts(&pool.assemble(&limits, &|_| false)), [(2, 1)]);
+    }
+
+    #[test]
+    fn the_largest_payload_is_valid() {
+        let mut pool = pool();
+        for number in 0..40_u32 {
+            admit(&mut pool, u64::from(number % 7), number, outrider_types::limits::TRANSACTION_BYTES_MAX);
+        }
+        let payload = pool.assemble(&AssemblyLimits { bytes: usize::MAX, ..AssemblyLimits::default() }, &|_| false);
+        payload.check().unwrap();
+        assert_eq!(payload.len(), 15, "sixteen of them and their lengths are over the limit");
+    }
+
+    #[test]
+    fn new_rollups_do_not_push_an_old_one_back() {
+        let mut pool = pool();
+        for rollup in [10, 11, 12] {
+            admit(&mut pool, rollup, 0, 10);
+        }
+        let limits = AssemblyLimits { lanes: 1, transactions: 1, ..AssemblyLimits::default() };
+        let mut served = Vec::new();
+        for round in 0..6 {
+            admit(&mut pool, 100 + round, 0, 10);
+            let ids: Vec<TransactionId> = pool.assemble(&limits, &|_| false).ids().collect();
+            served.push(pool.assemble(&limits, &|_| false).batches[0].rollup.0);
+            pool.committed(&ids);
+        }
+        assert_eq!(served, [10, 11, 12, 100, 101, 102]);
     }
 }

@@ -1,22 +1,198 @@
-//! From transaction to ordered payload: admission within limits, a lane per rollup, and fair assembly.
+//! From transaction to ordered payload: bounded, first come first served within a rollup, fair between rollups.
 //!
 //! ```text
-//! Transaction --admit--> lane of its rollup --assemble--> Payload --committed--> forgotten, but not its id
+//! Transaction --admit--> lane of its rollup --assemble--> Payload --(consensus)--> committed: removed, remembered
 //! ```
 //!
-//! Guarantees, each with the test that defends it (`tests/`):
+//! Guarantees, each with the test that defends it:
 //!
-//! - **M1** It never holds more than its [`Limits`], whatever is submitted (`m1_limits_hold`).
-//! - **M2** Transactions of a rollup leave in the order in which they came (`m2_lanes_are_first_in_first_out`).
-//! - **M3** A transaction is held once, and not again while its commit is remembered (`m3_no_duplicates`).
-//! - **M4** No rollup can keep another out: assembly takes from all lanes in turn (`m4_assembly_is_fair`).
-//! - **M5** What it assembles is a payload that a voter takes (`m5_payloads_are_well_formed`).
+//! - **M1** It never holds more than its [`Limits`] say, and holds its own copy of every transaction, so that a small
+//!   one cannot keep a large message in memory (`tests/model.rs`, `admission::tests`).
+//! - **M2** No transaction is held twice, nor admitted while it is among the last
+//!   [`duplicate_window`](Limits::duplicate_window) committed ones (`tests/model.rs`).
+//! - **M3** Transactions of one rollup are assembled in the order in which they were admitted (`tests/model.rs`).
+//! - **M4** An assembled payload passes [`Payload::check`](outrider_types::Payload::check) and keeps to its
+//!   [`AssemblyLimits`] (`tests/model.rs`).
+//! - **M5** Space is shared by bytes: of two rollups that both have transactions left, neither gets more than one
+//!   transaction ahead of the other (`assembly::tests`).
+//! - **M6** No rollup starves: when assembled payloads are committed, everything admitted is assembled after a bounded
+//!   number of them, also while others keep submitting (`tests/model.rs`, `assembly::tests`).
 //!
-//! Deliberately absent: fees, execution, signatures of transactions (the rollup skips what is invalid), networks.
+//! Assumptions: [`Mempool::committed`] is told every committed block; the caller looks up committed transactions older
+//! than the window itself (rule F1 of `outrider-finality`), and reports what it finds with [`Mempool::committed`] too.
+//!
+//! At a limit, admission fails with an [`AdmissionError`] that says which one; nothing that was admitted is ever thrown
+//! out to make room. Deliberately absent: clocks, fees, execution, spreading to other members, disk.
 
 mod admission;
 mod assembly;
 mod lane;
+mod window;
 
-pub use admission::{AdmissionError, Known, Limits, Mempool};
+pub use admission::{AdmissionError, Known, Limits};
 pub use assembly::AssemblyLimits;
+
+use lane::Lane;
+use outrider_types::{RollupId, Timestamp, TransactionId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use window::Window;
+
+/// What [`Mempool::retry_after`] answers: a few blocks' time, in which a full mempool has usually been emptied by at
+/// least one payload.
+pub const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+/// Transactions that wait to be ordered.
+#[derive(Debug)]
+pub struct Mempool {
+    limits: Limits,
+    /// Only lanes that hold something.
+    lanes: BTreeMap<RollupId, Lane>,
+    /// Lanes in the order in which they are served: whoever was served longest ago comes first.
+    turns: BTreeMap<u64, RollupId>,
+    /// Where each transaction is.
+    places: BTreeMap<TransactionId, Place>,
+    recent: Window,
+    bytes: usize,
+    /// The next number for an arrival or a turn; it never comes again.
+    next: u64,
+}
+
+/// Where a transaction is kept.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    rollup: RollupId,
+    sequence: u64,
+}
+
+impl Mempool {
+    /// An empty one. A limit on a transaction that is over the limit of the wire, of a lane or of the whole is lowered
+    /// to it.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        let limits = limits.consistent();
+        Self {
+            recent: Window::new(limits.duplicate_window),
+            limits,
+            lanes: BTreeMap::new(),
+            turns: BTreeMap::new(),
+            places: BTreeMap::new(),
+            bytes: 0,
+            next: 0,
+        }
+    }
+
+    /// These were committed, by whatever block: remove them if they are held, and remember them. In `O(log n)` each.
+    pub fn committed(&mut self, ids: &[TransactionId]) {
+        let mut served = BTreeSet::new();
+        for id in ids {
+            self.recent.insert(*id);
+            if let Some(rollup) = self.remove(id) {
+                served.insert(rollup);
+            }
+        }
+        for rollup in served {
+            let turn = self.take_number();
+            if let Some(lane) = self.lanes.get_mut(&rollup) {
+                let old = std::mem::replace(&mut lane.turn, turn);
+                let moved = self.turns.remove(&old);
+                assert!(moved == Some(rollup), "every lane has its turn");
+                self.turns.insert(turn, rollup);
+            }
+        }
+        assert!(
+            self.turns.len() == self.lanes.len(),
+            "every lane has one turn"
+        );
+    }
+
+    /// Take one out; the rollup it was of.
+    fn remove(&mut self, id: &TransactionId) -> Option<RollupId> {
+        let Place { rollup, sequence } = self.places.remove(id)?;
+        let lane = self.lanes.get_mut(&rollup);
+        assert!(lane.is_some(), "a held transaction has a lane");
+        let lane = lane?;
+        let removed = lane.remove(sequence);
+        assert!(
+            removed.is_some(),
+            "a held transaction stands in its rollup's lane"
+        );
+        self.bytes -= removed.unwrap_or_default();
+        if lane.is_empty() {
+            let turn = lane.turn;
+            self.turns.remove(&turn);
+            self.lanes.remove(&rollup);
+        }
+        Some(rollup)
+    }
+
+    fn take_number(&mut self) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        number
+    }
+
+    /// Whether it is held, waiting.
+    #[must_use]
+    pub fn contains(&self, id: &TransactionId) -> bool {
+        self.places.contains_key(id)
+    }
+
+    /// Where it is known from, if it is.
+    #[must_use]
+    pub fn known(&self, id: &TransactionId) -> Option<Known> {
+        if self.contains(id) {
+            Some(Known::Pending)
+        } else if self.recent.contains(id) {
+            Some(Known::Committed)
+        } else {
+            None
+        }
+    }
+
+    /// How many transactions wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Bytes of all waiting transactions, without bookkeeping.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Rollups that have transactions waiting, ascending, with how many and their bytes.
+    pub fn lanes(&self) -> impl Iterator<Item = (RollupId, usize, usize)> + '_ {
+        self.lanes
+            .iter()
+            .map(|(rollup, lane)| (*rollup, lane.len(), lane.bytes()))
+    }
+
+    /// How long the longest waiting one has waited; none if none waits. In `O(lanes)`.
+    #[must_use]
+    pub fn oldest(&self, now: Timestamp) -> Option<Duration> {
+        let first = self.lanes.values().filter_map(Lane::oldest).min()?;
+        Some(now.since(first))
+    }
+
+    /// When to try again after [`AdmissionError::Full`], [`AdmissionError::LaneFull`] or
+    /// [`AdmissionError::TooManyLanes`]: the constant [`RETRY_AFTER`], because the rate of commits says little about the
+    /// next one when a leader is down.
+    #[must_use]
+    pub const fn retry_after(&self) -> Duration {
+        RETRY_AFTER
+    }
+
+    /// The limits in force.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+}

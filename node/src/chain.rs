@@ -13,14 +13,16 @@
 
 use crate::handle::{BlockAt, CommittedBlock, TransactionStatus};
 use bytes::Bytes;
-use outrider_finality::{FinalityProof, Ledger, LedgerError, LedgerTip, PATH_HEADERS_MAX, TransactionLocation};
+use outrider_finality::{
+    FinalityProof, Ledger, LedgerError, LedgerTip, PATH_HEADERS_MAX, TransactionLocation,
+};
 use outrider_storage::{Store, StoreError, Table};
 use outrider_types::codec::{Encode, Read};
 use outrider_types::limits::{BLOCKS_PER_RANGE_MAX, MESSAGE_BYTES_MAX};
 use outrider_types::message::{FullBlock, Range};
 use outrider_types::{
-    Block, BlockId, BlockRecord, Committee, DecodeError, FinalityCertificate, Height, Payload, PayloadId, RollupId,
-    TransactionId, Verified, decode, encode,
+    Block, BlockId, BlockRecord, Committee, DecodeError, FinalityCertificate, Height, Payload,
+    PayloadId, RollupId, TransactionId, Verified, decode, encode,
 };
 use std::sync::Arc;
 
@@ -82,7 +84,13 @@ impl<S: Store> Chain<S> {
     /// Open the chain of this committee in a store, empty or not.
     pub fn open(store: S, committee: Committee) -> Result<Self, ChainError> {
         let genesis = Block::genesis(&committee);
-        let mut chain = Self { store, ledger: Ledger::new(&genesis), committee, genesis, root: genesis };
+        let mut chain = Self {
+            store,
+            ledger: Ledger::new(&genesis),
+            committee,
+            genesis,
+            root: genesis,
+        };
         match chain.read::<LedgerTip>(Table::Meta, TIP, "ledger tip")? {
             None => chain.begin()?,
             Some(tip) => chain.restore(tip)?,
@@ -92,16 +100,26 @@ impl<S: Store> Chain<S> {
 
     fn begin(&mut self) -> Result<(), ChainError> {
         let id = self.genesis.id();
-        let record = BlockRecord { block: self.genesis, justification: None };
+        let record = BlockRecord {
+            block: self.genesis,
+            justification: None,
+        };
         self.put_record(&record)?;
-        self.store.put(Table::Height, &height_key(Height(0)), Bytes::copy_from_slice(&id.0))?;
-        self.store.put(Table::Meta, TIP, encode(&self.ledger.tip()))?;
+        self.store.put(
+            Table::Height,
+            &height_key(Height(0)),
+            Bytes::copy_from_slice(&id.0),
+        )?;
+        self.store
+            .put(Table::Meta, TIP, encode(&self.ledger.tip()))?;
         self.store.sync()?;
         Ok(())
     }
 
     fn restore(&mut self, tip: LedgerTip) -> Result<(), ChainError> {
-        let found = self.id_at(Height(0))?.ok_or(ChainError::Missing { what: "genesis" })?;
+        let found = self
+            .id_at(Height(0))?
+            .ok_or(ChainError::Missing { what: "genesis" })?;
         let expected = self.genesis.id();
         if found != expected {
             return Err(ChainError::OtherChain { found, expected });
@@ -112,18 +130,28 @@ impl<S: Store> Chain<S> {
             let page = self.store.range(Table::Meta, &from, 1_024)?;
             let full = page.len() == 1_024;
             for (key, value) in page {
-                let Some(rollup) = key.strip_prefix(LANE).and_then(|rest| <[u8; 8]>::try_from(rest).ok()) else {
+                let Some(rollup) = key
+                    .strip_prefix(LANE)
+                    .and_then(|rest| <[u8; 8]>::try_from(rest).ok())
+                else {
                     continue;
                 };
-                let count: [u8; 8] = (&*value).try_into().map_err(|_| ChainError::Missing { what: "lane counter" })?;
-                lanes.push((RollupId(u64::from_be_bytes(rollup)), u64::from_be_bytes(count)));
+                let count: [u8; 8] = (&*value).try_into().map_err(|_| ChainError::Missing {
+                    what: "lane counter",
+                })?;
+                lanes.push((
+                    RollupId(u64::from_be_bytes(rollup)),
+                    u64::from_be_bytes(count),
+                ));
                 from = [&*key, &[0]].concat();
             }
             if !full {
                 break;
             }
         }
-        self.root = self.block_at(tip.height)?.ok_or(ChainError::Missing { what: "last final block" })?;
+        self.root = self.block_at(tip.height)?.ok_or(ChainError::Missing {
+            what: "last final block",
+        })?;
         self.ledger = Ledger::restore(tip, lanes);
         Ok(())
     }
@@ -150,13 +178,16 @@ impl<S: Store> Chain<S> {
 
     /// Remember, durably, that a vote journal exists.
     pub fn begin_journal(&mut self) -> Result<(), ChainError> {
-        self.store.put(Table::Meta, JOURNAL, Bytes::from_static(&[1]))?;
+        self.store
+            .put(Table::Meta, JOURNAL, Bytes::from_static(&[1]))?;
         Ok(self.store.sync()?)
     }
 
     /// Keep a block with its justification.
     pub fn put_record(&mut self, record: &BlockRecord) -> Result<(), ChainError> {
-        Ok(self.store.put(Table::Block, &record.block.id().0, encode(record))?)
+        Ok(self
+            .store
+            .put(Table::Block, &record.block.id().0, encode(record))?)
     }
 
     /// Keep a payload.
@@ -183,9 +214,11 @@ impl<S: Store> Chain<S> {
         let id = block.id();
         let appended = self.ledger.append(block, ids, payload)?;
         let key = height_key(block.height);
-        self.store.put(Table::Height, &key, Bytes::copy_from_slice(&id.0))?;
+        self.store
+            .put(Table::Height, &key, Bytes::copy_from_slice(&id.0))?;
         if let Some(certificate) = certificate {
-            self.store.put(Table::Certificate, &key, encode(certificate))?;
+            self.store
+                .put(Table::Certificate, &key, encode(certificate))?;
         }
         for entry in &appended.entries {
             let location = TransactionLocation {
@@ -194,13 +227,19 @@ impl<S: Store> Chain<S> {
                 index: entry.index,
                 position: entry.position,
             };
-            self.store.put(Table::Transaction, &entry.id.0, encode(&location))?;
+            self.store
+                .put(Table::Transaction, &entry.id.0, encode(&location))?;
         }
         for (rollup, count) in &appended.lanes_changed {
             let key = [LANE, &rollup.0.to_be_bytes()].concat();
-            self.store.put(Table::Meta, &key, Bytes::copy_from_slice(&count.to_be_bytes()))?;
+            self.store.put(
+                Table::Meta,
+                &key,
+                Bytes::copy_from_slice(&count.to_be_bytes()),
+            )?;
         }
-        self.store.put(Table::Meta, TIP, encode(&self.ledger.tip()))?;
+        self.store
+            .put(Table::Meta, TIP, encode(&self.ledger.tip()))?;
         self.root = *block;
         Ok(())
     }
@@ -217,8 +256,12 @@ impl<S: Store> Chain<S> {
 
     /// A block with its payload, for a member that misses it.
     pub fn full(&self, id: BlockId) -> Result<Option<FullBlock>, ChainError> {
-        let Some(record) = self.record(id)? else { return Ok(None) };
-        Ok(self.payload(record.block.payload)?.map(|payload| FullBlock { record, payload }))
+        let Some(record) = self.record(id)? else {
+            return Ok(None);
+        };
+        Ok(self
+            .payload(record.block.payload)?
+            .map(|payload| FullBlock { record, payload }))
     }
 
     /// The height at which a transaction is final.
@@ -228,9 +271,17 @@ impl<S: Store> Chain<S> {
 
     /// Where a transaction is, as far as it is final.
     pub fn status(&self, id: &TransactionId) -> Result<Option<TransactionStatus>, ChainError> {
-        let Some(location) = self.location(id)? else { return Ok(None) };
-        let block = self.id_at(location.height)?.ok_or(ChainError::Missing { what: "final block" })?;
-        Ok(Some(TransactionStatus::Soft { height: location.height, block, position: location.position }))
+        let Some(location) = self.location(id)? else {
+            return Ok(None);
+        };
+        let block = self.id_at(location.height)?.ok_or(ChainError::Missing {
+            what: "final block",
+        })?;
+        Ok(Some(TransactionStatus::Soft {
+            height: location.height,
+            block,
+            position: location.position,
+        }))
     }
 
     /// A final block with what makes it final.
@@ -245,9 +296,15 @@ impl<S: Store> Chain<S> {
         if height == Height(0) {
             return Ok(None);
         }
-        let Some(block) = self.block_at(height)? else { return Ok(None) };
-        let Some((_, certificate)) = self.certificate_from(height)? else { return Ok(None) };
-        let payload = self.payload(block.payload)?.ok_or(ChainError::Missing { what: "payload" })?;
+        let Some(block) = self.block_at(height)? else {
+            return Ok(None);
+        };
+        let Some((_, certificate)) = self.certificate_from(height)? else {
+            return Ok(None);
+        };
+        let payload = self
+            .payload(block.payload)?
+            .ok_or(ChainError::Missing { what: "payload" })?;
         let transactions: Vec<TransactionId> = payload.ids().collect();
         Ok(Some(CommittedBlock {
             id: block.id(),
@@ -260,18 +317,35 @@ impl<S: Store> Chain<S> {
 
     /// Proof that a transaction is final.
     pub fn proof(&self, id: TransactionId) -> Result<Option<FinalityProof>, ChainError> {
-        let Some(location) = self.location(&id)? else { return Ok(None) };
-        let Some(block) = self.block_at(location.height)? else { return Ok(None) };
-        let Some((certified, certificate)) = self.certificate_from(location.height)? else { return Ok(None) };
+        let Some(location) = self.location(&id)? else {
+            return Ok(None);
+        };
+        let Some(block) = self.block_at(location.height)? else {
+            return Ok(None);
+        };
+        let Some((certified, certificate)) = self.certificate_from(location.height)? else {
+            return Ok(None);
+        };
         if certified.0 - location.height.0 > PATH_HEADERS_MAX as u64 {
             return Ok(None);
         }
         let mut path = Vec::new();
         for height in location.height.0 + 1..=certified.0 {
-            path.push(self.block_at(Height(height))?.ok_or(ChainError::Missing { what: "final block" })?);
+            path.push(self.block_at(Height(height))?.ok_or(ChainError::Missing {
+                what: "final block",
+            })?);
         }
-        let payload = self.payload(block.payload)?.ok_or(ChainError::Missing { what: "payload" })?;
-        Ok(FinalityProof::build(&self.committee, block, path, certificate, &payload, id))
+        let payload = self
+            .payload(block.payload)?
+            .ok_or(ChainError::Missing { what: "payload" })?;
+        Ok(FinalityProof::build(
+            &self.committee,
+            block,
+            path,
+            certificate,
+            &payload,
+            id,
+        ))
     }
 
     /// Final blocks from a height on, up to one that has its own certificate.
@@ -281,7 +355,9 @@ impl<S: Store> Chain<S> {
         let mut proven = None;
         for height in (from.0.max(1)..).map(Height).take(BLOCKS_PER_RANGE_MAX) {
             let Some(id) = self.id_at(height)? else { break };
-            let full = self.full(id)?.ok_or(ChainError::Missing { what: "final block" })?;
+            let full = self.full(id)?.ok_or(ChainError::Missing {
+                what: "final block",
+            })?;
             bytes += commonware_codec::EncodeSize::encode_size(&full);
             if bytes > RANGE_BYTES_MAX && !blocks.is_empty() {
                 break;
@@ -293,12 +369,18 @@ impl<S: Store> Chain<S> {
         }
         Ok(proven.map(|(len, certificate)| {
             blocks.truncate(len);
-            Range { blocks, certificate }
+            Range {
+                blocks,
+                certificate,
+            }
         }))
     }
 
     /// Blocks above the last final one that lead to these, parents first: what a restarting member still holds.
-    pub fn uncommitted(&self, tips: &[BlockId]) -> Result<Vec<(Verified<BlockRecord>, Payload)>, ChainError> {
+    pub fn uncommitted(
+        &self,
+        tips: &[BlockId],
+    ) -> Result<Vec<(Verified<BlockRecord>, Payload)>, ChainError> {
         let root = self.root.id();
         let mut found: Vec<(Verified<BlockRecord>, Payload)> = Vec::new();
         for tip in tips {
@@ -310,7 +392,9 @@ impl<S: Store> Chain<S> {
                     break;
                 }
                 // Its own disk is outside too; what does not verify is fetched again.
-                let Ok(record) = full.record.verify(&self.committee) else { break };
+                let Ok(record) = full.record.verify(&self.committee) else {
+                    break;
+                };
                 found.push((record, full.payload));
                 at = parent;
             }
@@ -330,13 +414,19 @@ impl<S: Store> Chain<S> {
     }
 
     fn id_at(&self, height: Height) -> Result<Option<BlockId>, ChainError> {
-        let Some(bytes) = self.store.get(Table::Height, &height_key(height))? else { return Ok(None) };
-        let id = (&*bytes).try_into().map_err(|_| ChainError::Missing { what: "block id" })?;
+        let Some(bytes) = self.store.get(Table::Height, &height_key(height))? else {
+            return Ok(None);
+        };
+        let id = (&*bytes)
+            .try_into()
+            .map_err(|_| ChainError::Missing { what: "block id" })?;
         Ok(Some(BlockId(id)))
     }
 
     fn block_at(&self, height: Height) -> Result<Option<Block>, ChainError> {
-        let Some(id) = self.id_at(height)? else { return Ok(None) };
+        let Some(id) = self.id_at(height)? else {
+            return Ok(None);
+        };
         Ok(self.record(id)?.map(|record| record.block))
     }
 
@@ -349,12 +439,24 @@ impl<S: Store> Chain<S> {
     }
 
     /// The first certificate at or above a height.
-    fn certificate_from(&self, height: Height) -> Result<Option<(Height, FinalityCertificate)>, ChainError> {
-        let Some((key, value)) = self.store.range(Table::Certificate, &height_key(height), 1)?.pop() else {
+    fn certificate_from(
+        &self,
+        height: Height,
+    ) -> Result<Option<(Height, FinalityCertificate)>, ChainError> {
+        let Some((key, value)) = self
+            .store
+            .range(Table::Certificate, &height_key(height), 1)?
+            .pop()
+        else {
             return Ok(None);
         };
-        let key: [u8; 8] = (&*key).try_into().map_err(|_| ChainError::Missing { what: "certificate" })?;
-        let certificate = decode(value).map_err(|error| ChainError::Decode { what: "certificate", error })?;
+        let key: [u8; 8] = (&*key).try_into().map_err(|_| ChainError::Missing {
+            what: "certificate",
+        })?;
+        let certificate = decode(value).map_err(|error| ChainError::Decode {
+            what: "certificate",
+            error,
+        })?;
         Ok(Some((Height(u64::from_be_bytes(key)), certificate)))
     }
 
@@ -364,8 +466,12 @@ impl<S: Store> Chain<S> {
         key: &[u8],
         what: &'static str,
     ) -> Result<Option<T>, ChainError> {
-        let Some(bytes) = self.store.get(table, key)? else { return Ok(None) };
-        decode(bytes).map(Some).map_err(|error| ChainError::Decode { what, error })
+        let Some(bytes) = self.store.get(table, key)? else {
+            return Ok(None);
+        };
+        decode(bytes)
+            .map(Some)
+            .map_err(|error| ChainError::Decode { what, error })
     }
 }
 

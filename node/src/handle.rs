@@ -5,7 +5,8 @@
 
 use outrider_finality::FinalityProof;
 use outrider_types::{
-    Block, BlockId, Committee, FinalityCertificate, Height, MemberIndex, Payload, RollupId, Transaction, TransactionId, View,
+    Block, BlockId, Committee, FinalityCertificate, Height, MemberIndex, Payload, RollupId,
+    Transaction, TransactionId, View,
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -87,7 +88,9 @@ pub enum SubmitError {
         retry_after_ms: u64,
     },
     /// This rollup's share is taken.
-    #[error("rollup {rollup} has {limit} {unit} waiting, which is its share; try again in {retry_after_ms} ms")]
+    #[error(
+        "rollup {rollup} has {limit} {unit} waiting, which is its share; try again in {retry_after_ms} ms"
+    )]
     LaneFull {
         /// Whose share.
         rollup: RollupId,
@@ -122,7 +125,9 @@ pub enum SubmitError {
         rollup: RollupId,
     },
     /// Too few members confirmed that they hold it; it may still be ordered.
-    #[error("not enough members confirmed within {waited_ms} ms that they hold the transaction; it may still be ordered: ask for its status, or send it again, which is harmless")]
+    #[error(
+        "not enough members confirmed within {waited_ms} ms that they hold the transaction; it may still be ordered: ask for its status, or send it again, which is harmless"
+    )]
     NotHeld {
         /// How long was waited.
         waited_ms: u64,
@@ -205,13 +210,28 @@ impl NodeHandle {
         let (commands, commands_in) = mpsc::channel(COMMANDS_MAX);
         let (committed, _) = broadcast::channel(FOLLOW_MAX);
         let (head_out, head) = watch::channel(Head::default());
-        let ends = DriverEnds { commands: commands_in, committed: committed.clone(), head: head_out };
-        (Self { commands, committed, head, committee, member }, ends)
+        let ends = DriverEnds {
+            commands: commands_in,
+            committed: committed.clone(),
+            head: head_out,
+        };
+        (
+            Self {
+                commands,
+                committed,
+                head,
+                committee,
+                member,
+            },
+            ends,
+        )
     }
 
     /// Admit a transaction and spread it to the other members.
     pub async fn submit(&self, transaction: Transaction) -> Result<TransactionId, SubmitError> {
-        self.ask(|reply| Command::Submit { transaction, reply }).await.unwrap_or(Err(SubmitError::Stopping))
+        self.ask(|reply| Command::Submit { transaction, reply })
+            .await
+            .unwrap_or(Err(SubmitError::Stopping))
     }
 
     /// Where a transaction is.
@@ -259,9 +279,15 @@ impl NodeHandle {
         self.member
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Stopped> {
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, Stopped> {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(command(reply)).await.map_err(|_| Stopped)?;
+        self.commands
+            .send(command(reply))
+            .await
+            .map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
     }
 }

@@ -55,17 +55,57 @@ struct Carried {
 pub const METRICS: &[(&str, &str, &str)] = &[
     ("outrider_height", "gauge", "Height of the last final block"),
     ("outrider_view", "gauge", "Current view"),
-    ("outrider_view_timeouts_total", "counter", "Views left by timeout"),
-    ("outrider_blocks_committed_total", "counter", "Final blocks, by path: Fast (R6), Slow (R7), Ancestor"),
-    ("outrider_transactions_committed_total", "counter", "Final transactions"),
-    ("outrider_transactions_pending", "gauge", "Transactions waiting for a block"),
-    ("outrider_soft_final_latency_seconds", "histogram", "From first sight of a block to its finality"),
-    ("outrider_bad_messages_total", "counter", "Refused messages of peers, by reason; the log at level debug names the peer"),
-    ("outrider_messages_received_total", "counter", "Messages of peers, by channel"),
-    ("outrider_journal_sync_seconds", "histogram", "Making a vote durable: block store and vote journal"),
-    ("outrider_sync_blocks_fetched_total", "counter", "Blocks got from peers because they were missing here"),
+    (
+        "outrider_view_timeouts_total",
+        "counter",
+        "Views left by timeout",
+    ),
+    (
+        "outrider_blocks_committed_total",
+        "counter",
+        "Final blocks, by path: Fast (R6), Slow (R7), Ancestor",
+    ),
+    (
+        "outrider_transactions_committed_total",
+        "counter",
+        "Final transactions",
+    ),
+    (
+        "outrider_transactions_pending",
+        "gauge",
+        "Transactions waiting for a block",
+    ),
+    (
+        "outrider_soft_final_latency_seconds",
+        "histogram",
+        "From first sight of a block to its finality",
+    ),
+    (
+        "outrider_bad_messages_total",
+        "counter",
+        "Refused messages of peers, by reason; the log at level debug names the peer",
+    ),
+    (
+        "outrider_messages_received_total",
+        "counter",
+        "Messages of peers, by channel",
+    ),
+    (
+        "outrider_journal_sync_seconds",
+        "histogram",
+        "Making a vote durable: block store and vote journal",
+    ),
+    (
+        "outrider_sync_blocks_fetched_total",
+        "counter",
+        "Blocks got from peers because they were missing here",
+    ),
     ("outrider_peers_connected", "gauge", "Members connected"),
-    ("outrider_store_bytes", "gauge", "Bytes of the block store on disk"),
+    (
+        "outrider_store_bytes",
+        "gauge",
+        "Bytes of the block store on disk",
+    ),
 ];
 
 /// The metrics of one member.
@@ -130,15 +170,31 @@ impl Metrics {
             match *name {
                 "outrider_height" => registry.register(short, *help, self.height.clone()),
                 "outrider_view" => registry.register(short, *help, self.view.clone()),
-                "outrider_view_timeouts_total" => registry.register(short, *help, self.timeouts.clone()),
-                "outrider_blocks_committed_total" => registry.register(short, *help, self.blocks.clone()),
-                "outrider_transactions_committed_total" => registry.register(short, *help, self.transactions.clone()),
-                "outrider_transactions_pending" => registry.register(short, *help, self.pending.clone()),
-                "outrider_soft_final_latency_seconds" => registry.register(short, *help, self.latency.clone()),
+                "outrider_view_timeouts_total" => {
+                    registry.register(short, *help, self.timeouts.clone())
+                }
+                "outrider_blocks_committed_total" => {
+                    registry.register(short, *help, self.blocks.clone())
+                }
+                "outrider_transactions_committed_total" => {
+                    registry.register(short, *help, self.transactions.clone())
+                }
+                "outrider_transactions_pending" => {
+                    registry.register(short, *help, self.pending.clone())
+                }
+                "outrider_soft_final_latency_seconds" => {
+                    registry.register(short, *help, self.latency.clone())
+                }
                 "outrider_bad_messages_total" => registry.register(short, *help, self.bad.clone()),
-                "outrider_messages_received_total" => registry.register(short, *help, self.received.clone()),
-                "outrider_journal_sync_seconds" => registry.register(short, *help, self.sync.clone()),
-                "outrider_sync_blocks_fetched_total" => registry.register(short, *help, self.fetched.clone()),
+                "outrider_messages_received_total" => {
+                    registry.register(short, *help, self.received.clone())
+                }
+                "outrider_journal_sync_seconds" => {
+                    registry.register(short, *help, self.sync.clone())
+                }
+                "outrider_sync_blocks_fetched_total" => {
+                    registry.register(short, *help, self.fetched.clone())
+                }
                 "outrider_peers_connected" => registry.register(short, *help, self.peers.clone()),
                 "outrider_store_bytes" => registry.register(short, *help, self.store_bytes.clone()),
                 other => unreachable!("metric {other} has no value"),
@@ -177,7 +233,13 @@ impl Metrics {
         self.timeouts.inc_by(u64::from(by_timeout));
     }
 
-    pub(crate) fn committed(&self, height: Height, path: CommitPath, transactions: usize, took: Option<Duration>) {
+    pub(crate) fn committed(
+        &self,
+        height: Height,
+        path: CommitPath,
+        transactions: usize,
+        took: Option<Duration>,
+    ) {
         self.height.set(signed(height.0));
         self.blocks.get_or_create(&Path { path }).inc();
         self.transactions.inc_by(transactions as u64);

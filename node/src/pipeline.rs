@@ -8,10 +8,13 @@ use crate::metrics::{BadMessage, Metrics};
 use bytes::Bytes;
 use commonware_runtime::{Spawner, Supervisor};
 use outrider_network::{Channel, Inbound, Inbox};
-use outrider_types::message::{BlockRequest, ConsensusMessage, FullBlock, PayloadMessage, Range, RangeRequest, SyncMessage};
+use outrider_types::message::{
+    BlockRequest, ConsensusMessage, FullBlock, PayloadMessage, Range, RangeRequest, SyncMessage,
+};
 use outrider_types::{
-    Block, BlockRecord, CommitVote, Committee, FinalityCertificate, Invalid, Justification, MemberIndex, Payload, PayloadId,
-    Proposal, Signed, TimeoutMessage, Transaction, TransactionId, Verified, Vote, decode,
+    Block, BlockRecord, CommitVote, Committee, FinalityCertificate, Invalid, Justification,
+    MemberIndex, Payload, PayloadId, Proposal, Signed, TimeoutMessage, Transaction, TransactionId,
+    Verified, Vote, decode,
 };
 use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc};
@@ -34,7 +37,11 @@ impl CheckedPayload {
     /// Check and hash a payload.
     pub fn new(payload: Payload) -> Result<Self, outrider_types::PayloadError> {
         let transactions = payload.check()?.into();
-        Ok(Self { id: payload.id(), payload: Arc::new(payload), transactions })
+        Ok(Self {
+            id: payload.id(),
+            payload: Arc::new(payload),
+            transactions,
+        })
     }
 }
 
@@ -98,12 +105,19 @@ pub fn spawn<E: Spawner + Supervisor>(
     for _ in 0..workers.max(1) {
         let (inbox, sender) = (inbox.clone(), sender.clone());
         let (committee, metrics) = (committee.clone(), metrics.clone());
-        context.child("verify").spawn(move |_| work(inbox, sender, committee, metrics));
+        context
+            .child("verify")
+            .spawn(move |_| work(inbox, sender, committee, metrics));
     }
     events
 }
 
-async fn work(inbox: Arc<Mutex<Inbox>>, sender: mpsc::Sender<FromPeer>, committee: Committee, metrics: Arc<Metrics>) {
+async fn work(
+    inbox: Arc<Mutex<Inbox>>,
+    sender: mpsc::Sender<FromPeer>,
+    committee: Committee,
+    metrics: Arc<Metrics>,
+) {
     loop {
         let next = inbox.lock().await.recv().await;
         let Some(inbound) = next else { return };
@@ -130,7 +144,11 @@ fn blame(metrics: &Metrics, from: MemberIndex, kind: BadMessage, reason: &str) {
 
 type Refused = (BadMessage, String);
 
-fn verify(from: MemberIndex, inbound: Inbound, committee: &Committee) -> Result<(Event, Option<Invalid>), Refused> {
+fn verify(
+    from: MemberIndex,
+    inbound: Inbound,
+    committee: &Committee,
+) -> Result<(Event, Option<Invalid>), Refused> {
     let Inbound { channel, bytes, .. } = inbound;
     match channel {
         Channel::Consensus => consensus(from, bytes, committee),
@@ -149,7 +167,11 @@ fn malformed(error: impl std::fmt::Display) -> Refused {
 
 /// Statements come from the member that signs them, on its own connection.
 fn own(from: MemberIndex, signer: MemberIndex) -> Result<(), Refused> {
-    if from == signer { Ok(()) } else { Err((BadMessage::Foreign, format!("signed by {signer}"))) }
+    if from == signer {
+        Ok(())
+    } else {
+        Err((BadMessage::Foreign, format!("signed by {signer}")))
+    }
 }
 
 fn consensus(
@@ -184,10 +206,16 @@ fn consensus(
 
 fn payload(bytes: Bytes) -> Result<Event, Refused> {
     Ok(match decode(bytes).map_err(malformed)? {
-        PayloadMessage::Payload(payload) => Event::Payload(CheckedPayload::new(payload).map_err(malformed)?),
-        PayloadMessage::Transactions(transactions) => {
-            Event::Transactions(transactions.list.into_iter().map(|one| (one.id(), one)).collect())
+        PayloadMessage::Payload(payload) => {
+            Event::Payload(CheckedPayload::new(payload).map_err(malformed)?)
         }
+        PayloadMessage::Transactions(transactions) => Event::Transactions(
+            transactions
+                .list
+                .into_iter()
+                .map(|one| (one.id(), one))
+                .collect(),
+        ),
         PayloadMessage::Received(received) => Event::Received(received.ids),
     })
 }
@@ -206,18 +234,27 @@ fn sync(bytes: Bytes, committee: &Committee) -> Result<Event, Refused> {
 
 fn matching(block: &Block, payload: Payload) -> Result<CheckedPayload, Refused> {
     let payload = CheckedPayload::new(payload).map_err(malformed)?;
-    if payload.id == block.payload { Ok(payload) } else { Err(malformed("payload of another block")) }
+    if payload.id == block.payload {
+        Ok(payload)
+    } else {
+        Err(malformed("payload of another block"))
+    }
 }
 
 /// Nothing is believed but the certificate: it makes the last block final, and hashes lead down from there.
 fn checked_range(range: Range, committee: &Committee) -> Result<CheckedRange, Refused> {
-    let Range { blocks, certificate } = range;
+    let Range {
+        blocks,
+        certificate,
+    } = range;
     let certificate = certificate.verify(committee).map_err(invalid)?;
     let mut checked = Vec::with_capacity(blocks.len());
     let mut expected = certificate.block();
     for FullBlock { record, payload } in blocks.into_iter().rev() {
         if record.block.id() != expected {
-            return Err(malformed("a range whose blocks do not lead to its certificate"));
+            return Err(malformed(
+                "a range whose blocks do not lead to its certificate",
+            ));
         }
         expected = record.block.parent;
         let payload = matching(&record.block, payload)?;
@@ -227,5 +264,8 @@ fn checked_range(range: Range, committee: &Committee) -> Result<CheckedRange, Re
     if checked.is_empty() {
         return Err(malformed("an empty range"));
     }
-    Ok(CheckedRange { blocks: checked, certificate })
+    Ok(CheckedRange {
+        blocks: checked,
+        certificate,
+    })
 }

@@ -7,35 +7,61 @@ use crate::pipeline::CheckedPayload;
 use outrider_consensus::{Action, Input};
 use outrider_network::{Channel, Context, To};
 use outrider_storage::{Journal, Store};
-use outrider_types::{BlockId, BlockRecord, FinalityCertificate, Verified, encode};
+use outrider_types::{
+    BlockId, BlockRecord, ConsensusMessage, FinalityCertificate, Verified, encode,
+};
 use std::sync::Arc;
 
 impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     pub(super) fn act(&mut self, action: Action) -> Result<(), DriverError> {
         let now = self.clock.now();
         match action {
-            Action::Broadcast { message } => self.send(Channel::Consensus, To::All, encode(&message)),
-            Action::Send { to, message } => self.send(Channel::Consensus, To::One(to.index()), encode(&message)),
+            Action::Broadcast { message } => {
+                if let ConsensusMessage::Proposal(proposal) = &message {
+                    self.hold_own(&proposal.block);
+                }
+                self.send(Channel::Consensus, To::All, encode(&message));
+            }
+            Action::Send { to, message } => {
+                self.send(Channel::Consensus, To::One(to.index()), encode(&message))
+            }
             Action::CheckPayload { block } => {
                 self.first_seen.entry(block.id()).or_insert(now);
                 self.seen = self.seen.max(block.height);
                 self.check_payload(now, block)?;
             }
-            Action::Assemble { view, parent, height, after } => self.on_assemble(now, view, parent, height, after)?,
+            Action::Assemble {
+                view,
+                parent,
+                after,
+                ..
+            } => self.on_assemble(now, view, parent, after),
             Action::Fetch { block, from } => self.fetch_block(now, block, from),
             Action::CatchUp { to } => {
                 self.seen = self.seen.max(to);
                 self.catch_up(now, to);
             }
-            Action::Commit { blocks, certificate } => self.commit(&blocks, &certificate)?,
-            Action::Entered { view, leader, by_timeout } => {
+            Action::Commit {
+                blocks,
+                certificate,
+            } => self.commit(&blocks, &certificate)?,
+            Action::Entered {
+                view,
+                leader,
+                by_timeout,
+            } => {
                 self.timeouts += u64::from(by_timeout);
                 self.proposal = None;
                 self.metrics.entered(view, by_timeout);
                 tracing::debug!(%view, %leader, by_timeout, "entered view");
             }
-            Action::BadProposal { leader, view, reason } => {
-                self.metrics.bad_message(leader, crate::metrics::BadMessage::Proposal);
+            Action::BadProposal {
+                leader,
+                view,
+                reason,
+            } => {
+                self.metrics
+                    .bad_message(leader, crate::metrics::BadMessage::Proposal);
                 tracing::warn!(%leader, %view, reason, "a leader signed a bad proposal");
             }
         }
@@ -73,7 +99,8 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         let id: BlockId = block.id();
         self.chain.put_record(record)?;
         self.chain.put_payload(payload.id, &payload.payload)?;
-        self.chain.commit(&block, &payload.payload, &payload.transactions, own)?;
+        self.chain
+            .commit(&block, &payload.payload, &payload.transactions, own)?;
         self.mempool.committed(&payload.transactions);
         self.spread.committed(&payload.transactions);
         let path = match (own.is_some(), &**certificate) {
@@ -81,8 +108,12 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             (true, FinalityCertificate::Fast(_)) => CommitPath::Fast,
             (true, FinalityCertificate::Slow(_)) => CommitPath::Slow,
         };
-        let took = self.first_seen.remove(&id).map(|seen| self.clock.now().since(seen));
-        self.metrics.committed(block.height, path, payload.transactions.len(), took);
+        let took = self
+            .first_seen
+            .remove(&id)
+            .map(|seen| self.clock.now().since(seen));
+        self.metrics
+            .committed(block.height, path, payload.transactions.len(), took);
         tracing::debug!(height = %block.height, %id, transactions = payload.transactions.len(), ?path, "committed");
         let committed = CommittedBlock {
             block,

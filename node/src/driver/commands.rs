@@ -59,9 +59,16 @@ impl Spread {
     }
 
     fn received(&mut self, from: MemberIndex, id: &TransactionId, committee: &Committee) {
-        let Some(held) = self.waiting.get_mut(id) else { return };
+        let Some(held) = self.waiting.get_mut(id) else {
+            return;
+        };
         held.members.insert(from);
-        let stake: u64 = held.members.iter().filter_map(|member| committee.stake(*member)).map(|stake| stake.0).sum();
+        let stake: u64 = held
+            .members
+            .iter()
+            .filter_map(|member| committee.stake(*member))
+            .map(|stake| stake.0)
+            .sum();
         if stake >= committee.thresholds().witness.0 {
             self.confirm(id);
         }
@@ -69,7 +76,10 @@ impl Spread {
 
     /// The next instant at which something is due.
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
-        self.waiting.values().map(|held| held.sent.after(SPREAD_AGAIN)).min()
+        self.waiting
+            .values()
+            .map(|held| held.sent.after(SPREAD_AGAIN))
+            .min()
     }
 
     /// Tell callers that have waited too long.
@@ -82,7 +92,12 @@ impl Spread {
             .collect();
         for id in late {
             let waited_ms = u64::try_from(HELD_TIMEOUT.as_millis()).unwrap_or(u64::MAX);
-            for reply in self.waiting.remove(&id).into_iter().flat_map(|held| held.replies) {
+            for reply in self
+                .waiting
+                .remove(&id)
+                .into_iter()
+                .flat_map(|held| held.replies)
+            {
                 let _ = reply.send(Err(SubmitError::NotHeld { waited_ms }));
             }
         }
@@ -117,7 +132,11 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         if let Some(status) = self.chain.status(id)? {
             return Ok(status);
         }
-        Ok(if self.mempool.contains(id) { TransactionStatus::Pending } else { TransactionStatus::Unknown })
+        Ok(if self.mempool.contains(id) {
+            TransactionStatus::Pending
+        } else {
+            TransactionStatus::Unknown
+        })
     }
 
     fn submit(&mut self, transaction: Transaction, reply: Reply) -> Result<(), DriverError> {
@@ -139,7 +158,13 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             }
             Ok(_) => {
                 let members = BTreeSet::from([self.config.member]);
-                let held = Held { transaction: transaction.clone(), members, replies: vec![reply], since: now, sent: now };
+                let held = Held {
+                    transaction: transaction.clone(),
+                    members,
+                    replies: vec![reply],
+                    since: now,
+                    sent: now,
+                };
                 self.spread.waiting.insert(id, held);
                 self.spread.fresh.push(transaction);
                 // A committee of one needs nobody else.
@@ -151,21 +176,35 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     }
 
     fn refusal(&self, error: AdmissionError) -> SubmitError {
-        let retry_after_ms = u64::try_from(self.mempool.retry_after().as_millis()).unwrap_or(u64::MAX);
+        let retry_after_ms =
+            u64::try_from(self.mempool.retry_after().as_millis()).unwrap_or(u64::MAX);
         match error {
             AdmissionError::Empty => SubmitError::Empty,
             AdmissionError::TooLarge { bytes, limit } => SubmitError::TooLarge { bytes, limit },
-            AdmissionError::Full { limit, unit } => {
-                SubmitError::Full { limit: limit as u64, unit, retry_after_ms }
-            }
-            AdmissionError::LaneFull { rollup, limit, unit } => {
-                SubmitError::LaneFull { rollup, limit: limit as u64, unit, retry_after_ms }
-            }
-            AdmissionError::TooManyLanes { limit } => {
-                SubmitError::Full { limit: limit as u64, unit: "rollups", retry_after_ms }
-            }
+            AdmissionError::Full { limit, unit } => SubmitError::Full {
+                limit: limit as u64,
+                unit,
+                retry_after_ms,
+            },
+            AdmissionError::LaneFull {
+                rollup,
+                limit,
+                unit,
+            } => SubmitError::LaneFull {
+                rollup,
+                limit: limit as u64,
+                unit,
+                retry_after_ms,
+            },
+            AdmissionError::TooManyLanes { limit } => SubmitError::Full {
+                limit: limit as u64,
+                unit: "rollups",
+                retry_after_ms,
+            },
             AdmissionError::UnknownRollup { rollup } => SubmitError::UnknownRollup { rollup },
-            AdmissionError::Duplicate { .. } => SubmitError::Duplicate { status: TransactionStatus::Pending },
+            AdmissionError::Duplicate { .. } => SubmitError::Duplicate {
+                status: TransactionStatus::Pending,
+            },
         }
     }
 
@@ -175,7 +214,9 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         let mut list = Vec::new();
         let mut bytes = 0;
         for transaction in fresh {
-            if list.len() >= TRANSACTIONS_PER_MESSAGE_MAX || bytes + transaction.data.len() > SPREAD_BYTES_MAX {
+            if list.len() >= TRANSACTIONS_PER_MESSAGE_MAX
+                || bytes + transaction.data.len() > SPREAD_BYTES_MAX
+            {
                 self.spread_list(std::mem::take(&mut list));
                 bytes = 0;
             }
@@ -193,7 +234,11 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     }
 
     /// Another member spreads transactions: take them as if they were submitted here, and say which are held.
-    pub(super) fn on_spread(&mut self, from: MemberIndex, transactions: Vec<(TransactionId, Transaction)>) {
+    pub(super) fn on_spread(
+        &mut self,
+        from: MemberIndex,
+        transactions: Vec<(TransactionId, Transaction)>,
+    ) {
         let now = self.clock.now();
         let mut ids = Vec::new();
         for (id, transaction) in transactions {

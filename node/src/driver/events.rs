@@ -7,7 +7,10 @@ use outrider_network::Context;
 use outrider_storage::{Journal, Store};
 
 impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
-    pub(super) fn on_event(&mut self, FromPeer { from, event }: FromPeer) -> Result<(), DriverError> {
+    pub(super) fn on_event(
+        &mut self,
+        FromPeer { from, event }: FromPeer,
+    ) -> Result<(), DriverError> {
         let input = match event {
             Event::Proposal(proposal) => Input::Proposal { proposal },
             Event::Vote(vote) => Input::Vote { vote },
@@ -25,7 +28,9 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             }
             Event::BlockRequest(request) => return self.serve_block(from, request),
             Event::Block(record, payload) => return self.on_block(from, record, payload),
-            Event::RangeRequest(request) => return self.serve_range(self.clock.now(), from, request),
+            Event::RangeRequest(request) => {
+                return self.serve_range(self.clock.now(), from, request);
+            }
             Event::Range(range) => {
                 // Inputs that came before the range are about the chain before it.
                 self.turn(outrider_consensus::Step::default())?;

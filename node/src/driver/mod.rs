@@ -20,12 +20,14 @@ use crate::chain::{Chain, ChainError};
 use crate::handle::{Command, CommittedBlock, DriverEnds, Head};
 use crate::metrics::Metrics;
 use crate::pipeline::{self, CheckedPayload, FromPeer};
-use outrider_consensus::{Config as ConsensusConfig, Input, Replica, Restored, Step};
+use outrider_consensus::{Action, Config as ConsensusConfig, Input, Replica, Restored, Step};
 use outrider_mempool::{Limits, Mempool};
 use outrider_network::{Channel, Context, Network, Outbound, Peers, To};
 use outrider_storage::{Journal, JournalError, Store};
 use outrider_types::safety_state::RestoreError;
-use outrider_types::{BlockId, Committee, MemberIndex, SafetyState, SecretKey, Timestamp, Verified};
+use outrider_types::{
+    BlockId, Committee, MemberIndex, SafetyState, SecretKey, Timestamp, Verified,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,7 +81,9 @@ pub enum DriverError {
     )]
     JournalLost,
     /// The key is not the member's.
-    #[error("the key {found} is not that of member {member}, which is {expected}; use the right key file")]
+    #[error(
+        "the key {found} is not that of member {member}, which is {expected}; use the right key file"
+    )]
     Key {
         /// The member.
         member: MemberIndex,
@@ -140,7 +144,10 @@ impl Clock {
 
 /// Microseconds since the Unix epoch by the context's clock.
 fn wall_clock(context: &impl commonware_runtime::Clock) -> Timestamp {
-    let since = context.current().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = context
+        .current()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     Timestamp(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }
 
@@ -155,15 +162,24 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         metrics: Arc<Metrics>,
     ) -> Result<(Self, Step), DriverError> {
         let committee = config.committee.clone();
-        let expected = committee.members().get(config.member.index()).map(|member| member.public_key);
+        let expected = committee
+            .members()
+            .get(config.member.index())
+            .map(|member| member.public_key);
         let found = config.key.public_key();
         if let Some(expected) = expected.filter(|expected| *expected != found) {
-            return Err(DriverError::Key { member: config.member, found, expected });
+            return Err(DriverError::Key {
+                member: config.member,
+                found,
+                expected,
+            });
         }
         let mut chain = Chain::open(store, committee.clone())?;
         let safety = match journal.latest() {
             Some(record) => SafetyState::restore(record, &committee)?,
-            None if chain.journal_begun()? && !config.accept_lost_journal => return Err(DriverError::JournalLost),
+            None if chain.journal_begun()? && !config.accept_lost_journal => {
+                return Err(DriverError::JournalLost);
+            }
             None => Verified::fresh(&committee),
         };
         chain.begin_journal()?;
@@ -181,11 +197,25 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             }
         }
         let base = chain.genesis().id();
-        let clock = Clock { started: tokio::time::Instant::now(), base: wall_clock(&context) };
-        let restored = Restored { root: *chain.root(), safety, blocks };
+        let clock = Clock {
+            started: tokio::time::Instant::now(),
+            base: wall_clock(&context),
+        };
+        let restored = Restored {
+            root: *chain.root(),
+            safety,
+            blocks,
+        };
         let now = clock.now();
-        let (replica, step) =
-            Replica::new(config.consensus, committee, config.member, config.key.clone(), base, restored, now);
+        let (replica, step) = Replica::new(
+            config.consensus,
+            committee,
+            config.member,
+            config.key.clone(),
+            base,
+            restored,
+            now,
+        );
         let driver = Self {
             mempool: Mempool::new(config.mempool.clone()),
             seen: chain.root().height,
@@ -238,11 +268,15 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 () = wake => self.inputs.push(Input::Wake),
             }
             for _ in 0..EVENTS_PER_TURN {
-                let Some(event) = events.try_next() else { break };
+                let Some(event) = events.try_next() else {
+                    break;
+                };
                 self.on_event(event)?;
             }
             for _ in 0..COMMANDS_PER_TURN {
-                let Ok(command) = self.commands.try_recv() else { break };
+                let Ok(command) = self.commands.try_recv() else {
+                    break;
+                };
                 self.on_command(command)?;
             }
             self.turn(Step::default())?;
@@ -261,7 +295,12 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 break;
             }
             let actions = self.persist(std::mem::take(&mut step))?;
-            for action in actions {
+            // The replica's tree begins above its last commit already: the ledger follows before anything is checked
+            // against both.
+            let (commits, others): (Vec<_>, Vec<_>) = actions
+                .into_iter()
+                .partition(|action| matches!(action, Action::Commit { .. }));
+            for action in commits.into_iter().chain(others) {
                 self.act(action)?;
             }
         }
@@ -277,7 +316,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     }
 
     /// Persist before send (C2): blocks and payloads first, for the vote that goes to the journal is about them.
-    fn persist(&mut self, step: Step) -> Result<Vec<outrider_consensus::Action>, DriverError> {
+    fn persist(&mut self, step: Step) -> Result<Vec<Action>, DriverError> {
         let (chain, journal, metrics) = (&mut self.chain, &mut self.journal, &self.metrics);
         let started = tokio::time::Instant::now();
         step.persist_with(|writes| {
@@ -302,7 +341,10 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             self.spread.wake_at(),
             Some(self.surveyed.after(SURVEY)),
         ];
-        due.into_iter().flatten().min().unwrap_or_else(|| now.after(SURVEY))
+        due.into_iter()
+            .flatten()
+            .min()
+            .unwrap_or_else(|| now.after(SURVEY))
     }
 
     /// What the driver itself has to do by now.
@@ -321,7 +363,8 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         }
         self.surveyed = now;
         let connected = self.peers.connected().len();
-        self.metrics.surveyed(connected, self.mempool.len(), self.chain.bytes_on_disk());
+        self.metrics
+            .surveyed(connected, self.mempool.len(), self.chain.bytes_on_disk());
         if self.mempool.is_empty() {
             self.chain.reclaim()?;
         }
@@ -387,7 +430,14 @@ pub async fn run<E: Context, J: Journal + 'static, S: Store + 'static>(
     ends: DriverEnds,
     metrics: Arc<Metrics>,
 ) -> Result<(), DriverError> {
-    let Network { outbound, consensus, payload, sync, peers, .. } = network;
+    let Network {
+        outbound,
+        consensus,
+        payload,
+        sync,
+        peers,
+        ..
+    } = network;
     let (committee, workers) = (config.committee.clone(), config.workers);
     let events = Events {
         consensus: pipeline::spawn(&context, consensus, &committee, &metrics, workers),

@@ -10,7 +10,7 @@ use outrider_network::{Channel, Context, To};
 use outrider_storage::{Journal, Store};
 use outrider_types::message::PayloadMessage;
 use outrider_types::{
-    Block, BlockId, Height, MemberIndex, Payload, PayloadId, Timestamp, TransactionId, View, encode,
+    Block, BlockId, MemberIndex, Payload, PayloadId, Timestamp, TransactionId, View, encode,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -27,7 +27,6 @@ const GRACE: Duration = Duration::from_millis(50);
 pub(super) struct Waiting {
     view: View,
     parent: BlockId,
-    height: Height,
     after: Timestamp,
     /// When an empty block is proposed instead.
     pub(super) deadline: Timestamp,
@@ -44,7 +43,11 @@ pub(super) struct Payloads {
 
 impl Payloads {
     fn claim(&self, id: PayloadId) -> Option<CheckedPayload> {
-        self.unclaimed.values().flatten().find(|payload| payload.id == id).cloned()
+        self.unclaimed
+            .values()
+            .flatten()
+            .find(|payload| payload.id == id)
+            .cloned()
     }
 
     fn keep(&mut self, from: MemberIndex, payload: CheckedPayload) {
@@ -60,7 +63,9 @@ impl Payloads {
 
     /// Whether a block still waits for its payload.
     pub(super) fn waits(&self, block: &BlockId) -> bool {
-        self.wanted.values().any(|blocks| blocks.contains_key(block))
+        self.wanted
+            .values()
+            .any(|blocks| blocks.contains_key(block))
     }
 
     /// Keep only what belongs to blocks that are still of use.
@@ -73,23 +78,35 @@ impl Payloads {
 }
 
 impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
-    /// The replica wants to propose.
+    /// The replica wants to propose: at the end of the turn, when everything final is in the ledger.
     pub(super) fn on_assemble(
         &mut self,
         now: Timestamp,
         view: View,
         parent: BlockId,
-        height: Height,
         after: Timestamp,
-    ) -> Result<(), DriverError> {
+    ) {
         let deadline = now.after(self.config.idle_block);
-        self.proposal = Some(Waiting { view, parent, height, after, deadline });
-        self.try_assemble(now)
+        self.proposal = Some(Waiting {
+            view,
+            parent,
+            after,
+            deadline,
+        });
+    }
+
+    /// A block of one's own is proposed: its payload is held like that of any other.
+    pub(super) fn hold_own(&mut self, block: &Block) {
+        if let Some(payload) = self.payloads.claim(block.payload) {
+            self.held.insert(block.id(), payload);
+        }
     }
 
     /// Propose if there is something to order, or nothing came for too long.
     pub(super) fn try_assemble(&mut self, now: Timestamp) -> Result<(), DriverError> {
-        let Some(waiting) = self.proposal else { return Ok(()) };
+        let Some(waiting) = self.proposal else {
+            return Ok(());
+        };
         if self.mempool.is_empty() && now < waiting.deadline {
             return Ok(());
         }
@@ -100,7 +117,9 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             .filter_map(|block| held.get(block))
             .flat_map(|payload| payload.transactions.iter().copied())
             .collect();
-        let payload = self.mempool.assemble(&AssemblyLimits::default(), &|id| excluded.contains(id));
+        let payload = self
+            .mempool
+            .assemble(&AssemblyLimits::default(), &|id| excluded.contains(id));
         if payload.is_empty() && now < waiting.deadline {
             return Ok(());
         }
@@ -109,7 +128,9 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             Ok(payload) => payload,
             Err(error) => {
                 tracing::error!(%error, "the mempool assembled a payload that no voter would take");
-                CheckedPayload::new(Payload::default()).map_err(|_| ChainError::Missing { what: "empty payload" })?
+                CheckedPayload::new(Payload::default()).map_err(|_| ChainError::Missing {
+                    what: "empty payload",
+                })?
             }
         };
         if !payload.payload.is_empty() {
@@ -119,13 +140,22 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         self.chain.put_payload(payload.id, &payload.payload)?;
         let timestamp = wall_clock(&self.context).max(Timestamp(waiting.after.0.saturating_add(1)));
         let Waiting { view, parent, .. } = waiting;
-        self.inputs.push(Input::Assembled { view, parent, payload: payload.id, timestamp });
+        self.inputs.push(Input::Assembled {
+            view,
+            parent,
+            payload: payload.id,
+            timestamp,
+        });
         self.payloads.keep(self.config.member, payload);
         Ok(())
     }
 
     /// The replica wants a payload checked.
-    pub(super) fn check_payload(&mut self, now: Timestamp, block: Block) -> Result<(), DriverError> {
+    pub(super) fn check_payload(
+        &mut self,
+        now: Timestamp,
+        block: Block,
+    ) -> Result<(), DriverError> {
         let held = match self.payloads.claim(block.payload) {
             Some(payload) => Some(payload),
             None => self.find_payload(block.payload)?,
@@ -134,7 +164,11 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             Some(payload) => self.check(&block, payload),
             None => {
                 let id = block.id();
-                self.payloads.wanted.entry(block.payload).or_default().insert(id, block);
+                self.payloads
+                    .wanted
+                    .entry(block.payload)
+                    .or_default()
+                    .insert(id, block);
                 self.fetch_payload(now.after(GRACE), id, block.proposer);
                 Ok(())
             }
@@ -142,7 +176,11 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     }
 
     /// A payload came.
-    pub(super) fn on_payload(&mut self, from: MemberIndex, payload: CheckedPayload) -> Result<(), DriverError> {
+    pub(super) fn on_payload(
+        &mut self,
+        from: MemberIndex,
+        payload: CheckedPayload,
+    ) -> Result<(), DriverError> {
         match self.payloads.wanted.remove(&payload.id) {
             None => self.payloads.keep(from, payload),
             Some(blocks) => {
@@ -172,12 +210,17 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             .filter_map(|id| self.held.get(id))
             .flat_map(|held| held.transactions.iter().copied())
             .collect();
-        if let Some(id) = duplicate(block.height, payload.transactions.iter(), committed, |id| above.contains(id)) {
+        if let Some(id) = duplicate(block.height, payload.transactions.iter(), committed, |id| {
+            above.contains(id)
+        }) {
             failed = Some(format!("transaction {id} is ordered already"));
         }
         let ahead = block.timestamp.since(wall_clock(&self.context));
         if ahead > CLOCK_AHEAD_MAX {
-            failed = Some(format!("its timestamp is {} s ahead of this member's clock", ahead.as_secs()));
+            failed = Some(format!(
+                "its timestamp is {} s ahead of this member's clock",
+                ahead.as_secs()
+            ));
         }
         let id = block.id();
         if let Some(reason) = failed {
@@ -193,17 +236,27 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
 
     /// Blocks between the last final one and this one, itself included.
     fn pending(&self, block: BlockId) -> Vec<BlockId> {
-        self.replica.branch(block).unwrap_or_default().iter().map(Block::id).collect()
+        self.replica
+            .branch(block)
+            .unwrap_or_default()
+            .iter()
+            .map(Block::id)
+            .collect()
     }
 
     fn find_payload(&self, id: PayloadId) -> Result<Option<CheckedPayload>, DriverError> {
         let empty = Payload::default();
-        let payload = if empty.id() == id { Some(empty) } else { self.chain.payload(id)? };
+        let payload = if empty.id() == id {
+            Some(empty)
+        } else {
+            self.chain.payload(id)?
+        };
         Ok(payload.and_then(|payload| CheckedPayload::new(payload).ok()))
     }
 
     /// The payload of a block that was checked before.
     pub(super) fn stored_payload(&self, id: PayloadId) -> Result<CheckedPayload, DriverError> {
-        self.find_payload(id)?.ok_or_else(|| ChainError::Missing { what: "payload" }.into())
+        self.find_payload(id)?
+            .ok_or_else(|| ChainError::Missing { what: "payload" }.into())
     }
 }

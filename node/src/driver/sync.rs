@@ -49,12 +49,18 @@ impl Sync {
     /// The next instant at which to ask again.
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
         let fetches = self.fetches.values().map(|fetch| fetch.next);
-        fetches.chain(self.catch_up.as_ref().map(|catch_up| catch_up.next)).min()
+        fetches
+            .chain(self.catch_up.as_ref().map(|catch_up| catch_up.next))
+            .min()
     }
 
     /// A payload that was waited for is there.
     pub(super) fn arrived(&mut self, block: &BlockId) {
-        if self.fetches.get(block).is_some_and(|fetch| !fetch.for_replica) {
+        if self
+            .fetches
+            .get(block)
+            .is_some_and(|fetch| !fetch.for_replica)
+        {
             self.fetches.remove(block);
         }
     }
@@ -76,7 +82,12 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             self.inputs.push(Input::FetchFailed { block });
             return;
         }
-        let fetch = Fetch { from, attempts: 0, next: at, for_replica };
+        let fetch = Fetch {
+            from,
+            attempts: 0,
+            next: at,
+            for_replica,
+        };
         let held = self.sync.fetches.entry(block).or_insert(fetch);
         held.for_replica |= for_replica;
     }
@@ -87,15 +98,24 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             Some(running) => running.to = running.to.max(to),
             none => {
                 tracing::info!(have = %self.chain.root().height, seen = %to, "catching up");
-                *none = Some(CatchUp { to, attempts: 0, next: now });
+                *none = Some(CatchUp {
+                    to,
+                    attempts: 0,
+                    next: now,
+                });
             }
         }
     }
 
     /// Ask whoever is next for everything that has not come in time.
     pub(super) fn ask_again(&mut self, now: Timestamp) -> Result<(), DriverError> {
-        let due: Vec<BlockId> =
-            self.sync.fetches.iter().filter(|(_, fetch)| fetch.next <= now).map(|(block, _)| *block).collect();
+        let due: Vec<BlockId> = self
+            .sync
+            .fetches
+            .iter()
+            .filter(|(_, fetch)| fetch.next <= now)
+            .map(|(block, _)| *block)
+            .collect();
         for block in due {
             self.ask_for(now, block);
         }
@@ -118,7 +138,9 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
 
     fn ask_for(&mut self, now: Timestamp, block: BlockId) {
         let members = self.config.committee.members().len();
-        let Some(fetch) = self.sync.fetches.get_mut(&block) else { return };
+        let Some(fetch) = self.sync.fetches.get_mut(&block) else {
+            return;
+        };
         let useless = !fetch.for_replica && !self.payloads.waits(&block);
         if useless || fetch.attempts >= ATTEMPTS_MAX {
             let for_replica = fetch.for_replica;
@@ -133,7 +155,10 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         fetch.next = now.after(RETRY);
         // Those who should have it first, then everyone in turn.
         let me = self.config.member.index();
-        let to = fetch.from.get(attempt).map_or((me + 1 + attempt) % members, |member| member.index());
+        let to = fetch
+            .from
+            .get(attempt)
+            .map_or((me + 1 + attempt) % members, |member| member.index());
         if to != me {
             let message = SyncMessage::BlockRequest(BlockRequest { block });
             self.send(Channel::Sync, To::One(to), encode(&message));
@@ -151,16 +176,27 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     }
 
     /// Answer a member that misses a block.
-    pub(super) fn serve_block(&mut self, from: MemberIndex, request: BlockRequest) -> Result<(), DriverError> {
+    pub(super) fn serve_block(
+        &mut self,
+        from: MemberIndex,
+        request: BlockRequest,
+    ) -> Result<(), DriverError> {
         let full = match self.chain.full(request.block)? {
             Some(full) => Some(full),
             None => self.replica.record(request.block).and_then(|record| {
                 let payload = self.held.get(&request.block)?;
-                Some(outrider_types::message::FullBlock { record, payload: (*payload.payload).clone() })
+                Some(outrider_types::message::FullBlock {
+                    record,
+                    payload: (*payload.payload).clone(),
+                })
             }),
         };
         if let Some(full) = full {
-            self.send(Channel::Sync, To::One(from.index()), encode(&SyncMessage::Block(full)));
+            self.send(
+                Channel::Sync,
+                To::One(from.index()),
+                encode(&SyncMessage::Block(full)),
+            );
         }
         Ok(())
     }
@@ -177,7 +213,11 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             return Ok(());
         }
         if let Some(range) = self.chain.range(request.from)? {
-            self.send(Channel::Sync, To::One(from.index()), encode(&SyncMessage::Range(range)));
+            self.send(
+                Channel::Sync,
+                To::One(from.index()),
+                encode(&SyncMessage::Range(range)),
+            );
         }
         Ok(())
     }
@@ -200,14 +240,26 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     }
 
     /// Final blocks came. They were verified: linked to each other and proven final. Here they are linked to ours.
-    pub(super) fn on_range(&mut self, from: MemberIndex, range: CheckedRange) -> Result<(), DriverError> {
+    pub(super) fn on_range(
+        &mut self,
+        from: MemberIndex,
+        range: CheckedRange,
+    ) -> Result<(), DriverError> {
         if self.sync.catch_up.is_none() {
             return Ok(());
         }
-        let CheckedRange { blocks, certificate } = range;
+        let CheckedRange {
+            blocks,
+            certificate,
+        } = range;
         let root = *self.chain.root();
-        let new: Vec<_> = blocks.into_iter().filter(|(record, _)| record.block.height > root.height).collect();
-        let Some((first, _)) = new.first() else { return Ok(()) };
+        let new: Vec<_> = blocks
+            .into_iter()
+            .filter(|(record, _)| record.block.height > root.height)
+            .collect();
+        let Some((first, _)) = new.first() else {
+            return Ok(());
+        };
         if first.block.parent != root.id() {
             // A proof of finality of a chain that is not ours would be a fork; a gap is only a useless answer.
             tracing::warn!(%from, height = %first.block.height, have = %root.height, "a range that does not extend our chain");
@@ -221,7 +273,10 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             tip = record.block;
         }
         self.metrics.fetched(new.len());
-        self.inputs.push(Input::CaughtUp { block: tip, certificate });
+        self.inputs.push(Input::CaughtUp {
+            block: tip,
+            certificate,
+        });
         let now = self.clock.now();
         if let Some(running) = &mut self.sync.catch_up {
             running.next = now;

@@ -1,0 +1,622 @@
+//! A committee of replicas over an event heap keyed by (time, seeded tie, sequence).
+
+use super::disk::Disk;
+use super::link::{Link, Packet};
+use super::log::{Arithmetic, Log};
+use super::open;
+use super::rng::{Rng, mix};
+use outrider_consensus::{Action, Config, Input, Replica, Step};
+use outrider_types::crypto::sha256;
+use outrider_types::{
+    Block, BlockId, BlockRecord, Committee, CommitVote, ConsensusMessage, FinalityCertificate,
+    MemberIndex, PayloadId, SecretKey, Signed, Timeout, TimeoutMessage, Timestamp, Verified, View,
+    Vote, testing,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Timer base of the worlds, in microseconds.
+pub const BASE: u64 = 100_000;
+/// Longest timer.
+pub const CAP: u64 = 800_000;
+
+/// A member, named by its deed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Honest,
+    /// Says nothing.
+    Silent,
+    /// Two replicas with one key, each heard by half of the others: proposes, votes and times out twice.
+    Equivocator(u64),
+    /// Its payloads reach only some, and it forwards no certificate.
+    Withholder,
+    /// Its votes and commit votes reach one member of a view only.
+    SelectiveVoter,
+    /// Its timeouts hide its vote and its certificate.
+    Liar,
+    /// Votes and commit-votes for whatever it hears of, and times out beside.
+    DoubleVoter,
+}
+
+#[derive(Debug)]
+pub struct Node {
+    pub member: usize,
+    pub kind: Kind,
+    pub replica: Option<Replica>,
+    pub disk: Disk,
+    /// Crashes so far; what was scheduled for an earlier life is void.
+    life: u64,
+    wake: Option<u64>,
+    view: u64,
+    /// When it entered which view, and whether by a timeout.
+    pub entered: Vec<(u64, u64, bool)>,
+    /// When it committed which height, and whether fast.
+    pub commits: Vec<(u64, u64, bool)>,
+    /// When it first broadcast a proposal of a view.
+    pub proposals: Vec<(u64, u64)>,
+    seen: BTreeSet<(u64, BlockId)>,
+    fails_next_write: bool,
+}
+
+enum Event {
+    Deliver(Input),
+    Answer(Input),
+    Wake,
+    Payload(Block),
+    Fetch(BlockId, Vec<MemberIndex>, u32),
+    CatchUp(u64),
+    Restart,
+}
+
+/// Delays of the local answers, in microseconds, as ranges.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Local {
+    pub payload: (u64, u64),
+    pub assemble: (u64, u64),
+    pub fetch: (u64, u64),
+}
+
+pub struct World {
+    pub seed: u64,
+    pub now: u64,
+    pub committee: Committee,
+    pub keys: Vec<SecretKey>,
+    pub base: Block,
+    pub nodes: Vec<Node>,
+    pub link: Link,
+    pub local: Local,
+    pub log: Log,
+    pub arithmetic: Arithmetic,
+    /// Chance in a thousand that a step with a write ends in a crash.
+    pub crash_permille: u64,
+    /// A restart forgets the safety state: the mutant of section 8, over which checkers must cry out.
+    heap: BTreeMap<(u64, u64, u64), (usize, Option<u64>, Event)>,
+    sequence: u64,
+    rng: Rng,
+    proofs_checked: BTreeSet<BlockId>,
+    pub messages: u64,
+}
+
+impl World {
+    /// Members in the order of `kinds`; an equivocator is two replicas.
+    pub fn new(seed: u64, stakes: &[u64], kinds: &[Kind], link: Link, local: Local) -> Self {
+        let (committee, keys) = testing::committee(stakes);
+        let honest = (0..stakes.len())
+            .filter(|member| kinds[*member] == Kind::Honest)
+            .collect();
+        let mut nodes = Vec::new();
+        for (member, kind) in kinds.iter().enumerate() {
+            let sides = match kind {
+                Kind::Equivocator(_) => vec![Kind::Equivocator(0), Kind::Equivocator(1)],
+                other => vec![*other],
+            };
+            nodes.extend(sides.into_iter().map(|kind| Node {
+                member,
+                kind,
+                replica: None,
+                disk: Disk::default(),
+                life: 0,
+                wake: None,
+                view: 0,
+                entered: Vec::new(),
+                commits: Vec::new(),
+                proposals: Vec::new(),
+                seen: BTreeSet::new(),
+                fails_next_write: false,
+            }));
+        }
+        let base = Block::genesis(&committee);
+        let mut world = Self {
+            seed,
+            now: 1_000_000,
+            committee,
+            keys,
+            base,
+            nodes,
+            link,
+            local,
+            log: Log::new(stakes, honest),
+            arithmetic: Arithmetic::of(stakes),
+            crash_permille: 0,
+            heap: BTreeMap::new(),
+            sequence: 0,
+            rng: Rng::new(seed),
+            proofs_checked: BTreeSet::new(),
+            messages: 0,
+        };
+        for node in 0..world.nodes.len() {
+            world.start(node);
+        }
+        world
+    }
+
+    pub fn honest(&self) -> Vec<usize> {
+        (0..self.nodes.len())
+            .filter(|node| self.nodes[*node].kind == Kind::Honest)
+            .collect()
+    }
+
+    /// The lowest and the highest ledger of the honest members.
+    pub fn heights(&self) -> (u64, u64) {
+        let heights = || {
+            self.honest()
+                .into_iter()
+                .map(|node| self.nodes[node].disk.height())
+        };
+        (heights().min().unwrap(), heights().max().unwrap())
+    }
+
+    pub fn run_until(&mut self, end: u64) {
+        while let Some(entry) = self.heap.first_entry() {
+            if entry.key().0 > end {
+                break;
+            }
+            let ((at, _, _), (node, life, event)) = entry.remove_entry();
+            self.now = at;
+            self.handle(node, life, event);
+        }
+        self.now = end;
+    }
+
+    /// Run until every honest member has committed this height; false if `end` comes first.
+    pub fn run_until_height(&mut self, height: u64, end: u64) -> bool {
+        while self.heights().0 < height {
+            if self.now >= end {
+                return false;
+            }
+            self.run_until((self.now + 10_000).min(end));
+        }
+        true
+    }
+
+    fn schedule(&mut self, at: u64, node: usize, life: Option<u64>, event: Event) {
+        assert!(at >= self.now, "time does not go back");
+        self.sequence += 1;
+        let key = (at, self.rng.next(), self.sequence);
+        self.heap.insert(key, (node, life, event));
+    }
+
+    fn later(&mut self, node: usize, range: (u64, u64), event: Event) {
+        let at = self.now + self.rng.between(range.0, range.1);
+        let life = self.nodes[node].life;
+        self.schedule(at, node, Some(life), event);
+    }
+
+    fn handle(&mut self, node: usize, life: Option<u64>, event: Event) {
+        if life.is_some_and(|life| life != self.nodes[node].life) {
+            return;
+        }
+        if matches!(event, Event::Restart) {
+            self.start(node);
+            return;
+        }
+        if self.nodes[node].replica.is_none() {
+            return;
+        }
+        match event {
+            Event::Deliver(input) => {
+                if self.nodes[node].kind == Kind::DoubleVoter {
+                    self.double_vote(node, &input);
+                }
+                self.step(node, input);
+            }
+            Event::Answer(input) => self.step(node, input),
+            Event::Wake => {
+                if self.nodes[node].wake == Some(self.now) {
+                    self.nodes[node].wake = None;
+                    self.step(node, Input::Wake);
+                }
+            }
+            Event::Payload(block) => self.payload(node, block),
+            Event::Fetch(block, from, tries) => self.fetch(node, block, from, tries),
+            Event::CatchUp(to) => self.catch_up(node, to),
+            Event::Restart => {}
+        }
+    }
+
+    /// Tell a node something, now.
+    pub fn step(&mut self, node: usize, input: Input) {
+        let now = Timestamp(self.now);
+        if let Some(replica) = self.nodes[node].replica.as_mut() {
+            let step = replica.step(now, input);
+            self.settle(node, step);
+        }
+    }
+
+    fn settle(&mut self, node: usize, step: Step) {
+        let crashes = step.needs_write()
+            && self.nodes[node].kind == Kind::Honest
+            && self.rng.below(1_000) < self.crash_permille;
+        let before_write =
+            std::mem::take(&mut self.nodes[node].fails_next_write) || crashes && self.rng.percent(50);
+        let disk = &mut self.nodes[node].disk;
+        let outcome = step.persist_with(|writes| {
+            if before_write {
+                return Err(());
+            }
+            disk.write(writes);
+            Ok(())
+        });
+        let Ok(actions) = outcome else {
+            self.crash_for_a_while(node);
+            return;
+        };
+        if crashes {
+            self.crash_for_a_while(node);
+            return;
+        }
+        for action in actions {
+            self.act(node, action);
+        }
+        let Some(replica) = self.nodes[node].replica.as_ref() else {
+            return;
+        };
+        let (view, wake) = (replica.view().0, replica.wake_at().map(|at| at.0));
+        assert!(view >= self.nodes[node].view, "a view was entered again");
+        assert_eq!(
+            replica.committed().id(),
+            self.nodes[node].disk.root(&self.base).id(),
+            "the replica and its ledger agree on what is final"
+        );
+        self.nodes[node].view = view;
+        let wake = wake.map(|at| at.max(self.now));
+        if let Some(at) = wake.filter(|_| wake != self.nodes[node].wake) {
+            self.nodes[node].wake = wake;
+            let life = self.nodes[node].life;
+            self.schedule(at, node, Some(life), Event::Wake);
+        }
+    }
+
+    /// Power off. What was not written is gone.
+    pub fn crash(&mut self, node: usize) {
+        let node = &mut self.nodes[node];
+        node.replica = None;
+        node.life += 1;
+        node.wake = None;
+    }
+
+    fn crash_for_a_while(&mut self, node: usize) {
+        self.crash(node);
+        self.later(node, (1_000, 300_000), Event::Restart);
+    }
+
+    /// Power on, with what the disk holds.
+    pub fn start(&mut self, node: usize) {
+        if self.nodes[node].kind == Kind::Silent || self.nodes[node].replica.is_some() {
+            return;
+        }
+        let (disk, member) = (&self.nodes[node].disk, self.nodes[node].member);
+        let restored = disk.restore(&self.committee, &self.base);
+        let durable = disk.safety.as_ref().map_or(1, |safety| safety.view.0);
+        let config = Config {
+            base_timeout: Duration::from_micros(BASE),
+            timeout_cap: Duration::from_micros(CAP),
+        };
+        let (replica, step) = Replica::new(
+            config,
+            self.committee.clone(),
+            MemberIndex(member as u16),
+            self.keys[member].clone(),
+            self.base.id(),
+            restored,
+            Timestamp(self.now),
+        );
+        assert!(replica.view().0 >= durable, "a restart lost the view");
+        self.nodes[node].view = replica.view().0;
+        self.nodes[node].replica = Some(replica);
+        self.settle(node, step);
+    }
+
+    fn act(&mut self, node: usize, action: Action) {
+        match action {
+            Action::Broadcast { message } => {
+                if let ConsensusMessage::Proposal(proposal) = &message {
+                    let sent = (self.now, proposal.block.view.0);
+                    self.nodes[node].proposals.push(sent);
+                }
+                self.broadcast(node, &message);
+            }
+            Action::Send { to, message } => self.send(node, &[to.index()], &message),
+            Action::CheckPayload { block } => {
+                self.later(node, self.local.payload, Event::Payload(block));
+            }
+            Action::Assemble { view, parent, .. } => {
+                let side = match self.nodes[node].kind {
+                    Kind::Equivocator(side) => side,
+                    _ => 0,
+                };
+                let answer = Input::Assembled {
+                    view,
+                    parent,
+                    payload: PayloadId(sha256(&[
+                        &view.0.to_be_bytes(),
+                        &parent.0,
+                        &side.to_be_bytes(),
+                    ])),
+                    timestamp: Timestamp(self.now),
+                };
+                self.later(node, self.local.assemble, Event::Answer(answer));
+            }
+            Action::Fetch { block, from } => {
+                self.later(node, self.local.fetch, Event::Fetch(block, from, 0));
+            }
+            Action::CatchUp { to } => {
+                self.later(node, self.local.fetch, Event::CatchUp(to.0));
+            }
+            Action::Commit {
+                blocks,
+                certificate,
+            } => self.commit(node, blocks, &certificate),
+            Action::Entered {
+                view, by_timeout, ..
+            } => {
+                let entered = (self.now, view.0, by_timeout);
+                self.nodes[node].entered.push(entered);
+            }
+            Action::BadProposal { leader, view, .. } => assert!(
+                self.nodes[node].kind != Kind::Honest || !self.log.honest.contains(&leader.index()),
+                "honest leader {leader} of view {view} was called bad"
+            ),
+        }
+    }
+
+    pub fn broadcast(&mut self, node: usize, message: &ConsensusMessage) {
+        let others: Vec<usize> = (0..self.keys.len())
+            .filter(|to| *to != self.nodes[node].member)
+            .collect();
+        self.send(node, &others, message);
+    }
+
+    /// Send to members what a member of this kind sends. Verified once: all verify alike.
+    fn send(&mut self, node: usize, to: &[usize], message: &ConsensusMessage) {
+        let (from, kind) = (self.nodes[node].member, self.nodes[node].kind);
+        let message = match (kind, message) {
+            (Kind::Liar, ConsensusMessage::Timeout(timeout)) => {
+                self.timeout_of_nothing(from, timeout.timeout.view)
+            }
+            (Kind::Withholder, ConsensusMessage::Certificate(_)) => return,
+            _ => message.clone(),
+        };
+        self.log.record(&message);
+        let Some(input) = open(&message, &self.committee) else {
+            assert_ne!(kind, Kind::Honest, "an honest member sends what is valid");
+            return;
+        };
+        let chance = mix(self.seed ^ mix(self.nodes[node].view) ^ (from as u64) << 32);
+        for to in to {
+            let reaches = match kind {
+                Kind::Equivocator(side) => chance >> to & 1 == side,
+                Kind::SelectiveVoter => {
+                    !matches!(
+                        message,
+                        ConsensusMessage::Vote(_) | ConsensusMessage::CommitVote(_)
+                    ) || chance % self.keys.len() as u64 == *to as u64
+                }
+                _ => true,
+            };
+            if reaches {
+                self.carry(from, *to, &message, &input);
+            }
+        }
+    }
+
+    fn carry(&mut self, from: usize, to: usize, message: &ConsensusMessage, input: &Input) {
+        let packet = Packet {
+            from,
+            to,
+            now: self.now,
+            message: Some(message),
+        };
+        for delay in (self.link)(&packet, &mut self.rng) {
+            self.messages += 1;
+            for node in 0..self.nodes.len() {
+                if self.nodes[node].member == to {
+                    let at = self.now + delay;
+                    self.schedule(at, node, None, Event::Deliver(input.clone()));
+                }
+            }
+        }
+    }
+
+    fn timeout_of_nothing(&self, member: usize, view: View) -> ConsensusMessage {
+        let timeout = Timeout {
+            epoch: self.committee.epoch(),
+            view,
+            high_view: View(0),
+            voted: None,
+        };
+        let index = MemberIndex(member as u16);
+        let signed = Signed::sign(timeout, self.committee.chain(), index, &self.keys[member]);
+        ConsensusMessage::Timeout(TimeoutMessage {
+            timeout: signed.into_inner(),
+            high: None,
+        })
+    }
+
+    /// Vote and commit-vote for whatever is heard of, and give up on it as well.
+    fn double_vote(&mut self, node: usize, input: &Input) {
+        let (view, block) = match input {
+            Input::Proposal { proposal } => (proposal.block.view, proposal.block.id()),
+            Input::Vote { vote } => (vote.view, vote.block),
+            _ => return,
+        };
+        if !self.nodes[node].seen.insert((view.0, block)) {
+            return;
+        }
+        let (member, epoch) = (self.nodes[node].member, self.committee.epoch());
+        let (chain, index) = (self.committee.chain(), MemberIndex(member as u16));
+        let vote = Vote { epoch, view, block };
+        let commit = CommitVote { epoch, view, block };
+        let key = self.keys[member].clone();
+        let vote = Signed::sign(vote, chain, index, &key).into_inner();
+        let commit = Signed::sign(commit, chain, index, &key).into_inner();
+        self.broadcast(node, &ConsensusMessage::Vote(vote));
+        self.broadcast(node, &ConsensusMessage::CommitVote(commit));
+        let timeout = self.timeout_of_nothing(member, view);
+        let chance = mix(self.seed ^ view.0);
+        let half: Vec<usize> = (0..self.keys.len())
+            .filter(|to| *to != member && chance >> to & 1 == 1)
+            .collect();
+        self.send(node, &half, &timeout);
+    }
+
+    /// A payload arrives, unless its proposer withholds it and nobody who has it can be asked.
+    fn payload(&mut self, node: usize, block: Block) {
+        let (member, proposer) = (self.nodes[node].member, block.proposer.index());
+        let withheld = self
+            .nodes
+            .iter()
+            .any(|other| other.member == proposer && other.kind == Kind::Withholder);
+        let chosen = mix(self.seed ^ block.view.0) >> member & 1 == 1;
+        let id = block.id();
+        let spread = self.nodes.iter().any(|other| {
+            other.kind == Kind::Honest
+                && other.replica.is_some()
+                && other.disk.records.contains_key(&id)
+        });
+        if !withheld || chosen || member == proposer || spread {
+            let answer = Input::PayloadChecked {
+                block: id,
+                valid: true,
+            };
+            self.step(node, answer);
+        } else {
+            self.later(node, (10_000, 20_000), Event::Payload(block));
+        }
+    }
+
+    fn reachable(&mut self, from: usize, to: usize) -> bool {
+        let packet = Packet {
+            from,
+            to,
+            now: self.now,
+            message: None,
+        };
+        !(self.link)(&packet, &mut self.rng).is_empty()
+    }
+
+    /// Ask one of the holders; after three silences say so.
+    fn fetch(&mut self, node: usize, block: BlockId, from: Vec<MemberIndex>, tries: u32) {
+        let holder = self.rng.pick(&from).index();
+        let reachable = self.reachable(self.nodes[node].member, holder);
+        let found = self
+            .nodes
+            .iter()
+            .filter(|other| reachable && other.member == holder && other.replica.is_some())
+            .find_map(|other| other.disk.find(&block));
+        if let Some(record) = found {
+            let record: Verified<BlockRecord> = record.verify(&self.committee).unwrap();
+            self.step(node, Input::Block { record });
+        } else if tries < 3 {
+            self.later(
+                node,
+                (5_000, 10_000),
+                Event::Fetch(block, from, tries + 1),
+            );
+        } else {
+            // The next question is a round trip away, whatever the answer.
+            let answer = Input::FetchFailed { block };
+            self.later(node, (5_000, 10_000), Event::Answer(answer));
+        }
+    }
+
+    /// One range of final blocks from a peer that is ahead.
+    fn catch_up(&mut self, node: usize, to: u64) {
+        let height = self.nodes[node].disk.height();
+        if height >= to {
+            return;
+        }
+        let honest = self.honest();
+        let peer = *self.rng.pick(&honest);
+        let up = self.nodes[peer].replica.is_some();
+        let reachable = self.reachable(self.nodes[node].member, self.nodes[peer].member);
+        let proof = self.nodes[peer]
+            .disk
+            .proofs
+            .range(height + 1..=height + 64)
+            .next_back()
+            .map(|(height, proof)| (*height, proof.clone()));
+        let Some((last, proof)) = proof.filter(|_| up && reachable) else {
+            self.later(node, (10_000, 20_000), Event::CatchUp(to));
+            return;
+        };
+        let range = height as usize..last as usize;
+        let blocks = self.nodes[peer].disk.ledger[range].to_vec();
+        let certificate = proof.verify(&self.committee).unwrap();
+        let block = blocks.last().unwrap().block;
+        self.append(node, blocks, &certificate);
+        self.step(node, Input::CaughtUp { block, certificate });
+    }
+
+    fn commit(
+        &mut self,
+        node: usize,
+        blocks: Vec<BlockRecord>,
+        certificate: &Verified<FinalityCertificate>,
+    ) {
+        let fast = matches!(**certificate, FinalityCertificate::Fast(_));
+        let committed = (self.now, blocks.last().unwrap().block.height.0, fast);
+        self.nodes[node].commits.push(committed);
+        self.append(node, blocks, certificate);
+    }
+
+    /// S1, and the proof of each: blocks follow each other, and the certificate is what it must be.
+    fn append(
+        &mut self,
+        node: usize,
+        blocks: Vec<BlockRecord>,
+        certificate: &Verified<FinalityCertificate>,
+    ) {
+        let honest = self.nodes[node].kind == Kind::Honest;
+        let member = self.nodes[node].member;
+        for record in blocks {
+            let root = self.nodes[node].disk.root(&self.base);
+            let block = record.block;
+            assert_eq!(block.parent, root.id(), "the ledger has no gap");
+            assert_eq!(block.height.0, root.height.0 + 1, "heights count up");
+            assert!(block.view > root.view && block.timestamp > root.timestamp);
+            if honest {
+                self.log.commit(member, block.height.0, block.id());
+            }
+            self.nodes[node].disk.ledger.push(record);
+        }
+        let last = self.nodes[node].disk.root(&self.base);
+        assert_eq!(certificate.block(), last.id(), "the proof is of the last");
+        if honest {
+            let (signers, needed) = match &**certificate {
+                FinalityCertificate::Fast(votes) => (&votes.signatures, self.arithmetic.fast),
+                FinalityCertificate::Slow(votes) => (&votes.signatures, self.arithmetic.quorum),
+            };
+            let stake = self.log.stake_of(signers.iter().map(|(member, _)| *member));
+            assert!(stake >= needed, "committed on stake {stake} of {needed}");
+            if self.proofs_checked.insert(last.id()) {
+                (**certificate)
+                    .clone()
+                    .verify(&self.committee)
+                    .expect("a committed certificate verifies");
+            }
+        }
+        let proof = (**certificate).clone();
+        self.nodes[node].disk.proofs.insert(last.height.0, proof);
+    }
+}

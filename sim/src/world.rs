@@ -1,0 +1,449 @@
+//! A turmoil world: a committee of production drivers over the unmodified network stack, on simulated disks.
+//!
+//! ```text
+//! turmoil host per member: node::driver::run(context over turmoil, MemoryDisk, commonware-p2p over turmoil::net)
+//! World::run_to(time) ----> commits of all members, hashed in order
+//! ```
+
+use crate::turmoil::{Config as ContextConfig, Context};
+use commonware_runtime::Supervisor as _;
+use outrider_consensus::Config as ConsensusConfig;
+use outrider_mempool::Limits;
+use outrider_network::{NetworkConfig, Peer, Tuning, start, transport_public_key, transport_seed};
+use outrider_node::driver::{DriverConfig, run};
+use outrider_node::handle::{DriverEnds, NodeHandle};
+use outrider_node::metrics::Metrics;
+use outrider_storage::MemoryDisk;
+use outrider_types::limits::MESSAGE_BYTES_MAX;
+use outrider_types::{
+    BlockId, ChainId, Committee, CommitteeError, Epoch, Height, Member, MemberIndex, RollupId,
+    SecretKey, Stake, Transaction, TransactionId, View,
+};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
+
+/// Where members listen.
+const PORT: u16 = 9_000;
+/// The chain of simulated committees.
+const CHAIN: ChainId = ChainId(1);
+/// How often a member's clients submit a transaction.
+const SUBMIT_EVERY: Duration = Duration::from_millis(100);
+
+/// What a world is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct WorldConfig {
+    /// Seed of everything.
+    pub seed: u64,
+    /// Size of the committee, equal stakes.
+    pub members: usize,
+    /// Shortest one-way delay.
+    pub latency_min: Duration,
+    /// Longest one-way delay.
+    pub latency_max: Duration,
+    /// Step of simulated time.
+    pub tick: Duration,
+}
+
+impl WorldConfig {
+    /// Four members, 2 to 20 ms apart.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            members: 4,
+            latency_min: Duration::from_millis(2),
+            latency_max: Duration::from_millis(20),
+            tick: Duration::from_millis(2),
+        }
+    }
+}
+
+/// A commit at one member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// When, in simulated time.
+    pub at: Duration,
+    /// At whom.
+    pub member: usize,
+    /// Height of the block.
+    pub height: Height,
+    /// Its view.
+    pub view: View,
+    /// The block.
+    pub block: BlockId,
+    /// What it orders.
+    pub transactions: Vec<TransactionId>,
+}
+
+/// What happened, and the chained hash of it.
+#[derive(Debug, Default)]
+struct Trace {
+    hash: [u8; 32],
+    commits: Vec<Commit>,
+    submitted: BTreeMap<TransactionId, usize>,
+    accepted: BTreeMap<TransactionId, usize>,
+}
+
+impl Trace {
+    fn commit(&mut self, commit: Commit) {
+        self.hash = Sha256::new()
+            .chain_update(self.hash)
+            .chain_update(commit.at.as_nanos().to_le_bytes())
+            .chain_update((commit.member as u64).to_le_bytes())
+            .chain_update(commit.height.0.to_le_bytes())
+            .chain_update(commit.block.0)
+            .finalize()
+            .into();
+        self.commits.push(commit);
+    }
+}
+
+/// A safety violation, seen from outside the members.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// S1.
+    #[error(
+        "member {member} committed {block} at height {height}, another member committed {other}"
+    )]
+    Disagreement {
+        /// Who.
+        member: usize,
+        /// Where.
+        height: Height,
+        /// What.
+        block: BlockId,
+        /// What the other did.
+        other: BlockId,
+    },
+    /// S10.
+    #[error("transaction {id} is ordered at heights {first} and {second}")]
+    OrderedTwice {
+        /// Which.
+        id: TransactionId,
+        /// First.
+        first: Height,
+        /// Again.
+        second: Height,
+    },
+}
+
+/// Why a world cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldError {
+    /// The committee.
+    #[error(transparent)]
+    Committee(#[from] CommitteeError),
+    /// A host failed or panicked.
+    #[error("at {at:?} a member failed: {reason}")]
+    Member {
+        /// When.
+        at: Duration,
+        /// What it says.
+        reason: String,
+    },
+}
+
+/// A running world.
+pub struct World<'a> {
+    sim: turmoil::Sim<'a>,
+    disks: Vec<MemoryDisk>,
+    trace: Arc<Mutex<Trace>>,
+}
+
+impl std::fmt::Debug for World<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World")
+            .field("members", &self.disks.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn lock(trace: &Mutex<Trace>) -> MutexGuard<'_, Trace> {
+    trace.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn name(member: usize) -> String {
+    format!("m{member}")
+}
+
+fn seed_of(member: usize) -> [u8; 32] {
+    Sha256::new()
+        .chain_update(b"outrider sim member")
+        .chain_update((member as u64).to_le_bytes())
+        .finalize()
+        .into()
+}
+
+impl World<'_> {
+    /// A world with all members started.
+    pub fn new(config: WorldConfig) -> Result<Self, WorldError> {
+        let member = |index| Member {
+            public_key: SecretKey::from_seed(&seed_of(index)).public_key(),
+            stake: Stake(1),
+        };
+        let members = (0..config.members).map(member).collect();
+        let committee = Committee::new(CHAIN, Epoch(0), members, None)?;
+        let mut sim = turmoil::Builder::new()
+            .rng_seed(config.seed)
+            .epoch(UNIX_EPOCH + Duration::from_secs(1_700_000_000))
+            .simulation_duration(Duration::from_secs(1 << 20))
+            .tick_duration(config.tick)
+            .min_message_latency(config.latency_min)
+            .max_message_latency(config.latency_max)
+            .tcp_capacity(1_024)
+            .build();
+        let trace = Arc::new(Mutex::new(Trace::default()));
+        let disks: Vec<MemoryDisk> = (0..config.members).map(|_| MemoryDisk::new()).collect();
+        for (index, disk) in disks.iter().enumerate() {
+            let (disk, trace, committee) = (disk.clone(), trace.clone(), committee.clone());
+            let starts = AtomicU64::new(0);
+            sim.host(name(index), move || {
+                let incarnation = starts.fetch_add(1, Ordering::Relaxed);
+                let host = Host {
+                    config,
+                    index,
+                    incarnation,
+                    committee: committee.clone(),
+                };
+                host.run(disk.clone(), trace.clone())
+            });
+        }
+        Ok(Self { sim, disks, trace })
+    }
+
+    /// Let time pass up to this instant.
+    pub fn run_to(&mut self, until: Duration) -> Result<(), WorldError> {
+        while self.sim.elapsed() < until {
+            let at = self.sim.elapsed();
+            self.sim.step().map_err(|error| WorldError::Member {
+                at,
+                reason: error.to_string(),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Cut these members off from all others.
+    pub fn partition(&mut self, members: &[usize]) {
+        self.each_link(members, |sim, a, b| sim.partition(a, b));
+    }
+
+    /// Undo a partition of these members.
+    pub fn repair(&mut self, members: &[usize]) {
+        self.each_link(members, |sim, a, b| sim.repair(a, b));
+    }
+
+    fn each_link(&mut self, members: &[usize], act: impl Fn(&turmoil::Sim<'_>, String, String)) {
+        for inside in members {
+            for outside in (0..self.disks.len()).filter(|other| !members.contains(other)) {
+                act(&self.sim, name(*inside), name(outside));
+            }
+        }
+    }
+
+    /// Kill a member; its disk keeps the first `keep` of the changes that were not synced.
+    pub fn crash(&mut self, member: usize, keep: usize) {
+        self.sim.crash(name(member));
+        self.disks[member].crash(keep);
+    }
+
+    /// Start a killed member on what its disk holds.
+    pub fn restart(&mut self, member: usize) {
+        self.sim.bounce(name(member));
+    }
+
+    /// Hash of all commits of all members, in the order in which they happened.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
+        lock(&self.trace).hash
+    }
+
+    /// All commits, in the order in which they happened.
+    #[must_use]
+    pub fn commits(&self) -> Vec<Commit> {
+        lock(&self.trace).commits.clone()
+    }
+
+    /// The highest block that a member has committed.
+    #[must_use]
+    pub fn height(&self, member: usize) -> Height {
+        let trace = lock(&self.trace);
+        trace
+            .commits
+            .iter()
+            .filter(|commit| commit.member == member)
+            .map(|commit| commit.height)
+            .max()
+            .unwrap_or_default()
+    }
+
+    /// Transactions that a member accepted and that no member has committed.
+    #[must_use]
+    pub fn unordered(&self) -> Vec<TransactionId> {
+        let trace = lock(&self.trace);
+        let ordered: std::collections::BTreeSet<_> = trace
+            .commits
+            .iter()
+            .flat_map(|commit| commit.transactions.iter().copied())
+            .collect();
+        trace
+            .accepted
+            .keys()
+            .filter(|id| !ordered.contains(id))
+            .copied()
+            .collect()
+    }
+
+    /// How many transactions were accepted.
+    #[must_use]
+    pub fn accepted(&self) -> usize {
+        lock(&self.trace).accepted.len()
+    }
+
+    /// Check agreement (S1) and single inclusion (S10) over everything that was committed.
+    pub fn check(&self) -> Result<(), Violation> {
+        let trace = lock(&self.trace);
+        let mut chain: BTreeMap<Height, BlockId> = BTreeMap::new();
+        let mut places: BTreeMap<TransactionId, Height> = BTreeMap::new();
+        for Commit {
+            member,
+            height,
+            block,
+            transactions,
+            ..
+        } in &trace.commits
+        {
+            let other = *chain.entry(*height).or_insert(*block);
+            if other != *block {
+                return Err(Violation::Disagreement {
+                    member: *member,
+                    height: *height,
+                    block: *block,
+                    other,
+                });
+            }
+            for id in transactions {
+                let first = *places.entry(*id).or_insert(*height);
+                if first != *height {
+                    return Err(Violation::OrderedTwice {
+                        id: *id,
+                        first,
+                        second: *height,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One incarnation of one member.
+struct Host {
+    config: WorldConfig,
+    index: usize,
+    incarnation: u64,
+    committee: Committee,
+}
+
+impl Host {
+    async fn run(self, disk: MemoryDisk, trace: Arc<Mutex<Trace>>) -> turmoil::Result {
+        let Self {
+            config,
+            index,
+            incarnation,
+            committee,
+        } = self;
+        let context = Context::new(ContextConfig::new(
+            config.seed,
+            u32::try_from(index)?,
+            incarnation,
+        ));
+        let mut panicked = std::pin::pin!(context.panicked());
+        let network = start(
+            context.child("network"),
+            network_config(index, config.members),
+        )
+        .await?;
+        let member = MemberIndex(u16::try_from(index)?);
+        let (handle, ends): (NodeHandle, DriverEnds) = NodeHandle::new(committee.clone(), member);
+        let driver = DriverConfig {
+            committee,
+            member,
+            key: SecretKey::from_seed(&seed_of(index)),
+            consensus: ConsensusConfig::default(),
+            mempool: Limits::default(),
+            idle_block: Duration::from_millis(200),
+            workers: 1,
+            accept_lost_journal: false,
+        };
+        let mut commits = handle.follow();
+        let metrics = Arc::new(Metrics::new());
+        let running = run(
+            context.child("member"),
+            driver,
+            (disk.journal(), disk.store()),
+            network,
+            ends,
+            metrics,
+        );
+        let mut running = std::pin::pin!(running);
+        let mut client = std::pin::pin!(client(handle, index, incarnation, trace.clone()));
+        loop {
+            tokio::select! {
+                biased;
+                message = &mut panicked => return Err(message.into()),
+                ended = &mut running => return Err(format!("m{index} ended: {ended:?}").into()),
+                commit = commits.recv() => {
+                    let commit = commit?;
+                    lock(&trace).commit(Commit {
+                        at: turmoil::sim_elapsed().unwrap_or_default(),
+                        member: index,
+                        height: commit.block.height,
+                        view: commit.block.view,
+                        block: commit.id,
+                        transactions: commit.transactions.to_vec(),
+                    });
+                }
+                () = &mut client => return Err("clients never end".into()),
+            }
+        }
+    }
+}
+
+/// Submits transactions for two rollups, one after the other, for ever.
+async fn client(handle: NodeHandle, index: usize, incarnation: u64, trace: Arc<Mutex<Trace>>) {
+    for number in 0_u64.. {
+        tokio::time::sleep(SUBMIT_EVERY).await;
+        let data = format!("transaction {number} of client {index} in life {incarnation}");
+        let transaction = Transaction {
+            rollup: RollupId(1 + number % 2),
+            data: data.into(),
+        };
+        lock(&trace).submitted.insert(transaction.id(), index);
+        if let Ok(id) = handle.submit(transaction).await {
+            lock(&trace).accepted.insert(id, index);
+        }
+    }
+}
+
+fn network_config(index: usize, members: usize) -> NetworkConfig {
+    let address = |member: usize| SocketAddr::new(turmoil::lookup(name(member)), PORT);
+    let transport = |member: usize| transport_seed(&seed_of(member));
+    NetworkConfig {
+        namespace: b"outrider sim".to_vec(),
+        key_seed: transport(index),
+        listen: address(index),
+        peers: (0..members)
+            .map(|member| Peer {
+                public_key: transport_public_key(&transport(member)),
+                address: address(member),
+            })
+            .collect(),
+        max_message_bytes: u32::try_from(MESSAGE_BYTES_MAX).unwrap_or(u32::MAX),
+        tuning: Tuning::default(),
+    }
+}
