@@ -3,7 +3,22 @@
 use crate::ids::{Epoch, MemberIndex, Stake, View};
 use std::ops::Deref;
 
-/// Proof in the type that a value was verified. Built only inside this crate, by verification or by signing.
+/// Proof in the type that a value was verified. Built only inside this crate, by verification or by signing, and
+/// never changed afterwards:
+///
+/// ```compile_fail
+/// let claimed = outrider_types::Verified::new("not verified"); // private
+/// ```
+/// ```compile_fail
+/// fn change(held: &mut outrider_types::Verified<u8>) {
+///     **held = 1; // no `DerefMut`
+/// }
+/// ```
+/// ```
+/// fn read(held: &outrider_types::Verified<u8>) -> u8 {
+///     **held
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified<T>(T);
 

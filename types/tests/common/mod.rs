@@ -241,9 +241,8 @@ pub fn transactions() -> Transactions {
     Transactions { list }
 }
 
-/// Names and encodings of a sample of every message and record.
-pub fn samples(world: &World) -> Vec<(&'static str, Bytes)> {
-    let consensus = [
+fn consensus_samples(world: &World) -> Vec<(&'static str, Bytes)> {
+    [
         (
             "consensus/proposal",
             ConsensusMessage::Proposal(world.proposal()),
@@ -282,7 +281,13 @@ pub fn samples(world: &World) -> Vec<(&'static str, Bytes)> {
             "consensus/certificate-timeout",
             ConsensusMessage::Certificate(world.extending().into_inner()),
         ),
-    ];
+    ]
+    .map(|(name, message)| (name, encode(&message)))
+    .to_vec()
+}
+
+/// Names and encodings of a sample of every message and record.
+pub fn samples(world: &World) -> Vec<(&'static str, Bytes)> {
     let payloads = [
         ("payload/payload", PayloadMessage::Payload(payload())),
         (
@@ -332,11 +337,7 @@ pub fn samples(world: &World) -> Vec<(&'static str, Bytes)> {
         ("finality/slow", encode(&world.slow(5, A).into_inner())),
         ("justification", encode(&world.extending().into_inner())),
     ];
-    out.extend(
-        consensus
-            .iter()
-            .map(|(name, message)| (*name, encode(message))),
-    );
+    out.extend(consensus_samples(world));
     out.extend(
         payloads
             .iter()
@@ -350,4 +351,47 @@ pub fn samples(world: &World) -> Vec<(&'static str, Bytes)> {
             .map(|(name, evidence)| (name, encode(&evidence))),
     );
     out
+}
+
+pub fn forged(signer: usize) -> Invalid {
+    Invalid::Signature {
+        signer: member(signer),
+    }
+}
+
+pub fn other_epoch() -> Invalid {
+    Invalid::Epoch {
+        found: Epoch(1),
+        expected: EPOCH,
+    }
+}
+
+pub fn aggregate<S: Statement>(world: &World, statement: S, signers: &[usize]) -> Aggregate<S> {
+    let signatures = signers
+        .iter()
+        .map(|i| (member(*i), world.sign(*i, statement.clone()).signature))
+        .collect();
+    Aggregate {
+        statement,
+        signatures,
+    }
+}
+
+/// The order of the base point, little-endian.
+const L: [u8; 32] = [
+    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+];
+
+/// The same signature with `s + L` for `s`: it satisfies the same equation.
+pub fn with_large_s(signature: Signature) -> Signature {
+    let mut out = signature.0;
+    let mut carry = 0;
+    for (byte, add) in out[32..].iter_mut().zip(L) {
+        let sum = u16::from(*byte) + u16::from(add) + carry;
+        *byte = sum.to_le_bytes()[0];
+        carry = sum >> 8;
+    }
+    assert_eq!(carry, 0, "s + L fits into 32 bytes");
+    Signature(out)
 }
