@@ -1,1 +1,33 @@
-//! placeholder
+//! What a rollup links to be ordered by Outrider: submit, follow, wait, fetch a proof and verify it.
+//!
+//! ```text
+//! transaction --Client::submit--> member --Client::wait_soft--> final at a height
+//!                                   |
+//!        Follower (WebSocket) <-----+-----> Client::proof --verify(committee)--> Checked
+//! ```
+//!
+//! Guarantees, each with the test that defends it (`tests/`):
+//!
+//! - **L1** A [`Follower`] hands out every block from its first one on, in order of height, each once, whatever happens
+//!   to its connection (`follower_fills_gaps_by_height`, `follower_reconnects_and_goes_on_where_it_was`).
+//! - **L2** [`Client::verified_proof`] returns only what verifies under the committee given, and only for the
+//!   transaction asked for (`proof_of_another_transaction_is_refused`).
+//! - **L3** Every call ends within a stated time (`a_silent_member_is_a_timeout`).
+//!
+//! Assumptions: the committee file is right; everything that a member says is unproved until a proof verifies.
+//!
+//! Limits: one request takes at most [`REQUEST_TIMEOUT`]; a follower holds at most
+//! [`FOLLOW_BUFFER_MAX`] blocks, then fetches what it missed by height.
+//!
+//! Deliberately absent: nodes, consensus, keys of members, execution of transactions.
+
+mod calls;
+mod error;
+mod follow;
+mod model;
+
+pub use calls::{Client, REQUEST_TIMEOUT, RESPONSE_BYTES_MAX, RollupClient};
+pub use error::ClientError;
+pub use follow::{FOLLOW_BUFFER_MAX, Follower};
+pub use model::{BlockSummary, Head, RawSubmitted, Status};
+pub use outrider_finality::{Checked, FinalityProof, ProofError, verify, verify_json};

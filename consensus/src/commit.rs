@@ -104,10 +104,7 @@ impl Replica {
             return;
         }
         self.store_branch(proof.block());
-        let blocks: Vec<BlockRecord> = branch
-            .iter()
-            .filter_map(|id| self.record_of(id))
-            .collect();
+        let blocks: Vec<BlockRecord> = branch.iter().filter_map(|id| self.record_of(id)).collect();
         assert_eq!(
             blocks.len(),
             branch.len(),

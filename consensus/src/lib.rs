@@ -9,7 +9,8 @@
 //!
 //! The rules are those of docs/protocol.md and are cited by id where the code obeys them.
 //!
-//! Guarantees, each with the test that defends it (`tests/rules.rs`, `tests/world.rs`):
+//! Guarantees, each with the test that defends it (`tests/rules.rs`, `tests/guarantees.rs`,
+//! `tests/world.rs`):
 //!
 //! - **C1** A member signs at most one vote, one commit vote and one proposal of a kind per view, restarts included
 //!   (`r4_replica_does_not_vote_twice_in_a_view`, `honest_members_never_sign_an_offence`).

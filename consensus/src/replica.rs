@@ -189,7 +189,10 @@ impl Replica {
     pub fn record(&self, id: BlockId) -> Option<BlockRecord> {
         let node = self.tree.get(&id)?;
         let justification = node.justification.clone().map(Verified::into_inner);
-        Some(BlockRecord { block: node.block, justification })
+        Some(BlockRecord {
+            block: node.block,
+            justification,
+        })
     }
 
     /// Blocks held above the last final one.

@@ -136,7 +136,7 @@ impl Replica {
         );
         let signed = Signed::sign(vote, self.committee.chain(), self.me, &self.key);
         self.votes.vote(signed.clone());
-        self.say(ConsensusMessage::Vote((*signed).clone()));
+        self.say(ConsensusMessage::Vote(*signed));
         signed
     }
 
@@ -220,7 +220,7 @@ impl Replica {
         );
         let signed = Signed::sign(vote, self.committee.chain(), self.me, &self.key);
         self.votes.commit_vote(signed.clone());
-        self.say(ConsensusMessage::CommitVote((*signed).clone()));
+        self.say(ConsensusMessage::CommitVote(*signed));
         signed
     }
 

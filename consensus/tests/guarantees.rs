@@ -78,7 +78,10 @@ fn future_views_are_kept_only_within_the_window() {
         assert_eq!(lab.replica.blocks_held() > 0, counted, "proposal of {view}");
     }
     // Below as well: one member cannot fill memory with votes of views long gone.
-    for (view, counted) in [(200 - VIEWS_AHEAD_MAX, true), (199 - VIEWS_AHEAD_MAX, false)] {
+    for (view, counted) in [
+        (200 - VIEWS_AHEAD_MAX, true),
+        (199 - VIEWS_AHEAD_MAX, false),
+    ] {
         let mut lab = Lab::four();
         lab.step(handed_on(lab.tc(199, None, None)));
         let block = lab.block(view, &lab.base, 0, 0);
@@ -139,7 +142,10 @@ fn a_restart_says_the_timeout_as_it_was_when_high_has_moved_past_it() {
     let again = timeouts(&lab.restart());
     assert_eq!(again, sent);
     let message = ConsensusMessage::Timeout(again[0].clone());
-    assert!(support::open(&message, &lab.committee).is_some(), "it verifies");
+    assert!(
+        support::open(&message, &lab.committee).is_some(),
+        "it verifies"
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! One test per rule of docs/protocol.md section 4 and more where a rule has several sentences. The replica under
+//! One test per rule of docs/protocol.md section 4, R1 to R7 (the others: `rules_of_time.rs`), and more where a rule
+//! has several sentences. The replica under
 //! test is member 0 of four equal members: Q = T = 3, F = 4, A = W = 2; it leads views 4, 8, 12 ..
 
 #![allow(
@@ -10,10 +11,10 @@
 
 mod support;
 
-use outrider_consensus::{Action, Input, VIEWS_AHEAD_MAX};
+use outrider_consensus::{Action, Input};
 use outrider_types::{Certificate, Justification, Timestamp, Verified};
 use support::lab::{
-    Lab, called_bad, commit_votes, commits, fetches, handed, proposals, said, timeouts, votes,
+    Lab, called_bad, commit_votes, commits, fetches, handed, proposals, timeouts, votes,
 };
 use support::world::{BASE, CAP};
 
@@ -79,7 +80,11 @@ fn r1_a_silent_leader_is_sent_the_entry_certificate_once_after_a_quarter_of_the_
     assert_eq!(lab.replica.wake_at(), Some(Timestamp(lab.now + BASE / 4)));
     assert!(handed(&lab.wait(BASE / 4 - 1)).is_empty());
     let entry = Justification::Certificate(qc.into_inner());
-    assert_eq!(handed(&lab.wait(1)), [(2, entry)], "to the leader of view 2");
+    assert_eq!(
+        handed(&lab.wait(1)),
+        [(2, entry)],
+        "to the leader of view 2"
+    );
     assert!(handed(&lab.wait(BASE / 4)).is_empty(), "once");
 }
 
@@ -184,10 +189,7 @@ fn r4_a_sound_proposal_gets_a_vote_once_its_payload_is_held() {
 #[test]
 fn r4_replica_does_not_vote_twice_in_a_view() {
     let mut lab = Lab::four();
-    let (first, second) = (
-        lab.block(1, &lab.base, 0, 1),
-        lab.block(1, &lab.base, 0, 2),
-    );
+    let (first, second) = (lab.block(1, &lab.base, 0, 1), lab.block(1, &lab.base, 0, 2));
     assert_eq!(votes(&lab.offer(&first, None)).len(), 1);
     assert!(votes(&lab.offer(&second, None)).is_empty());
     lab.restart();
@@ -435,7 +437,10 @@ fn r6_votes_of_the_fast_quorum_make_the_block_and_its_ancestors_final() {
     lab.offer(&first, None);
     lab.offer(&second, Some(lab.qc(&first).into()));
     lab.step(lab.vote(1, &second));
-    assert!(commits(&lab.step(lab.vote(2, &second))).is_empty(), "3 of 4");
+    assert!(
+        commits(&lab.step(lab.vote(2, &second))).is_empty(),
+        "3 of 4"
+    );
     assert!(commits(&lab.step(lab.vote(2, &second))).is_empty(), "again");
     let actions = lab.step(lab.vote(3, &second));
     assert_eq!(commits(&actions), [(vec![first.id(), second.id()], true)]);
@@ -482,135 +487,4 @@ fn r7_a_committed_block_keeps_its_justification_when_the_attachment_was_swapped(
         justification,
         Some(Justification::Certificate(Certificate::Quorum(_)))
     ));
-}
-
-// R8, R9
-
-#[test]
-fn r8_the_timeout_says_what_was_voted_for_and_the_rank_of_high() {
-    let mut lab = Lab::four();
-    let first = lab.block(1, &lab.base, 0, 0);
-    let second = lab.child(&first);
-    lab.offer(&first, None);
-    lab.offer(&second, Some(lab.qc(&first).into()));
-    assert!(timeouts(&lab.wait(BASE - 1)).is_empty());
-    let timeout = timeouts(&lab.wait(1)).pop().expect("the timer fired");
-    assert_eq!(timeout.timeout.view.0, 2);
-    assert_eq!(timeout.timeout.high_view.0, 1);
-    assert_eq!(timeout.timeout.voted, Some(second.id()));
-    assert_eq!(timeout.high.map(|high| high.rank().0), Some(1));
-    lab.step(handed_on(lab.tc(2, None, None)));
-    let timeout = timeouts(&lab.wait(BASE)).pop().expect("the timer fired");
-    assert_eq!(timeout.timeout.voted, None, "that vote was of view 2");
-}
-
-#[test]
-fn r8_the_timeout_is_sent_again_every_half_base_with_the_entry_certificate() {
-    let mut lab = Lab::four();
-    let block = lab.block(1, &lab.base, 0, 0);
-    let qc = lab.qc(&block);
-    lab.step(handed_on(qc.clone()));
-    let first = timeouts(&lab.wait(BASE));
-    assert_eq!(first.len(), 1);
-    for _ in 0..20 {
-        assert!(said(&lab.wait(BASE / 2 - 1)).is_empty());
-        assert_eq!(lab.replica.wake_at(), Some(Timestamp(lab.now + 1)));
-        let actions = lab.wait(1);
-        assert_eq!(timeouts(&actions), first);
-        let entry = outrider_types::ConsensusMessage::Certificate(Justification::Certificate(
-            (*qc).clone(),
-        ));
-        assert!(said(&actions).contains(&entry));
-    }
-}
-
-#[test]
-fn r9_timeouts_of_the_witness_stake_call_for_ones_own() {
-    let mut lab = Lab::four();
-    let (one, two) = (lab.timeout(1, 1, None, None), lab.timeout(2, 1, None, None));
-    assert!(timeouts(&lab.step(Input::Timeout { timeout: one.clone() })).is_empty());
-    assert!(timeouts(&lab.step(Input::Timeout { timeout: one })).is_empty());
-    let actions = lab.step(Input::Timeout { timeout: two });
-    assert_eq!(timeouts(&actions).len(), 1);
-    assert_eq!(lab.view(), 2, "and so the timeout certificate is complete");
-}
-
-#[test]
-fn r9_timeouts_that_came_before_the_view_was_entered_count() {
-    let mut lab = Lab::four();
-    for member in [1, 2] {
-        let timeout = lab.timeout(member, 3, None, None);
-        assert!(timeouts(&lab.step(Input::Timeout { timeout })).is_empty());
-    }
-    let actions = lab.step(handed_on(lab.tc(2, None, None)));
-    assert_eq!(timeouts(&actions).len(), 1);
-    assert_eq!(lab.view(), 4);
-}
-
-// R11, R12
-
-#[test]
-fn r11_a_member_of_an_old_view_is_helped_once_per_half_base() {
-    let mut lab = Lab::four();
-    let tc = lab.tc(4, None, None);
-    lab.step(handed_on(tc.clone()));
-    let old = |member| Input::Timeout {
-        timeout: lab.timeout(member, 2, None, None),
-    };
-    let (one, two) = (old(1), old(2));
-    let help = |member| [(member, (*tc).clone())];
-    assert_eq!(handed(&lab.step(one.clone())), help(1));
-    assert!(handed(&lab.step(one.clone())).is_empty());
-    assert_eq!(handed(&lab.step(two)), help(2));
-    lab.now += BASE / 2 - 1;
-    assert!(handed(&lab.step(one.clone())).iter().all(|(to, _)| *to != 1));
-    lab.now += 1;
-    assert_eq!(handed(&lab.step(one)), help(1));
-}
-
-#[test]
-fn r11_an_unknown_certified_block_is_fetched_from_those_who_signed_until_it_comes() {
-    let mut lab = Lab::four();
-    let block = lab.block(1, &lab.base, 0, 0);
-    let fetch = Action::Fetch {
-        block: block.id(),
-        from: (1..4).map(outrider_types::MemberIndex).collect(),
-    };
-    assert!(lab.step(handed_on(lab.qc(&block))).contains(&fetch));
-    assert!(fetches(&lab.step(handed_on(lab.qc(&block)))).is_empty());
-    let failed = Input::FetchFailed { block: block.id() };
-    assert!(lab.step(failed).contains(&fetch), "it is still needed");
-    lab.step(lab.record(&block, None));
-    let failed = Input::FetchFailed { block: block.id() };
-    assert!(fetches(&lab.step(failed)).is_empty());
-}
-
-#[test]
-fn r11_a_block_far_above_the_last_final_one_calls_for_ranges_but_only_if_it_is_certified() {
-    let mut lab = Lab::four();
-    let mut far = lab.block(1, &lab.base, 0, 0);
-    far.height.0 = 1_000;
-    far.parent = outrider_types::BlockId([7; 32]);
-    let catches = |actions: &[Action]| {
-        actions
-            .iter()
-            .filter(|action| matches!(action, Action::CatchUp { to } if to.0 == 999))
-            .count()
-    };
-    assert_eq!(catches(&lab.step(lab.proposal(&far, None))), 0);
-    assert_eq!(catches(&lab.step(handed_on(lab.qc(&far)))), 1);
-    assert_eq!(catches(&lab.step(Input::Wake)), 0, "asked for once");
-}
-
-#[test]
-fn r12_timers_double_from_the_fourth_view_after_the_last_commit() {
-    let mut lab = Lab::four();
-    for (view, timer) in [(1, BASE), (2, BASE), (3, BASE), (4, 2 * BASE), (5, 4 * BASE), (7, CAP), (9, CAP)] {
-        if view > 1 {
-            lab.step(handed_on(lab.tc(view - 1, None, None)));
-        }
-        assert_eq!(lab.view(), view);
-        assert!(timeouts(&lab.wait(timer - 1)).is_empty(), "view {view}");
-        assert_eq!(timeouts(&lab.wait(1)).len(), 1, "view {view}");
-    }
 }

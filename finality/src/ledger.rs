@@ -1,261 +1,280 @@
-//! The ledger: final blocks in order, and every transaction's place in its rollup.
+//! The ledger: committed blocks in order, and a place in it for every transaction.
 
-use outrider_types::codec::{Error, FixedSize, Read, Write};
+use crate::records::{LedgerTip, TransactionLocation};
+use outrider_types::merkle::{self, Hash};
 use outrider_types::{
-    Block, BlockId, Height, Payload, PayloadId, RollupId, Timestamp, TransactionId, View,
+    Batch, Block, BlockId, Height, Payload, PayloadError, PayloadId, RollupId, TransactionId,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-/// F1: a transaction may not be ordered again within this many blocks after it was. Later it may: a rollup that must
-/// never see it again has nonces, or puts a deadline into it.
+/// Heights within which a transaction may not be ordered twice (F1).
 pub const DUPLICATE_WINDOW_BLOCKS: u64 = 100_000;
 
-/// The end of the ledger, as stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LedgerTip {
-    /// Height of the last final block.
-    pub height: Height,
-    /// Its id.
-    pub block: BlockId,
-    /// Its view.
-    pub view: View,
-    /// Its timestamp.
-    pub timestamp: Timestamp,
-    /// Transactions since genesis.
-    pub transactions: u64,
-}
-
-/// Where a final transaction is, as stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TransactionLocation {
-    /// Height of its block.
-    pub height: Height,
-    /// Which of the block's batches.
-    pub lane_index: u32,
-    /// Which transaction of the batch.
-    pub index: u32,
-    /// How many transactions of its rollup come before it in the chain.
-    pub position: u64,
-}
-
-macro_rules! record {
-    ($name:ty, $size:expr, { $($field:ident),* }) => {
-        impl Write for $name {
-            fn write(&self, buf: &mut impl bytes::BufMut) {
-                $(self.$field.write(buf);)*
-            }
-        }
-        impl FixedSize for $name {
-            const SIZE: usize = $size;
-        }
-        impl Read for $name {
-            type Cfg = ();
-            fn read_cfg(buf: &mut impl commonware_codec::Buf, _: &()) -> Result<Self, Error> {
-                Ok(Self { $($field: Read::read_cfg(buf, &())?),* })
-            }
-        }
-    };
-}
-
-record!(LedgerTip, 8 + 32 + 8 + 8 + 8, { height, block, view, timestamp, transactions });
-record!(TransactionLocation, 8 + 4 + 4 + 8, { height, lane_index, index, position });
-
-/// Why a block does not extend the ledger. Only a fork or our own bug leads here.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LedgerError {
-    /// Not the child of the last final block.
-    #[error(
-        "block {block} at height {height} extends {parent}, the last final block is {tip} at height {tip_height}"
-    )]
-    Parent {
-        /// The block.
-        block: BlockId,
-        /// Its height.
-        height: Height,
-        /// Its parent.
-        parent: BlockId,
-        /// The last final block.
-        tip: BlockId,
-        /// Its height.
-        tip_height: Height,
-    },
-    /// Another payload than the header commits to.
-    #[error("the payload is {found}, the header commits to {expected}")]
-    Payload {
-        /// Of the payload.
-        found: PayloadId,
-        /// In the header.
-        expected: PayloadId,
-    },
-    /// The ids given are not those of the payload.
-    #[error("{found} transaction ids for {expected} transactions, or one of them twice")]
-    Ids {
-        /// Distinct ids.
-        found: usize,
-        /// Transactions.
-        expected: usize,
-    },
-}
-
-/// A transaction's place, as computed when its block became final.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LedgerEntry {
-    /// Which.
-    pub id: TransactionId,
-    /// Whose.
-    pub rollup: RollupId,
-    /// How many transactions of the rollup come before it.
-    pub position: u64,
-    /// Which of the block's batches.
-    pub lane_index: u32,
-    /// Which transaction of the batch.
-    pub index: u32,
-}
-
-/// What appending a block changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Appended {
-    /// Its height.
-    pub height: Height,
-    /// Its transactions, in order.
-    pub entries: Vec<LedgerEntry>,
-    /// Rollups in it, with their transactions since genesis.
-    pub lanes_changed: Vec<(RollupId, u64)>,
-}
-
-/// The chain of final blocks, as far as the next one needs it.
+/// The end of the committed chain, and how many transactions each rollup has in it. One number is kept per rollup that
+/// ever had a transaction: whoever admits rollups bounds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ledger {
     tip: LedgerTip,
     lanes: BTreeMap<RollupId, u64>,
 }
 
+/// What a block added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Its height.
+    pub height: Height,
+    /// Its transactions, in order.
+    pub entries: Vec<LedgerEntry>,
+    /// Rollups that have transactions in it, ascending, with how many they have now.
+    pub lanes_changed: Vec<(RollupId, u64)>,
+}
+
+/// A transaction's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LedgerEntry {
+    /// Which transaction.
+    pub id: TransactionId,
+    /// Whose.
+    pub rollup: RollupId,
+    /// Which of its rollup since genesis, from 0.
+    pub position: u64,
+    /// Which batch of the payload, from 0.
+    pub lane_index: u32,
+    /// Which transaction of the batch, from 0.
+    pub index: u32,
+}
+
+impl LedgerEntry {
+    /// As the store keeps it, in the block at this height.
+    #[must_use]
+    pub const fn location(&self, height: Height) -> TransactionLocation {
+        TransactionLocation {
+            height,
+            lane_index: self.lane_index,
+            index: self.index,
+            position: self.position,
+        }
+    }
+}
+
+/// Why a block is not the next of the ledger, or a snapshot is not one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    /// It is not one above the tip.
+    #[error("block of height {found} cannot follow the tip, {expected} is next")]
+    Height {
+        /// The block's.
+        found: Height,
+        /// One above the tip.
+        expected: Height,
+    },
+    /// It extends another block.
+    #[error("the block at height {height} extends {found}, the tip is {expected}")]
+    Parent {
+        /// The block's height.
+        height: Height,
+        /// The block's parent.
+        found: BlockId,
+        /// The tip.
+        expected: BlockId,
+    },
+    /// The payload may stand in no block.
+    #[error("the payload of the block at height {height} is not valid: {reason}")]
+    Payload {
+        /// The block's height.
+        height: Height,
+        /// What is wrong.
+        reason: PayloadError,
+    },
+    /// The payload is of another block.
+    #[error("the block at height {height} commits to payload {expected}, this one is {found}")]
+    Commitment {
+        /// The block's height.
+        height: Height,
+        /// Commitment to the payload given.
+        found: PayloadId,
+        /// Commitment in the header.
+        expected: PayloadId,
+    },
+    /// The ids are not those of the payload.
+    #[error("the ids given for the block at height {height} are not those of its payload")]
+    Ids {
+        /// The block's height.
+        height: Height,
+    },
+    /// A snapshot whose rollups do not add up, or name one twice.
+    #[error(
+        "the rollups of the snapshot have {found} transactions, its tip says {expected}: take it again from a peer"
+    )]
+    Snapshot {
+        /// Sum over the rollups, none of them twice.
+        found: u64,
+        /// What the tip says.
+        expected: u64,
+    },
+}
+
 impl Ledger {
-    /// The ledger that holds only genesis.
+    /// The ledger that holds only the genesis block.
     #[must_use]
     pub fn new(genesis: &Block) -> Self {
-        let Block {
-            height,
-            view,
-            timestamp,
-            ..
-        } = *genesis;
-        let tip = LedgerTip {
-            height,
-            block: genesis.id(),
-            view,
-            timestamp,
-            transactions: 0,
-        };
         Self {
-            tip,
+            tip: LedgerTip::of(genesis, 0),
             lanes: BTreeMap::new(),
         }
     }
 
-    /// The ledger as it was stored.
-    #[must_use]
-    pub fn restore(tip: LedgerTip, lanes: impl IntoIterator<Item = (RollupId, u64)>) -> Self {
-        Self {
-            tip,
-            lanes: lanes.into_iter().collect(),
+    /// The ledger as it was stored: its tip, and for every rollup how many transactions it has (all `lanes_changed`
+    /// up to the tip, the last of each rollup).
+    pub fn restore(
+        tip: LedgerTip,
+        lanes: impl IntoIterator<Item = (RollupId, u64)>,
+    ) -> Result<Self, LedgerError> {
+        let lanes: BTreeMap<RollupId, u64> = lanes.into_iter().collect();
+        let found = lanes
+            .values()
+            .fold(0_u64, |sum, count| sum.saturating_add(*count));
+        if found == tip.transactions {
+            Ok(Self { tip, lanes })
+        } else {
+            Err(LedgerError::Snapshot {
+                found,
+                expected: tip.transactions,
+            })
         }
     }
 
-    /// Its end.
-    #[must_use]
-    pub const fn tip(&self) -> LedgerTip {
-        self.tip
-    }
-
-    /// Transactions since genesis.
-    #[must_use]
-    pub const fn transactions(&self) -> u64 {
-        self.tip.transactions
-    }
-
-    /// Transactions of a rollup since genesis.
-    #[must_use]
-    pub fn lane(&self, rollup: RollupId) -> u64 {
-        self.lanes.get(&rollup).copied().unwrap_or(0)
-    }
-
-    /// Append a final block. `ids` are those of the payload's transactions, in order. Nothing changes on an error.
+    /// Append a committed block. `ids` are those that [`Payload::check`] gave for its payload; they are computed again
+    /// and compared, since what stands in the ledger stands there for ever. An error changes nothing.
+    ///
+    /// F1 is not checked here: the block is committed, so its voters did.
     pub fn append(
         &mut self,
         block: &Block,
         ids: &[TransactionId],
         payload: &Payload,
     ) -> Result<Appended, LedgerError> {
-        let tip = self.tip;
-        if block.parent != tip.block || block.height != tip.height.next() {
-            return Err(LedgerError::Parent {
-                block: block.id(),
-                height: block.height,
-                parent: block.parent,
-                tip: tip.block,
-                tip_height: tip.height,
+        let height = block.height;
+        let expected = self.tip.height.next();
+        if height != expected || height == self.tip.height {
+            return Err(LedgerError::Height {
+                found: height,
+                expected,
             });
         }
-        let found = payload.id();
+        if block.parent != self.tip.id {
+            return Err(LedgerError::Parent {
+                height,
+                found: block.parent,
+                expected: self.tip.id,
+            });
+        }
+        let checked = payload
+            .check()
+            .map_err(|reason| LedgerError::Payload { height, reason })?;
+        if checked != ids {
+            return Err(LedgerError::Ids { height });
+        }
+        let found = commitment(payload, ids);
         if found != block.payload {
-            return Err(LedgerError::Payload {
+            return Err(LedgerError::Commitment {
+                height,
                 found,
                 expected: block.payload,
             });
         }
-        let distinct: BTreeSet<&TransactionId> = ids.iter().collect();
-        if distinct.len() != payload.len() || ids.len() != payload.len() {
-            return Err(LedgerError::Ids {
-                found: distinct.len(),
-                expected: payload.len(),
-            });
-        }
+
         let mut entries = Vec::with_capacity(ids.len());
         let mut lanes_changed = Vec::with_capacity(payload.batches.len());
-        let mut next = ids.iter();
+        let mut rest = ids.iter();
         for (lane_index, batch) in (0..).zip(&payload.batches) {
-            let mut position = self.lane(batch.rollup);
-            for (index, _) in (0..).zip(&batch.transactions) {
-                if let Some(id) = next.next() {
-                    entries.push(LedgerEntry {
-                        id: *id,
-                        rollup: batch.rollup,
-                        position,
-                        lane_index,
-                        index,
-                    });
-                    position += 1;
-                }
+            let rollup = batch.rollup;
+            let next = self.lanes.entry(rollup).or_default();
+            for (index, id) in (0..).zip(rest.by_ref().take(batch.transactions.len())) {
+                entries.push(LedgerEntry {
+                    id: *id,
+                    rollup,
+                    position: *next,
+                    lane_index,
+                    index,
+                });
+                *next += 1;
             }
-            lanes_changed.push((batch.rollup, position));
+            lanes_changed.push((rollup, *next));
         }
-        self.lanes.extend(lanes_changed.iter().copied());
-        self.tip = LedgerTip {
-            height: block.height,
-            block: block.id(),
-            view: block.view,
-            timestamp: block.timestamp,
-            transactions: tip.transactions + ids.len() as u64,
-        };
+        assert!(
+            entries.len() == ids.len(),
+            "every transaction of a block has a place"
+        );
+        let added = entries.len() as u64;
+        self.tip = LedgerTip::of(block, self.tip.transactions + added);
         Ok(Appended {
-            height: block.height,
+            height,
             entries,
             lanes_changed,
         })
     }
+
+    /// Its end.
+    #[must_use]
+    pub const fn tip(&self) -> &LedgerTip {
+        &self.tip
+    }
+
+    /// Transactions of all rollups.
+    #[must_use]
+    pub const fn transactions(&self) -> u64 {
+        self.tip.transactions
+    }
+
+    /// Transactions of one rollup, which is the position of its next.
+    #[must_use]
+    pub fn lane(&self, rollup: RollupId) -> u64 {
+        self.lanes.get(&rollup).copied().unwrap_or(0)
+    }
+
+    /// Every rollup that has transactions, ascending, with how many.
+    pub fn lanes(&self) -> impl Iterator<Item = (RollupId, u64)> + '_ {
+        self.lanes.iter().map(|(rollup, count)| (*rollup, *count))
+    }
 }
 
-/// F1: the first of these transactions that a block at `height` may not hold, because an ancestor within the window
-/// holds it. `committed` says at which height one is final, `pending` whether an ancestor that is not final holds it.
+/// [`Payload::id`] from ids that are known to be the payload's, so that its bytes are hashed once.
+fn commitment(payload: &Payload, ids: &[TransactionId]) -> PayloadId {
+    let leaves: Vec<Hash> = ids.iter().map(|id| merkle::leaf_hash(&id.0)).collect();
+    let mut rest = &leaves[..];
+    let mut lanes = Vec::with_capacity(payload.batches.len());
+    for batch in &payload.batches {
+        let (own, others) = rest.split_at(batch.transactions.len().min(rest.len()));
+        rest = others;
+        lanes.push(Batch::leaf(
+            batch.rollup,
+            length(own.len()),
+            &merkle::root(own),
+        ));
+    }
+    Payload::commitment(length(lanes.len()), &merkle::root(&lanes))
+}
+
+/// A length as it is hashed; a payload's limits keep it far below the end of `u32`.
+pub(crate) fn length(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+/// F1: the first of these ids that a block at `height` may not hold, if any. `committed` says at which height an id was
+/// last committed, and may forget what is older than [`DUPLICATE_WINDOW_BLOCKS`]; `pending` says whether an uncommitted
+/// ancestor of the block holds it. Twice inside one block is for [`Payload::check`] to find.
 pub fn duplicate<'a>(
     height: Height,
     ids: impl IntoIterator<Item = &'a TransactionId>,
     committed: impl Fn(&TransactionId) -> Option<Height>,
     pending: impl Fn(&TransactionId) -> bool,
 ) -> Option<TransactionId> {
-    let oldest = Height(height.0.saturating_sub(DUPLICATE_WINDOW_BLOCKS));
+    let first = Height(height.0.saturating_sub(DUPLICATE_WINDOW_BLOCKS));
     ids.into_iter()
-        .find(|id| pending(id) || committed(id).is_some_and(|at| at >= oldest))
+        .find(|id| pending(id) || committed(id).is_some_and(|at| at >= first))
         .copied()
 }
+
+#[cfg(test)]
+mod tests;

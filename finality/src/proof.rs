@@ -1,164 +1,225 @@
-//! The proof that a transaction is final, and its verification, which needs the committee and nothing else.
+//! A proof that a transaction is final, checkable by anyone who knows the committee, offline.
 
+use crate::ledger::length;
+use bytes::Bytes;
+use outrider_types::block::BLOCK_VERSION;
+use outrider_types::limits::TRANSACTION_BYTES_MAX;
 use outrider_types::merkle::{self, Hash};
 use outrider_types::{
-    Batch, Block, BlockId, Committee, CommitteeId, FinalityCertificate, Height, Invalid, Payload,
-    PayloadId, RollupId, Stake, Transaction, TransactionId, View,
+    Batch, Block, BlockId, ChainId, Committee, CommitteeId, Epoch, FinalityCertificate, Height,
+    Invalid, Payload, RollupId, Stake, Transaction, TransactionId, View,
 };
 use serde::{Deserialize, Serialize};
 
-/// Version of the proof format.
+/// Version of the proof's format.
 pub const PROOF_VERSION: u16 = 1;
-/// Most headers between the transaction's block and the certified one.
+/// Most headers between the transaction's block and the certified one, that one included.
 pub const PATH_HEADERS_MAX: usize = 1_024;
+/// Most bytes of a proof's text: the largest proof with every part at its limit is under this.
+pub const PROOF_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// Proof that a transaction is final, and where.
-///
-/// The certificate makes its block final, and with it every ancestor; `path` leads from the transaction's block up to
-/// the certified one by parent hashes; the inclusion leads from the transaction to the header's payload commitment.
+/// A transaction, the block that holds it, and what makes that block final.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FinalityProof {
-    /// [`PROOF_VERSION`].
+    /// Format, [`PROOF_VERSION`].
     pub version: u16,
-    /// The committee that it is to be checked with.
+    /// The committee that signed.
     pub committee: CommitteeId,
     /// Header of the block that holds the transaction.
     pub block: Block,
-    /// Headers above it, each the child of the one before, up to the certified block; empty if it is certified itself.
+    /// Headers of its descendants, each the child of the one before, up to the certified block; empty if the block
+    /// itself is certified. At most [`PATH_HEADERS_MAX`].
     pub path: Vec<Block>,
-    /// Proof that the last of these headers is final.
+    /// What makes the last of these blocks final, and its ancestors with it.
     pub certificate: FinalityCertificate,
-    /// The transaction's place in the block.
+    /// The transaction, and that the block's payload commitment covers it.
     pub inclusion: Inclusion,
 }
 
-/// A transaction's place in a block, with the hashes that prove it.
+/// A transaction and two Merkle paths (RFC 6962): to its batch, and from the batch to the payload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inclusion {
-    /// Whose transaction.
+    /// Whose.
     pub rollup: RollupId,
     /// Its bytes.
-    #[serde(with = "hex_bytes")]
-    pub data: Vec<u8>,
-    /// Its id, `sha256(rollup || data)`.
+    #[serde(with = "hex_data")]
+    pub data: Bytes,
+    /// Its id, which is the hash of the two above.
     pub transaction: TransactionId,
-    /// Which of the rollup's transactions in the block, from 0.
-    pub index: u32,
-    /// How many transactions of the rollup the block holds.
-    pub count: u32,
-    /// Siblings from the transaction to the rollup's transaction root.
-    #[serde(with = "hex_hashes")]
-    pub path: Vec<Hash>,
-    /// Which of the block's rollups, from 0.
+    /// Which batch of the payload, from 0.
     pub lane_index: u32,
-    /// How many rollups the block holds.
+    /// How many batches the payload has.
     pub lane_count: u32,
-    /// Siblings from the rollup to the payload commitment.
+    /// Siblings from the batch up to the payload.
     #[serde(with = "hex_hashes")]
     pub lane_path: Vec<Hash>,
+    /// Which transaction of the batch, from 0.
+    pub index: u32,
+    /// How many transactions the batch has.
+    pub count: u32,
+    /// Siblings from the transaction up to the batch.
+    #[serde(with = "hex_hashes")]
+    pub path: Vec<Hash>,
 }
 
-/// What a valid proof says.
+/// What a proof proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Checked {
     /// The transaction.
     pub transaction: TransactionId,
-    /// Its rollup.
+    /// Whose.
     pub rollup: RollupId,
     /// Height of its block.
     pub height: Height,
     /// Its block.
     pub block: BlockId,
-    /// The view in which that block, or the descendant that makes it final, was committed.
+    /// View of the certificate.
     pub certified_view: View,
-    /// By votes of stake >= F, instead of commit votes of stake >= Q.
+    /// By votes alone (R6), else by commit votes (R7).
     pub fast: bool,
     /// Stake that signed.
     pub signed_stake: Stake,
-    /// How many members signed.
-    pub signers: usize,
 }
 
-/// Why a proof proves nothing.
+/// Why a text or a proof proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProofError {
-    /// Not a proof at all.
-    #[error("not a proof: {reason}")]
-    Json {
+    /// Larger than any proof.
+    #[error("{bytes} bytes, a proof has at most {PROOF_BYTES_MAX}")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+    /// Not the JSON of a proof.
+    #[error("not the JSON of a proof, near byte {offset}: {reason}")]
+    NotJson {
+        /// About where, from 0.
+        offset: usize,
         /// What the parser says.
         reason: String,
     },
-    /// Reads as a proof, but its bytes are not exactly those of the proof it reads as.
+    /// It can be read, but was written by something else or changed.
     #[error(
-        "not written as a proof is written: byte {offset} differs from the canonical text; the file was changed"
+        "not the canonical text of this proof, first at byte {offset}: it was reformatted or changed"
     )]
     NotCanonical {
-        /// Where.
+        /// The first byte that differs, from 0.
         offset: usize,
     },
     /// Another format.
-    #[error("proof version {found}, this build checks version {PROOF_VERSION}")]
+    #[error(
+        "proof version {found}, this build checks version {PROOF_VERSION}: use the release that wrote it"
+    )]
     Version {
-        /// The version found.
+        /// Its version.
         found: u16,
     },
-    /// Made for another committee.
-    #[error("for committee {found}, the one given is {expected}")]
-    Committee {
-        /// In the proof.
+    /// Signed by others.
+    #[error("proof for committee {found}, checked against committee {expected}")]
+    OtherCommittee {
+        /// The proof's.
         found: CommitteeId,
-        /// Given.
+        /// The verifier's.
         expected: CommitteeId,
     },
-    /// A header of another chain or epoch.
-    #[error("the header at height {height} is of another chain or epoch than the committee")]
-    Foreign {
-        /// Which.
+    /// A header in another format.
+    #[error(
+        "header at height {height} has version {found}, this build checks version {BLOCK_VERSION}"
+    )]
+    BlockVersion {
+        /// The header's height.
         height: Height,
+        /// Its version.
+        found: u16,
     },
-    /// More headers than allowed.
-    #[error("a path of {headers} headers, at most {PATH_HEADERS_MAX} are allowed")]
-    PathLength {
+    /// A header of another network.
+    #[error("header at height {height} is of chain {found}, the committee is of chain {expected}")]
+    OtherChain {
+        /// The header's height.
+        height: Height,
+        /// The header's chain.
+        found: ChainId,
+        /// The committee's.
+        expected: ChainId,
+    },
+    /// A header of another epoch.
+    #[error("header at height {height} is of epoch {found}, the committee is of epoch {expected}")]
+    OtherEpoch {
+        /// The header's height.
+        height: Height,
+        /// The header's epoch.
+        found: Epoch,
+        /// The committee's.
+        expected: Epoch,
+    },
+    /// Too many headers.
+    #[error("path of {headers} headers, at most {PATH_HEADERS_MAX} are allowed")]
+    PathTooLong {
         /// How many.
         headers: usize,
     },
     /// A header is not the child of the one before.
-    #[error("the header at height {height} is not the child of the one before it")]
-    PathBroken {
-        /// Which.
+    #[error(
+        "the header path is broken at height {height}: that header is not the child of the one before it"
+    )]
+    BrokenPath {
+        /// The height that the child should have.
         height: Height,
     },
-    /// The certificate is for another block.
-    #[error("the certificate is for block {found}, the headers lead to {expected}")]
+    /// Certified is another block than the last of the path.
+    #[error("the certificate is for block {found}, the headers lead to block {expected}")]
     OtherBlock {
-        /// In the certificate.
+        /// The certificate's.
         found: BlockId,
         /// Where the headers lead.
         expected: BlockId,
     },
-    /// The certificate is not valid.
-    #[error("the certificate does not verify: {0}")]
-    Certificate(#[from] Invalid),
-    /// The bytes are not those of the transaction named.
-    #[error("the transaction's bytes hash to {found}, the proof names {expected}")]
-    Transaction {
-        /// Hash of the bytes.
+    /// Certified is the block in another view than its own.
+    #[error("the certificate is of view {found}, its block of view {expected}")]
+    OtherView {
+        /// The certificate's.
+        found: View,
+        /// The block's.
+        expected: View,
+    },
+    /// The certificate is not one of this committee.
+    #[error("the certificate is not valid: {reason}")]
+    Certificate {
+        /// What is wrong.
+        reason: Invalid,
+    },
+    /// More bytes than a transaction has.
+    #[error("a transaction of {bytes} bytes, at most {TRANSACTION_BYTES_MAX} are allowed")]
+    TransactionSize {
+        /// How many.
+        bytes: usize,
+    },
+    /// The bytes are of another transaction.
+    #[error("the transaction's bytes have the id {found}, the proof says {expected}")]
+    OtherTransaction {
+        /// Of the bytes.
         found: TransactionId,
-        /// Named.
+        /// Stated.
         expected: TransactionId,
     },
-    /// The hashes do not lead from the transaction to the block.
-    #[error("the Merkle path does not lead to the payload commitment {expected} of the header")]
-    Inclusion {
-        /// In the header.
-        expected: PayloadId,
+    /// The paths lead elsewhere.
+    #[error(
+        "the Merkle paths of transaction {transaction} do not lead to the payload of block {block}"
+    )]
+    NotIncluded {
+        /// The transaction.
+        transaction: TransactionId,
+        /// The block that should hold it.
+        block: BlockId,
     },
 }
 
 impl FinalityProof {
-    /// Build a proof. None if the payload does not hold the transaction.
+    /// Put together what a member holds about a committed block. None if the payload is not the block's or does not
+    /// hold the transaction, if the headers do not lead to the certificate, or if there are more than
+    /// [`PATH_HEADERS_MAX`]. Signatures are not checked.
     #[must_use]
     pub fn build(
         committee: &Committee,
@@ -168,124 +229,186 @@ impl FinalityProof {
         payload: &Payload,
         id: TransactionId,
     ) -> Option<Self> {
-        let mut found = None;
-        let mut lanes = Vec::with_capacity(payload.batches.len());
-        for (lane, batch) in payload.batches.iter().enumerate() {
-            let ids: Vec<TransactionId> = batch.ids().collect();
-            let leaves: Vec<Hash> = ids.iter().map(|id| merkle::leaf_hash(&id.0)).collect();
-            let count = u32::try_from(leaves.len()).ok()?;
-            lanes.push(Batch::leaf(batch.rollup, count, &merkle::root(&leaves)));
-            if let Some(index) = ids.iter().position(|one| *one == id) {
-                found = Some((lane, batch, index, count, merkle::path(&leaves, index)?));
-            }
-        }
-        let (lane, batch, index, count, siblings) = found?;
-        let inclusion = Inclusion {
-            rollup: batch.rollup,
-            data: batch.transactions.get(index)?.to_vec(),
-            transaction: id,
-            index: u32::try_from(index).ok()?,
-            count,
-            path: siblings,
-            lane_index: u32::try_from(lane).ok()?,
-            lane_count: u32::try_from(lanes.len()).ok()?,
-            lane_path: merkle::path(&lanes, lane)?,
-        };
-        Some(Self {
+        let inclusion = Inclusion::build(payload, id)?;
+        let proof = Self {
             version: PROOF_VERSION,
             committee: committee.id(),
             block,
             path,
             certificate,
             inclusion,
-        })
+        };
+        (proof.check_headers(committee).is_ok() && proof.check_inclusion().is_ok()).then_some(proof)
     }
 
-    /// The one text that stands for this proof: pretty JSON and a line feed.
+    /// The canonical text: two spaces a level, fields in declaration order, a newline at the end.
     #[must_use]
     pub fn to_json(&self) -> String {
         let text = serde_json::to_string_pretty(self);
-        assert!(text.is_ok(), "a proof is made of maps with text keys");
+        assert!(
+            text.is_ok(),
+            "a proof has no map and no value that JSON cannot hold"
+        );
         let mut text = text.unwrap_or_default();
         text.push('\n');
         text
     }
 
-    /// Read a proof. Its bytes must be exactly those that [`to_json`](Self::to_json) writes.
+    /// From a text, which may be laid out in any way; see [`verify_json`] for the strict reading. Nothing is checked
+    /// but the form.
     pub fn from_json(bytes: &[u8]) -> Result<Self, ProofError> {
-        let proof: Self = serde_json::from_slice(bytes).map_err(|error| ProofError::Json {
-            reason: error.to_string(),
-        })?;
-        let canonical = proof.to_json();
-        if canonical.as_bytes() != bytes {
-            let same = canonical
-                .as_bytes()
-                .iter()
-                .zip(bytes)
-                .take_while(|(a, b)| a == b)
-                .count();
-            return Err(ProofError::NotCanonical { offset: same });
+        if bytes.len() > PROOF_BYTES_MAX {
+            return Err(ProofError::TooLarge { bytes: bytes.len() });
         }
-        Ok(proof)
+        serde_json::from_slice(bytes).map_err(|error| ProofError::NotJson {
+            offset: offset_of(bytes, error.line(), error.column()),
+            reason: error.to_string(),
+        })
     }
 
-    fn check_path(&self, committee: &Committee) -> Result<BlockId, ProofError> {
+    /// All headers and the certificate's statement, without signatures; the id of the transaction's block.
+    fn check_headers(&self, committee: &Committee) -> Result<BlockId, ProofError> {
         if self.path.len() > PATH_HEADERS_MAX {
-            return Err(ProofError::PathLength {
+            return Err(ProofError::PathTooLong {
                 headers: self.path.len(),
             });
         }
-        let mut below: Option<(BlockId, Height)> = None;
-        for header in std::iter::once(&self.block).chain(&self.path) {
-            let height = header.height;
-            if header.chain != committee.chain() || header.epoch != committee.epoch() {
-                return Err(ProofError::Foreign { height });
+        check_header(&self.block, committee)?;
+        let block = self.block.id();
+        let (mut last, mut last_id) = (&self.block, block);
+        for child in &self.path {
+            check_header(child, committee)?;
+            let height = last.height.next();
+            if child.height != height || child.height == last.height || child.parent != last_id {
+                return Err(ProofError::BrokenPath { height });
             }
-            if below.is_some_and(|(id, below)| header.parent != id || height != below.next()) {
-                return Err(ProofError::PathBroken { height });
-            }
-            below = Some((header.id(), height));
+            (last, last_id) = (child, child.id());
         }
-        Ok(below.map_or_else(BlockId::default, |(id, _)| id))
-    }
-}
-
-impl Inclusion {
-    fn check(&self, commitment: PayloadId) -> Result<(), ProofError> {
-        let found = Transaction {
-            rollup: self.rollup,
-            data: self.data.clone().into(),
-        }
-        .id();
-        if found != self.transaction {
-            return Err(ProofError::Transaction {
+        let (found, view) = (self.certificate.block(), self.certificate.view());
+        if found != last_id {
+            return Err(ProofError::OtherBlock {
                 found,
-                expected: self.transaction,
+                expected: last_id,
             });
         }
-        let leaf = merkle::leaf_hash(&found.0);
-        let root =
-            merkle::root_from_path(leaf, self.index as usize, self.count as usize, &self.path);
-        let top = root.and_then(|root| {
-            let lane = Batch::leaf(self.rollup, self.count, &root);
-            merkle::root_from_path(
-                lane,
-                self.lane_index as usize,
-                self.lane_count as usize,
-                &self.lane_path,
-            )
-        });
-        if top == Some(commitment.0) {
+        if view != last.view {
+            return Err(ProofError::OtherView {
+                found: view,
+                expected: last.view,
+            });
+        }
+        Ok(block)
+    }
+
+    fn check_inclusion(&self) -> Result<(), ProofError> {
+        let Inclusion {
+            rollup,
+            data,
+            transaction,
+            lane_index,
+            lane_count,
+            lane_path,
+            index,
+            count,
+            path,
+        } = &self.inclusion;
+        if data.len() > TRANSACTION_BYTES_MAX {
+            return Err(ProofError::TransactionSize { bytes: data.len() });
+        }
+        let found = Transaction {
+            rollup: *rollup,
+            data: data.clone(),
+        }
+        .id();
+        if found != *transaction {
+            return Err(ProofError::OtherTransaction {
+                found,
+                expected: *transaction,
+            });
+        }
+        let leaf = merkle::leaf_hash(&transaction.0);
+        let commitment = merkle::root_from_path(leaf, *index as usize, *count as usize, path)
+            .map(|root| Batch::leaf(*rollup, *count, &root))
+            .and_then(|lane| {
+                merkle::root_from_path(lane, *lane_index as usize, *lane_count as usize, lane_path)
+            })
+            .map(|root| Payload::commitment(*lane_count, &root));
+        if commitment == Some(self.block.payload) {
             Ok(())
         } else {
-            Err(ProofError::Inclusion {
-                expected: commitment,
+            Err(ProofError::NotIncluded {
+                transaction: *transaction,
+                block: self.block.id(),
             })
         }
     }
 }
 
-/// Check a proof with the committee alone: headers, certificate (distinct stake, strict Ed25519), Merkle paths.
+impl Inclusion {
+    fn build(payload: &Payload, id: TransactionId) -> Option<Self> {
+        let mut lanes = Vec::with_capacity(payload.batches.len());
+        let mut found = None;
+        for (lane_index, batch) in payload.batches.iter().enumerate() {
+            let ids: Vec<TransactionId> = batch.ids().collect();
+            let leaves: Vec<Hash> = ids.iter().map(|id| merkle::leaf_hash(&id.0)).collect();
+            lanes.push(Batch::leaf(
+                batch.rollup,
+                length(leaves.len()),
+                &merkle::root(&leaves),
+            ));
+            if found.is_none()
+                && let Some(index) = ids.iter().position(|other| *other == id)
+            {
+                found = Some((lane_index, batch, index, merkle::path(&leaves, index)?));
+            }
+        }
+        let (lane_index, batch, index, path) = found?;
+        Some(Self {
+            rollup: batch.rollup,
+            data: batch.transactions.get(index)?.clone(),
+            transaction: id,
+            lane_index: length(lane_index),
+            lane_count: length(lanes.len()),
+            lane_path: merkle::path(&lanes, lane_index)?,
+            index: length(index),
+            count: length(batch.transactions.len()),
+            path,
+        })
+    }
+}
+
+fn check_header(block: &Block, committee: &Committee) -> Result<(), ProofError> {
+    let Block {
+        version,
+        chain,
+        epoch,
+        height,
+        ..
+    } = *block;
+    if version != BLOCK_VERSION {
+        return Err(ProofError::BlockVersion {
+            height,
+            found: version,
+        });
+    }
+    if chain != committee.chain() {
+        return Err(ProofError::OtherChain {
+            height,
+            found: chain,
+            expected: committee.chain(),
+        });
+    }
+    if epoch != committee.epoch() {
+        return Err(ProofError::OtherEpoch {
+            height,
+            found: epoch,
+            expected: committee.epoch(),
+        });
+    }
+    Ok(())
+}
+
+/// Check a proof against a committee that the caller trusts. Cheap checks come first, signatures last.
 pub fn verify(committee: &Committee, proof: &FinalityProof) -> Result<Checked, ProofError> {
     if proof.version != PROOF_VERSION {
         return Err(ProofError::Version {
@@ -293,63 +416,101 @@ pub fn verify(committee: &Committee, proof: &FinalityProof) -> Result<Checked, P
         });
     }
     if proof.committee != committee.id() {
-        return Err(ProofError::Committee {
+        return Err(ProofError::OtherCommittee {
             found: proof.committee,
             expected: committee.id(),
         });
     }
-    let expected = proof.check_path(committee)?;
-    let certificate = proof.certificate.clone().verify(committee)?;
-    if certificate.block() != expected {
-        return Err(ProofError::OtherBlock {
-            found: certificate.block(),
-            expected,
-        });
-    }
-    proof.inclusion.check(proof.block.payload)?;
-    let (fast, signed_stake, signers) = match &*certificate {
-        FinalityCertificate::Fast(votes) => (true, votes.stake(committee)?, votes.signatures.len()),
-        FinalityCertificate::Slow(votes) => {
-            (false, votes.stake(committee)?, votes.signatures.len())
-        }
+    let block = proof.check_headers(committee)?;
+    proof.check_inclusion()?;
+    let certificate = proof
+        .certificate
+        .clone()
+        .verify(committee)
+        .map_err(|reason| ProofError::Certificate { reason })?;
+    let (fast, signed) = match &*certificate {
+        FinalityCertificate::Fast(votes) => (true, votes.stake(committee)),
+        FinalityCertificate::Slow(votes) => (false, votes.stake(committee)),
     };
     Ok(Checked {
         transaction: proof.inclusion.transaction,
         rollup: proof.inclusion.rollup,
         height: proof.block.height,
-        block: proof.block.id(),
+        block,
         certified_view: certificate.view(),
         fast,
-        signed_stake,
-        signers,
+        signed_stake: signed.map_err(|reason| ProofError::Certificate { reason })?,
     })
 }
 
-/// Check the bytes of a proof file. Any changed byte is an error.
+/// Check a proof's text. The text must be the canonical one, so that not a byte of it can be changed, not even white
+/// space or the case of a hex digit.
 pub fn verify_json(committee: &Committee, bytes: &[u8]) -> Result<Checked, ProofError> {
-    verify(committee, &FinalityProof::from_json(bytes)?)
+    let proof = FinalityProof::from_json(bytes)?;
+    let canonical = proof.to_json();
+    if let Some(offset) = first_difference(bytes, canonical.as_bytes()) {
+        return Err(ProofError::NotCanonical { offset });
+    }
+    verify(committee, &proof)
 }
 
-mod hex_bytes {
-    //! Bytes as `0x` and lower-case hex.
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+/// Where two texts first differ; for one that is cut short, its end.
+fn first_difference(left: &[u8], right: &[u8]) -> Option<usize> {
+    if left == right {
+        return None;
+    }
+    let same = left
+        .iter()
+        .zip(right)
+        .take_while(|(left, right)| left == right)
+        .count();
+    Some(same)
+}
 
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&format!("0x{}", hex::encode(bytes)))
+/// The byte at which a parser stopped, from its line and column (both from 1; column 0 is the line's end before).
+fn offset_of(bytes: &[u8], line: usize, column: usize) -> usize {
+    let before: usize = bytes
+        .split_inclusive(|byte| *byte == b'\n')
+        .take(line.saturating_sub(1))
+        .map(<[u8]>::len)
+        .sum();
+    (before + column.saturating_sub(1)).min(bytes.len())
+}
+
+/// Bytes of a transaction as `0x` and lower-case hex.
+mod hex_data {
+    use super::{Bytes, TRANSACTION_BYTES_MAX};
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(data: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format!("0x{}", hex::encode(data)))
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<Vec<u8>, D::Error> {
+    ) -> Result<Bytes, D::Error> {
         let text = String::deserialize(deserializer)?;
-        hex::decode(text.strip_prefix("0x").unwrap_or(&text)).map_err(D::Error::custom)
+        let digits = text
+            .strip_prefix("0x")
+            .ok_or_else(|| D::Error::custom("data does not begin with 0x"))?;
+        if digits.len() > 2 * TRANSACTION_BYTES_MAX {
+            return Err(D::Error::custom(format!(
+                "data of over {TRANSACTION_BYTES_MAX} bytes"
+            )));
+        }
+        hex::decode(digits)
+            .map(Bytes::from)
+            .map_err(D::Error::custom)
     }
 }
 
+/// Hashes as lower-case hex, without `0x` as ids are.
 mod hex_hashes {
-    //! A list of hashes as hex.
-    use outrider_types::merkle::{Hash, PATH_MAX};
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use super::Hash;
+    use outrider_types::merkle::PATH_MAX;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
 
     pub(super) fn serialize<S: Serializer>(
         hashes: &[Hash],
@@ -364,16 +525,15 @@ mod hex_hashes {
         let texts = Vec::<String>::deserialize(deserializer)?;
         if texts.len() > PATH_MAX {
             return Err(D::Error::custom(format!(
-                "a path of {} hashes, at most {PATH_MAX}",
-                texts.len()
+                "a path of over {PATH_MAX} hashes"
             )));
         }
-        let parse = |text: &String| {
+        let hash = |text: &String| {
             let mut hash = [0; 32];
             hex::decode_to_slice(text, &mut hash)
                 .map(|()| hash)
                 .map_err(D::Error::custom)
         };
-        texts.iter().map(parse).collect()
+        texts.iter().map(hash).collect()
     }
 }

@@ -126,23 +126,40 @@ pub enum AdmissionError {
 }
 
 /// A limit, if adding `more` to `held` would pass it.
-fn passed(held: usize, more: usize, limit: usize, unit: &'static str) -> Option<(u64, &'static str)> {
+fn passed(
+    held: usize,
+    more: usize,
+    limit: usize,
+    unit: &'static str,
+) -> Option<(u64, &'static str)> {
     (held.saturating_add(more) > limit).then_some((u64::try_from(limit).unwrap_or(u64::MAX), unit))
 }
 
 impl Mempool {
     /// Take a transaction in, as the last of its rollup, in `O(log n)`. Its bytes are copied: what came in a large
     /// message does not keep that message in memory. `now` is only for [`oldest`](Mempool::oldest).
-    pub fn admit(&mut self, now: Timestamp, tx: Transaction) -> Result<TransactionId, AdmissionError> {
+    pub fn admit(
+        &mut self,
+        now: Timestamp,
+        tx: Transaction,
+    ) -> Result<TransactionId, AdmissionError> {
         let Transaction { rollup, data } = &tx;
         let (rollup, size) = (*rollup, data.len());
         if data.is_empty() {
             return Err(AdmissionError::Empty);
         }
         if size > self.limits.transaction_bytes {
-            return Err(AdmissionError::TooLarge { bytes: size, limit: self.limits.transaction_bytes });
+            return Err(AdmissionError::TooLarge {
+                bytes: size,
+                limit: self.limits.transaction_bytes,
+            });
         }
-        if self.limits.rollups.as_ref().is_some_and(|rollups| !rollups.contains(&rollup)) {
+        if self
+            .limits
+            .rollups
+            .as_ref()
+            .is_some_and(|rollups| !rollups.contains(&rollup))
+        {
             return Err(AdmissionError::UnknownRollup { rollup });
         }
         let id = tx.id();
@@ -151,7 +168,11 @@ impl Mempool {
         }
         self.has_room(rollup, size)?;
 
-        let pending = Pending { id, data: Bytes::copy_from_slice(data), admitted: now };
+        let pending = Pending {
+            id,
+            data: Bytes::copy_from_slice(data),
+            admitted: now,
+        };
         if !self.lanes.contains_key(&rollup) {
             let turn = self.take_number();
             self.turns.insert(turn, rollup);
@@ -164,12 +185,22 @@ impl Mempool {
             self.bytes += size;
         }
         assert!(self.contains(&id), "an admitted transaction is held");
-        assert!(self.bytes <= self.limits.total_bytes, "bytes stay within their limit");
+        assert!(
+            self.bytes <= self.limits.total_bytes,
+            "bytes stay within their limit"
+        );
         Ok(id)
     }
 
     fn has_room(&self, rollup: RollupId, size: usize) -> Result<(), AdmissionError> {
-        let Limits { total_transactions, total_bytes, lane_transactions, lane_bytes, lanes, .. } = self.limits;
+        let Limits {
+            total_transactions,
+            total_bytes,
+            lane_transactions,
+            lane_bytes,
+            lanes,
+            ..
+        } = self.limits;
         let full = passed(self.len(), 1, total_transactions, "transactions")
             .or_else(|| passed(self.bytes, size, total_bytes, "bytes"));
         if let Some((limit, unit)) = full {
@@ -180,9 +211,18 @@ impl Mempool {
         let full = passed(held, 1, lane_transactions, "transactions")
             .or_else(|| passed(bytes, size, lane_bytes, "bytes"));
         if let Some((limit, unit)) = full {
-            return Err(AdmissionError::LaneFull { rollup, limit, unit });
+            return Err(AdmissionError::LaneFull {
+                rollup,
+                limit,
+                unit,
+            });
         }
-        match passed(self.lanes.len(), usize::from(lane.is_none()), lanes, "rollups") {
+        match passed(
+            self.lanes.len(),
+            usize::from(lane.is_none()),
+            lanes,
+            "rollups",
+        ) {
             Some((limit, _)) if lane.is_none() => Err(AdmissionError::TooManyLanes { limit }),
             _ => Ok(()),
         }
@@ -194,7 +234,10 @@ mod tests {
     use super::*;
 
     fn tx(rollup: u64, data: &[u8]) -> Transaction {
-        Transaction { rollup: RollupId(rollup), data: Bytes::copy_from_slice(data) }
+        Transaction {
+            rollup: RollupId(rollup),
+            data: Bytes::copy_from_slice(data),
+        }
     }
 
     fn tiny() -> Limits {
@@ -210,7 +253,11 @@ mod tests {
         }
     }
 
-    fn admit(pool: &mut Mempool, rollup: u64, data: &[u8]) -> Result<TransactionId, AdmissionError> {
+    fn admit(
+        pool: &mut Mempool,
+        rollup: u64,
+        data: &[u8],
+    ) -> Result<TransactionId, AdmissionError> {
         pool.admit(Timestamp(1), tx(rollup, data))
     }
 
@@ -218,22 +265,42 @@ mod tests {
     fn every_limit_is_named_one_above_it() {
         let mut pool = Mempool::new(tiny());
         assert_eq!(admit(&mut pool, 1, b""), Err(AdmissionError::Empty));
-        assert_eq!(admit(&mut pool, 1, b"12345"), Err(AdmissionError::TooLarge { bytes: 5, limit: 4 }));
+        assert_eq!(
+            admit(&mut pool, 1, b"12345"),
+            Err(AdmissionError::TooLarge { bytes: 5, limit: 4 })
+        );
         let rollup = RollupId(4);
-        assert_eq!(admit(&mut pool, 4, b"1"), Err(AdmissionError::UnknownRollup { rollup }));
+        assert_eq!(
+            admit(&mut pool, 4, b"1"),
+            Err(AdmissionError::UnknownRollup { rollup })
+        );
 
         let rollup = RollupId(1);
         admit(&mut pool, 1, b"1234").unwrap();
         admit(&mut pool, 1, b"123").unwrap();
-        let lane_bytes = AdmissionError::LaneFull { rollup, limit: 8, unit: "bytes" };
+        let lane_bytes = AdmissionError::LaneFull {
+            rollup,
+            limit: 8,
+            unit: "bytes",
+        };
         assert_eq!(admit(&mut pool, 1, b"12"), Err(lane_bytes));
         admit(&mut pool, 1, b"1").unwrap();
-        let lane_count = AdmissionError::LaneFull { rollup, limit: 3, unit: "transactions" };
+        let lane_count = AdmissionError::LaneFull {
+            rollup,
+            limit: 3,
+            unit: "transactions",
+        };
         assert_eq!(admit(&mut pool, 1, b"2"), Err(lane_count));
-        let total_bytes = AdmissionError::Full { limit: 10, unit: "bytes" };
+        let total_bytes = AdmissionError::Full {
+            limit: 10,
+            unit: "bytes",
+        };
         assert_eq!(admit(&mut pool, 2, b"123"), Err(total_bytes));
         admit(&mut pool, 2, b"1").unwrap();
-        let total_count = AdmissionError::Full { limit: 4, unit: "transactions" };
+        let total_count = AdmissionError::Full {
+            limit: 4,
+            unit: "transactions",
+        };
         assert_eq!(admit(&mut pool, 2, b"2"), Err(total_count));
     }
 
@@ -242,7 +309,10 @@ mod tests {
         let mut pool = Mempool::new(tiny());
         let first = admit(&mut pool, 1, b"1").unwrap();
         admit(&mut pool, 2, b"1").unwrap();
-        assert_eq!(admit(&mut pool, 3, b"1"), Err(AdmissionError::TooManyLanes { limit: 2 }));
+        assert_eq!(
+            admit(&mut pool, 3, b"1"),
+            Err(AdmissionError::TooManyLanes { limit: 2 })
+        );
         pool.committed(&[first]);
         admit(&mut pool, 3, b"1").unwrap();
     }
@@ -252,10 +322,26 @@ mod tests {
         let mut pool = Mempool::new(tiny());
         let id = admit(&mut pool, 1, b"a").unwrap();
         assert_eq!(id, tx(1, b"a").id());
-        assert_eq!(admit(&mut pool, 1, b"a"), Err(AdmissionError::Duplicate { id, known: Known::Pending }));
-        assert_ne!(admit(&mut pool, 2, b"a").unwrap(), id, "the same bytes of another rollup are another transaction");
+        assert_eq!(
+            admit(&mut pool, 1, b"a"),
+            Err(AdmissionError::Duplicate {
+                id,
+                known: Known::Pending
+            })
+        );
+        assert_ne!(
+            admit(&mut pool, 2, b"a").unwrap(),
+            id,
+            "the same bytes of another rollup are another transaction"
+        );
         pool.committed(&[id]);
-        assert_eq!(admit(&mut pool, 1, b"a"), Err(AdmissionError::Duplicate { id, known: Known::Committed }));
+        assert_eq!(
+            admit(&mut pool, 1, b"a"),
+            Err(AdmissionError::Duplicate {
+                id,
+                known: Known::Committed
+            })
+        );
         pool.committed(&[tx(1, b"never seen here").id()]);
         assert_eq!(pool.known(&id), None, "the window of one has moved on");
     }
@@ -264,15 +350,32 @@ mod tests {
     fn an_admitted_transaction_does_not_keep_its_message() {
         let mut pool = Mempool::new(tiny());
         let message = Bytes::from(vec![7; 1_000]);
-        pool.admit(Timestamp(1), Transaction { rollup: RollupId(1), data: message.slice(..4) }).unwrap();
+        pool.admit(
+            Timestamp(1),
+            Transaction {
+                rollup: RollupId(1),
+                data: message.slice(..4),
+            },
+        )
+        .unwrap();
         assert!(message.is_unique());
     }
 
     #[test]
     fn a_transaction_that_never_fits_is_too_large() {
-        let mut pool = Mempool::new(Limits { transaction_bytes: usize::MAX, lane_bytes: 3, ..tiny() });
-        assert_eq!(admit(&mut pool, 1, b"1234"), Err(AdmissionError::TooLarge { bytes: 4, limit: 3 }));
-        let pool = Mempool::new(Limits { transaction_bytes: usize::MAX, ..Limits::default() });
+        let mut pool = Mempool::new(Limits {
+            transaction_bytes: usize::MAX,
+            lane_bytes: 3,
+            ..tiny()
+        });
+        assert_eq!(
+            admit(&mut pool, 1, b"1234"),
+            Err(AdmissionError::TooLarge { bytes: 4, limit: 3 })
+        );
+        let pool = Mempool::new(Limits {
+            transaction_bytes: usize::MAX,
+            ..Limits::default()
+        });
         assert_eq!(pool.limits().transaction_bytes, TRANSACTION_BYTES_MAX);
     }
 
@@ -282,6 +385,9 @@ mod tests {
         assert_eq!(pool.oldest(Timestamp(9)), None);
         pool.admit(Timestamp(5), tx(1, b"a")).unwrap();
         pool.admit(Timestamp(3), tx(2, b"a")).unwrap();
-        assert_eq!(pool.oldest(Timestamp(9)), Some(std::time::Duration::from_micros(6)));
+        assert_eq!(
+            pool.oldest(Timestamp(9)),
+            Some(std::time::Duration::from_micros(6))
+        );
     }
 }

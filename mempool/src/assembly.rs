@@ -4,7 +4,9 @@ use crate::Mempool;
 use crate::lane::Pending;
 use bytes::Bytes;
 use outrider_types::codec::{EncodeSize, FixedSize};
-use outrider_types::limits::{LANES_PER_PAYLOAD_MAX, PAYLOAD_BYTES_MAX, TRANSACTIONS_PER_PAYLOAD_MAX};
+use outrider_types::limits::{
+    LANES_PER_PAYLOAD_MAX, PAYLOAD_BYTES_MAX, TRANSACTIONS_PER_PAYLOAD_MAX,
+};
 use outrider_types::{Batch, Payload, RollupId, TransactionId};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -44,12 +46,17 @@ impl Mempool {
     /// lane that was served longest ago. A lane whose next transaction does not fit is done, so that none overtakes.
     /// In `O((output + excluded + lanes) log lanes)`.
     #[must_use]
-    pub fn assemble(&self, limits: &AssemblyLimits, exclude: &dyn Fn(&TransactionId) -> bool) -> Payload {
+    pub fn assemble(
+        &self,
+        limits: &AssemblyLimits,
+        exclude: &dyn Fn(&TransactionId) -> bool,
+    ) -> Payload {
         let bytes_limit = limits.bytes.min(PAYLOAD_BYTES_MAX);
         let transactions_limit = limits.transactions.min(TRANSACTIONS_PER_PAYLOAD_MAX);
         let lanes_limit = limits.lanes.min(LANES_PER_PAYLOAD_MAX);
 
-        let mut heap: BinaryHeap<Reverse<(usize, u64)>> = self.turns.keys().map(|turn| Reverse((0, *turn))).collect();
+        let mut heap: BinaryHeap<Reverse<(usize, u64)>> =
+            self.turns.keys().map(|turn| Reverse((0, *turn))).collect();
         let mut cursors = BTreeMap::new();
         let mut batches: BTreeMap<RollupId, Vec<Bytes>> = BTreeMap::new();
         let (mut bytes, mut count) = (LENGTH_BYTES, 0);
@@ -57,7 +64,11 @@ impl Mempool {
             if count == transactions_limit {
                 break;
             }
-            let Some((rollup, lane)) = self.turns.get(&turn).and_then(|rollup| self.lanes.get_key_value(rollup)) else {
+            let Some((rollup, lane)) = self
+                .turns
+                .get(&turn)
+                .and_then(|rollup| self.lanes.get_key_value(rollup))
+            else {
                 continue;
             };
             let opens = !batches.contains_key(rollup);
@@ -79,9 +90,17 @@ impl Mempool {
             batches.entry(*rollup).or_default().push(data.clone());
             heap.push(Reverse((given + size, turn)));
         }
-        let batches = batches.into_iter().map(|(rollup, transactions)| Batch { rollup, transactions });
-        let payload = Payload { batches: batches.collect() };
-        assert!(payload.encode_size() <= PAYLOAD_BYTES_MAX, "a payload keeps to the limit of the wire");
+        let batches = batches.into_iter().map(|(rollup, transactions)| Batch {
+            rollup,
+            transactions,
+        });
+        let payload = Payload {
+            batches: batches.collect(),
+        };
+        assert!(
+            payload.encode_size() <= PAYLOAD_BYTES_MAX,
+            "a payload keeps to the limit of the wire"
+        );
         payload
     }
 }
@@ -99,15 +118,35 @@ mod tests {
     fn admit(pool: &mut Mempool, rollup: u64, number: u32, size: usize) -> TransactionId {
         let mut data = vec![0; size];
         data[..4].copy_from_slice(&number.to_be_bytes());
-        pool.admit(Timestamp(0), Transaction { rollup: RollupId(rollup), data: data.into() }).unwrap()
+        pool.admit(
+            Timestamp(0),
+            Transaction {
+                rollup: RollupId(rollup),
+                data: data.into(),
+            },
+        )
+        .unwrap()
+    }
+
+    fn admit_many(pool: &mut Mempool, rollup: u64, count: u32, size: usize) {
+        for number in 0..count {
+            admit(pool, rollup, number, size);
+        }
     }
 
     fn counts(payload: &Payload) -> Vec<(u64, usize)> {
-        payload.batches.iter().map(|batch| (batch.rollup.0, batch.transactions.len())).collect()
+        payload
+            .batches
+            .iter()
+            .map(|batch| (batch.rollup.0, batch.transactions.len()))
+            .collect()
     }
 
     fn all(transactions: usize) -> AssemblyLimits {
-        AssemblyLimits { transactions, ..AssemblyLimits::default() }
+        AssemblyLimits {
+            transactions,
+            ..AssemblyLimits::default()
+        }
     }
 
     #[test]
@@ -117,29 +156,51 @@ mod tests {
             admit(&mut pool, 9, number, 20);
         }
         for rollup in [5, 1] {
-            (0..2).for_each(|number| drop(admit(&mut pool, rollup, number, 20)));
+            admit_many(&mut pool, rollup, 2, 20);
         }
-        assert_eq!(counts(&pool.assemble(&all(4), &|_| false)), [(1, 1), (5, 1), (9, 2)]);
-        assert_eq!(counts(&pool.assemble(&all(9), &|_| false)), [(1, 2), (5, 2), (9, 5)]);
+        assert_eq!(
+            counts(&pool.assemble(&all(4), &|_| false)),
+            [(1, 1), (5, 1), (9, 2)]
+        );
+        assert_eq!(
+            counts(&pool.assemble(&all(9), &|_| false)),
+            [(1, 2), (5, 2), (9, 5)]
+        );
         assert_eq!(pool.assemble(&all(0), &|_| false), Payload::default());
     }
 
     #[test]
     fn large_transactions_do_not_crowd_out_small_ones() {
         let mut pool = pool();
-        (0..100).for_each(|number| drop(admit(&mut pool, 1, number, 10_000)));
-        (0..2_000).for_each(|number| drop(admit(&mut pool, 2, number, 100)));
-        let limits = AssemblyLimits { bytes: 200_000, ..AssemblyLimits::default() };
+        admit_many(&mut pool, 1, 100, 10_000);
+        admit_many(&mut pool, 2, 2_000, 100);
+        let limits = AssemblyLimits {
+            bytes: 200_000,
+            ..AssemblyLimits::default()
+        };
         let payload = pool.assemble(&limits, &|_| false);
         assert!(payload.encode_size() <= limits.bytes);
-        let bytes = |at: usize| payload.batches[at].transactions.iter().map(Bytes::len).sum::<usize>();
-        assert!(bytes(0).abs_diff(bytes(1)) <= 20_000, "{} and {}", bytes(0), bytes(1));
+        let bytes = |at: usize| {
+            payload.batches[at]
+                .transactions
+                .iter()
+                .map(Bytes::len)
+                .sum::<usize>()
+        };
+        assert!(
+            bytes(0).abs_diff(bytes(1)) <= 20_000,
+            "{} and {}",
+            bytes(0),
+            bytes(1)
+        );
     }
 
     #[test]
     fn excluded_transactions_are_skipped_and_the_order_stays() {
         let mut pool = pool();
-        let ids: Vec<TransactionId> = (0..5).map(|number| admit(&mut pool, 1, number, 10)).collect();
+        let ids: Vec<TransactionId> = (0..5)
+            .map(|number| admit(&mut pool, 1, number, 10))
+            .collect();
         let payload = pool.assemble(&all(2), &|id| ids[..2].contains(id));
         assert_eq!(payload.ids().collect::<Vec<_>>(), ids[2..4]);
         assert_eq!(pool.len(), 5);
@@ -150,7 +211,10 @@ mod tests {
         let mut pool = pool();
         let large = admit(&mut pool, 1, 0, 1_000);
         admit(&mut pool, 2, 0, 10);
-        let limits = AssemblyLimits { bytes: 100, ..AssemblyLimits::default() };
+        let limits = AssemblyLimits {
+            bytes: 100,
+            ..AssemblyLimits::default()
+        };
         let payload = pool.assemble(&limits, &|_| false);
         assert_eq!(payload.ids().collect::<Vec<_>>(), [large]);
         pool.committed(&[large]);
@@ -161,11 +225,26 @@ mod tests {
     fn the_largest_payload_is_valid() {
         let mut pool = pool();
         for number in 0..40_u32 {
-            admit(&mut pool, u64::from(number % 7), number, outrider_types::limits::TRANSACTION_BYTES_MAX);
+            admit(
+                &mut pool,
+                u64::from(number % 7),
+                number,
+                outrider_types::limits::TRANSACTION_BYTES_MAX,
+            );
         }
-        let payload = pool.assemble(&AssemblyLimits { bytes: usize::MAX, ..AssemblyLimits::default() }, &|_| false);
+        let payload = pool.assemble(
+            &AssemblyLimits {
+                bytes: usize::MAX,
+                ..AssemblyLimits::default()
+            },
+            &|_| false,
+        );
         payload.check().unwrap();
-        assert_eq!(payload.len(), 15, "sixteen of them and their lengths are over the limit");
+        assert_eq!(
+            payload.len(),
+            15,
+            "sixteen of them and their lengths are over the limit"
+        );
     }
 
     #[test]
@@ -174,7 +253,11 @@ mod tests {
         for rollup in [10, 11, 12] {
             admit(&mut pool, rollup, 0, 10);
         }
-        let limits = AssemblyLimits { lanes: 1, transactions: 1, ..AssemblyLimits::default() };
+        let limits = AssemblyLimits {
+            lanes: 1,
+            transactions: 1,
+            ..AssemblyLimits::default()
+        };
         let mut served = Vec::new();
         for round in 0..6 {
             admit(&mut pool, 100 + round, 0, 10);

@@ -18,7 +18,7 @@ use outrider_finality::{
 };
 use outrider_storage::{Store, StoreError, Table};
 use outrider_types::codec::{Encode, Read};
-use outrider_types::limits::{BLOCKS_PER_RANGE_MAX, MESSAGE_BYTES_MAX};
+use outrider_types::limits::{BLOCKS_PER_RANGE_MAX, MESSAGE_BYTES_MAX, TRANSACTIONS_PER_RANGE_MAX};
 use outrider_types::message::{FullBlock, Range};
 use outrider_types::{
     Block, BlockId, BlockRecord, Committee, DecodeError, FinalityCertificate, Height, Payload,
@@ -111,7 +111,7 @@ impl<S: Store> Chain<S> {
             Bytes::copy_from_slice(&id.0),
         )?;
         self.store
-            .put(Table::Meta, TIP, encode(&self.ledger.tip()))?;
+            .put(Table::Meta, TIP, encode(self.ledger.tip()))?;
         self.store.sync()?;
         Ok(())
     }
@@ -152,7 +152,7 @@ impl<S: Store> Chain<S> {
         self.root = self.block_at(tip.height)?.ok_or(ChainError::Missing {
             what: "last final block",
         })?;
-        self.ledger = Ledger::restore(tip, lanes);
+        self.ledger = Ledger::restore(tip, lanes)?;
         Ok(())
     }
 
@@ -239,7 +239,7 @@ impl<S: Store> Chain<S> {
             )?;
         }
         self.store
-            .put(Table::Meta, TIP, encode(&self.ledger.tip()))?;
+            .put(Table::Meta, TIP, encode(self.ledger.tip()))?;
         self.root = *block;
         Ok(())
     }
@@ -351,7 +351,7 @@ impl<S: Store> Chain<S> {
     /// Final blocks from a height on, up to one that has its own certificate.
     pub fn range(&self, from: Height) -> Result<Option<Range>, ChainError> {
         let mut blocks = Vec::new();
-        let mut bytes = 0;
+        let (mut bytes, mut transactions) = (0, 0);
         let mut proven = None;
         for height in (from.0.max(1)..).map(Height).take(BLOCKS_PER_RANGE_MAX) {
             let Some(id) = self.id_at(height)? else { break };
@@ -359,7 +359,10 @@ impl<S: Store> Chain<S> {
                 what: "final block",
             })?;
             bytes += commonware_codec::EncodeSize::encode_size(&full);
-            if bytes > RANGE_BYTES_MAX && !blocks.is_empty() {
+            transactions += full.payload.len();
+            if (bytes > RANGE_BYTES_MAX || transactions > TRANSACTIONS_PER_RANGE_MAX)
+                && !blocks.is_empty()
+            {
                 break;
             }
             blocks.push(full);

@@ -1,5 +1,7 @@
 //! What a member counts. One registry per member, never global: one process may host many.
 
+use crate::config::MetricsConfig;
+use crate::handle::NodeHandle;
 use outrider_network::Channel;
 use outrider_types::{Height, MemberIndex, View};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
@@ -8,6 +10,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Why a message of a peer was refused.
@@ -261,4 +265,75 @@ impl Metrics {
 
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// Why metrics cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum MetricsError {
+    /// The port.
+    #[error(
+        "metrics.listen: cannot listen on {address}: {source}; is another process on this port? Stop it, or change metrics.listen"
+    )]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// A running metrics server; it ends with the runtime.
+#[derive(Clone, Copy, Debug)]
+pub struct RunningMetrics {
+    address: SocketAddr,
+}
+
+impl RunningMetrics {
+    /// Where it listens.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// Serve `/metrics` and `/health`.
+pub async fn serve(
+    metrics: Arc<Metrics>,
+    handle: NodeHandle,
+    config: &MetricsConfig,
+) -> Result<RunningMetrics, MetricsError> {
+    let listen = |source| MetricsError::Listen {
+        address: config.listen,
+        source,
+    };
+    let listener = tokio::net::TcpListener::bind(config.listen)
+        .await
+        .map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    let health = move || {
+        let head = handle.head();
+        async move { axum::Json(head) }
+    };
+    let app = axum::Router::new()
+        .route(
+            "/metrics",
+            axum::routing::get(move || async move { metrics.encode() }),
+        )
+        .route("/health", axum::routing::get(health));
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, app).await {
+            tracing::error!(%error, "metrics are not served any more");
+        }
+    });
+    Ok(RunningMetrics { address })
+}
+
+/// The metrics as a Markdown table.
+#[must_use]
+pub fn to_markdown() -> String {
+    let mut out = String::from("| metric | kind | meaning |\n|---|---|---|\n");
+    for (name, kind, help) in METRICS {
+        out.push_str(&format!("| `{name}` | {kind} | {help} |\n"));
+    }
+    out
 }

@@ -116,7 +116,7 @@ hex_id! {
     BlockId
 }
 hex_id! {
-    /// SHA-256 Merkle root over the lanes of a block's payload.
+    /// SHA-256 over the number of batches of a block's payload and their Merkle root.
     PayloadId
 }
 hex_id! {

@@ -12,7 +12,7 @@
 //! - **T2** The bytes of every message are pinned: hashes of samples stand in `tests/pinned.rs`, so a
 //!   format cannot change by accident.
 //! - **T3** [`Verified`] can only be built by strict Ed25519 verification against a [`Committee`], or by
-//!   signing (`tests/verify.rs`).
+//!   signing (`tests/verify.rs`, `tests/verify_timeouts.rs`, `tests/records.rs`, `tests/evidence.rs`).
 //! - **T4** A committee whose thresholds break a fact the safety proof uses is an error
 //!   (`tests/committee.rs`).
 //! - **T5** [`resolve`](resolve::resolve) is a pure function, the same for everyone (`tests/resolve.rs`).

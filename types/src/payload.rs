@@ -203,11 +203,19 @@ pub enum PayloadError {
 }
 
 impl Payload {
-    /// The Merkle root over its batches, rollups ascending.
+    /// The commitment to its batches, rollups ascending.
     #[must_use]
     pub fn id(&self) -> PayloadId {
         let leaves: Vec<Hash> = self.batches.iter().map(Batch::hash).collect();
-        PayloadId(merkle::root(&leaves))
+        let count = u32::try_from(leaves.len()).unwrap_or(u32::MAX);
+        Self::commitment(count, &merkle::root(&leaves))
+    }
+
+    /// `sha256(0x02 || count || root)` of so many batches with this Merkle root. A root alone does not say how many
+    /// leaves are under it: one path can fit trees of several sizes.
+    #[must_use]
+    pub fn commitment(count: u32, root: &Hash) -> PayloadId {
+        PayloadId(sha256(&[&[2], &count.to_be_bytes(), root]))
     }
 
     /// How many transactions it holds.

@@ -94,7 +94,7 @@ const ENCODINGS: &Table = &[
     ),
     (
         "block-record",
-        "72e438b95a43979e1ca30cbc8ac45b096044ca5aac8e6b62db1e73dadd7d6cb5",
+        "2a271bc321d9c96f6896138ede614551d9325ff074a1ba1cd3424aa07f3c3a50",
     ),
     (
         "safety-state",
@@ -122,7 +122,7 @@ const ENCODINGS: &Table = &[
     ),
     (
         "consensus/proposal",
-        "0ec737d330da63c312c703863d1aeae966bacf5bb41e01864b74f5868ad79db9",
+        "ead7809bd987998e502dd42b7919d5a26245ceb69183e9942d7878f976ba3714",
     ),
     (
         "consensus/vote",
@@ -170,7 +170,7 @@ const ENCODINGS: &Table = &[
     ),
     (
         "sync/block",
-        "9d83384e4feab03b8fa620a72d51bb5a88af80a7a0411f2a3947fd3541dfae64",
+        "4d63e2ca4872f703a667fb12defd0a53ee65a5cc14b878b70786fd6ebbbb18be",
     ),
     (
         "sync/range-request",
@@ -178,7 +178,7 @@ const ENCODINGS: &Table = &[
     ),
     (
         "sync/range",
-        "2d43154b0cbbb5a30c0dd65bde1bbe24674fcd0073ed01231643d4f6bb5fc38f",
+        "cb3cd8759f0bb090bea99f917fb6f5dc35f61e76a8c0d3dda742a31b7b26aa19",
     ),
     (
         "evidence/e1",
@@ -234,7 +234,7 @@ const IDENTITIES: &Table = &[
     ),
     (
         "block",
-        "2faaa8127ab5936a7c9e3d63a3117512568f18caece62f4147c07876a8753972",
+        "f9822c6e93f78574414c1b12bd3e5f1a5e7937a5013b0e6246ea75b47ad8cec5",
     ),
     (
         "genesis",
@@ -242,11 +242,11 @@ const IDENTITIES: &Table = &[
     ),
     (
         "payload",
-        "5b5ec3fbcd1d07a9958b0a63c83549df5f5abbf04fccd66421a83c7c0990b8d0",
+        "15d28118a56d862bd87251272f4dd3ec37a98105926f311f833199459d80c437",
     ),
     (
         "payload/empty",
-        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "ef6e05891dd1decbeb1567d5ca08228c66db73e06f0e1e614da4445f8f855501",
     ),
     (
         "transaction",

@@ -238,9 +238,12 @@ fn outcomes(committee: &Committee, votes: u64) -> BTreeMap<bool, u64> {
     counted
 }
 
+/// Stakes and `(f, c)`.
+type Case = (&'static [u64], Option<(u64, u64)>);
+
 #[test]
 fn every_timeout_certificate_after_a_fast_commit_adopts_it_in_all_small_committees() {
-    let committees: [(&[u64], Option<(u64, u64)>); 8] = [
+    let committees: [Case; 8] = [
         (&[1; 4], None),
         (&[1; 6], None),
         (&[1; 6], Some((1, 1))),

@@ -3,13 +3,15 @@
 
 mod common;
 
-use common::{A, B, EPOCH, World, commit_vote, member, propose, timeout, vote};
-use outrider_types::certificate::{Adopting, TimeoutJustification};
+use common::{
+    A, B, EPOCH, World, aggregate, commit_vote, forged, member, other_epoch, propose, timeout,
+    vote, with_large_s,
+};
 use outrider_types::testing::CHAIN;
 use outrider_types::{
     Aggregate, Certificate, ChainId, CommitVote, Committee, Epoch, FinalityCertificate, Invalid,
     Justification, MemberIndex, ProposalKind, Propose, Signature, Signed, Stake, Statement,
-    Timeout, TimeoutCertificate, TimeoutMessage, Verified, View, Vote,
+    Timeout, TimeoutMessage, Verified, View, Vote,
 };
 
 const NORMAL: ProposalKind = ProposalKind::Normal;

@@ -107,13 +107,7 @@ impl Lab {
     }
 
     pub fn restart(&mut self) -> Vec<Action> {
-        let (replica, step) = build(
-            &self.committee,
-            &self.keys,
-            self.me,
-            &self.disk,
-            self.now,
-        );
+        let (replica, step) = build(&self.committee, &self.keys, self.me, &self.disk, self.now);
         self.replica = replica;
         self.settle(step)
     }
@@ -333,10 +327,7 @@ pub fn commits(actions: &[Action]) -> Vec<(Vec<BlockId>, bool)> {
                 certificate,
             } => Some((
                 blocks.iter().map(|record| record.block.id()).collect(),
-                matches!(
-                    **certificate,
-                    outrider_types::FinalityCertificate::Fast(_)
-                ),
+                matches!(**certificate, outrider_types::FinalityCertificate::Fast(_)),
             )),
             _ => None,
         })

@@ -1,7 +1,7 @@
 //! The signer log: every statement that left a member, and the checkers over it. The arithmetic is restated here on
 //! its own; nothing is asked of the replicas.
 
-use outrider_types::{BlockId, ConsensusMessage, MemberIndex};
+use outrider_types::{BlockId, Certificate, ConsensusMessage, Justification, MemberIndex};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Thresholds from `N` and `f` (with `c` = 0), as protocol section 1 writes them.
@@ -150,6 +150,46 @@ impl Log {
             first, block,
             "S1: member {member} committed another block at height {height}"
         );
+    }
+
+    /// What ended a view has the stake it needs, and a timeout certificate is used as what its entries make it.
+    pub fn check_entry(&self, entry: &Justification, rules: &Arithmetic) {
+        let (timeouts, adopted) = match entry {
+            Justification::Certificate(Certificate::Quorum(votes)) => {
+                let stake = self.stake_of(votes.signatures.iter().map(|(member, _)| *member));
+                assert!(stake >= rules.quorum, "a certificate of stake {stake}");
+                return;
+            }
+            Justification::Certificate(Certificate::Commit(votes)) => {
+                let stake = self.stake_of(votes.signatures.iter().map(|(member, _)| *member));
+                assert!(stake >= rules.quorum, "a commit certificate of {stake}");
+                return;
+            }
+            Justification::Certificate(Certificate::Adopting(adopting)) => {
+                (&adopting.timeouts, Some(adopting.block))
+            }
+            Justification::Timeout(timeout) => (&timeout.timeouts, None),
+        };
+        let stake = self.stake_of(timeouts.entries.iter().map(|entry| entry.member));
+        assert!(stake >= rules.timeout, "a timeout certificate of {stake}");
+        let mut reported: BTreeMap<BlockId, u64> = BTreeMap::new();
+        for entry in &timeouts.entries {
+            assert!(entry.high_view < timeouts.view, "a malformed timeout");
+            if let Some(block) = entry.voted {
+                *reported.entry(block).or_default() += self.stakes[entry.member.index()];
+            }
+        }
+        let most = reported.values().copied().max().unwrap_or(0);
+        let expected = reported
+            .into_iter()
+            .find(|(_, stake)| *stake == most && most >= rules.adoption)
+            .map(|(block, _)| block);
+        assert_eq!(adopted, expected, "resolve of view {}", timeouts.view);
+        if let Justification::Timeout(timeout) = entry {
+            let best = timeouts.entries.iter().map(|entry| entry.high_view).max();
+            let high = timeout.high.as_ref().map(Certificate::rank);
+            assert_eq!(best.unwrap_or_default(), high.unwrap_or_default());
+        }
     }
 
     /// Stake of distinct members, ascending.

@@ -11,6 +11,7 @@
     reason = "shared by several test binaries; a broken expectation is a failed test"
 )]
 
+pub mod answers;
 pub mod disk;
 pub mod lab;
 pub mod link;

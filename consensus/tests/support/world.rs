@@ -8,9 +8,8 @@ use super::rng::{Rng, mix};
 use outrider_consensus::{Action, Config, Input, Replica, Step};
 use outrider_types::crypto::sha256;
 use outrider_types::{
-    Block, BlockId, BlockRecord, Committee, CommitVote, ConsensusMessage, FinalityCertificate,
-    MemberIndex, PayloadId, SecretKey, Signed, Timeout, TimeoutMessage, Timestamp, Verified, View,
-    Vote, testing,
+    Block, BlockId, CommitVote, Committee, ConsensusMessage, MemberIndex, PayloadId, SecretKey,
+    Signed, Timeout, TimeoutMessage, Timestamp, View, Vote, testing,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,6 +18,9 @@ use std::time::Duration;
 pub const BASE: u64 = 100_000;
 /// Longest timer.
 pub const CAP: u64 = 800_000;
+
+/// No run of these tests comes near this many; a rule that answers itself does.
+const MESSAGES_MAX: u64 = 200_000;
 
 /// A member, named by its deed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +60,7 @@ pub struct Node {
     fails_next_write: bool,
 }
 
-enum Event {
+pub(super) enum Event {
     Deliver(Input),
     Answer(Input),
     Wake,
@@ -76,6 +78,11 @@ pub struct Local {
     pub fetch: (u64, u64),
 }
 
+/// Time, seeded tie, sequence.
+type Due = (u64, u64, u64);
+/// For which node, in which of its lives, what.
+type Scheduled = (usize, Option<u64>, Event);
+
 pub struct World {
     pub seed: u64,
     pub now: u64,
@@ -89,11 +96,10 @@ pub struct World {
     pub arithmetic: Arithmetic,
     /// Chance in a thousand that a step with a write ends in a crash.
     pub crash_permille: u64,
-    /// A restart forgets the safety state: the mutant of section 8, over which checkers must cry out.
-    heap: BTreeMap<(u64, u64, u64), (usize, Option<u64>, Event)>,
+    heap: BTreeMap<Due, Scheduled>,
     sequence: u64,
-    rng: Rng,
-    proofs_checked: BTreeSet<BlockId>,
+    pub(super) rng: Rng,
+    pub(super) proofs_checked: BTreeSet<BlockId>,
     pub messages: u64,
 }
 
@@ -196,7 +202,7 @@ impl World {
         self.heap.insert(key, (node, life, event));
     }
 
-    fn later(&mut self, node: usize, range: (u64, u64), event: Event) {
+    pub(super) fn later(&mut self, node: usize, range: (u64, u64), event: Event) {
         let at = self.now + self.rng.between(range.0, range.1);
         let life = self.nodes[node].life;
         self.schedule(at, node, Some(life), event);
@@ -247,8 +253,8 @@ impl World {
         let crashes = step.needs_write()
             && self.nodes[node].kind == Kind::Honest
             && self.rng.below(1_000) < self.crash_permille;
-        let before_write =
-            std::mem::take(&mut self.nodes[node].fails_next_write) || crashes && self.rng.percent(50);
+        let before_write = std::mem::take(&mut self.nodes[node].fails_next_write)
+            || crashes && self.rng.percent(50);
         let disk = &mut self.nodes[node].disk;
         let outcome = step.persist_with(|writes| {
             if before_write {
@@ -278,6 +284,10 @@ impl World {
             self.nodes[node].disk.root(&self.base).id(),
             "the replica and its ledger agree on what is final"
         );
+        if view > self.nodes[node].view && self.nodes[node].kind == Kind::Honest {
+            let entry = replica.safety().entry.as_ref().expect("a way into it");
+            self.log.check_entry(entry, &self.arithmetic);
+        }
         self.nodes[node].view = view;
         let wake = wake.map(|at| at.max(self.now));
         if let Some(at) = wake.filter(|_| wake != self.nodes[node].wake) {
@@ -429,6 +439,7 @@ impl World {
         };
         for delay in (self.link)(&packet, &mut self.rng) {
             self.messages += 1;
+            assert!(self.messages < MESSAGES_MAX, "messages beget messages");
             for node in 0..self.nodes.len() {
                 if self.nodes[node].member == to {
                     let at = self.now + delay;
@@ -478,145 +489,5 @@ impl World {
             .filter(|to| *to != member && chance >> to & 1 == 1)
             .collect();
         self.send(node, &half, &timeout);
-    }
-
-    /// A payload arrives, unless its proposer withholds it and nobody who has it can be asked.
-    fn payload(&mut self, node: usize, block: Block) {
-        let (member, proposer) = (self.nodes[node].member, block.proposer.index());
-        let withheld = self
-            .nodes
-            .iter()
-            .any(|other| other.member == proposer && other.kind == Kind::Withholder);
-        let chosen = mix(self.seed ^ block.view.0) >> member & 1 == 1;
-        let id = block.id();
-        let spread = self.nodes.iter().any(|other| {
-            other.kind == Kind::Honest
-                && other.replica.is_some()
-                && other.disk.records.contains_key(&id)
-        });
-        if !withheld || chosen || member == proposer || spread {
-            let answer = Input::PayloadChecked {
-                block: id,
-                valid: true,
-            };
-            self.step(node, answer);
-        } else {
-            self.later(node, (10_000, 20_000), Event::Payload(block));
-        }
-    }
-
-    fn reachable(&mut self, from: usize, to: usize) -> bool {
-        let packet = Packet {
-            from,
-            to,
-            now: self.now,
-            message: None,
-        };
-        !(self.link)(&packet, &mut self.rng).is_empty()
-    }
-
-    /// Ask one of the holders; after three silences say so.
-    fn fetch(&mut self, node: usize, block: BlockId, from: Vec<MemberIndex>, tries: u32) {
-        let holder = self.rng.pick(&from).index();
-        let reachable = self.reachable(self.nodes[node].member, holder);
-        let found = self
-            .nodes
-            .iter()
-            .filter(|other| reachable && other.member == holder && other.replica.is_some())
-            .find_map(|other| other.disk.find(&block));
-        if let Some(record) = found {
-            let record: Verified<BlockRecord> = record.verify(&self.committee).unwrap();
-            self.step(node, Input::Block { record });
-        } else if tries < 3 {
-            self.later(
-                node,
-                (5_000, 10_000),
-                Event::Fetch(block, from, tries + 1),
-            );
-        } else {
-            // The next question is a round trip away, whatever the answer.
-            let answer = Input::FetchFailed { block };
-            self.later(node, (5_000, 10_000), Event::Answer(answer));
-        }
-    }
-
-    /// One range of final blocks from a peer that is ahead.
-    fn catch_up(&mut self, node: usize, to: u64) {
-        let height = self.nodes[node].disk.height();
-        if height >= to {
-            return;
-        }
-        let honest = self.honest();
-        let peer = *self.rng.pick(&honest);
-        let up = self.nodes[peer].replica.is_some();
-        let reachable = self.reachable(self.nodes[node].member, self.nodes[peer].member);
-        let proof = self.nodes[peer]
-            .disk
-            .proofs
-            .range(height + 1..=height + 64)
-            .next_back()
-            .map(|(height, proof)| (*height, proof.clone()));
-        let Some((last, proof)) = proof.filter(|_| up && reachable) else {
-            self.later(node, (10_000, 20_000), Event::CatchUp(to));
-            return;
-        };
-        let range = height as usize..last as usize;
-        let blocks = self.nodes[peer].disk.ledger[range].to_vec();
-        let certificate = proof.verify(&self.committee).unwrap();
-        let block = blocks.last().unwrap().block;
-        self.append(node, blocks, &certificate);
-        self.step(node, Input::CaughtUp { block, certificate });
-    }
-
-    fn commit(
-        &mut self,
-        node: usize,
-        blocks: Vec<BlockRecord>,
-        certificate: &Verified<FinalityCertificate>,
-    ) {
-        let fast = matches!(**certificate, FinalityCertificate::Fast(_));
-        let committed = (self.now, blocks.last().unwrap().block.height.0, fast);
-        self.nodes[node].commits.push(committed);
-        self.append(node, blocks, certificate);
-    }
-
-    /// S1, and the proof of each: blocks follow each other, and the certificate is what it must be.
-    fn append(
-        &mut self,
-        node: usize,
-        blocks: Vec<BlockRecord>,
-        certificate: &Verified<FinalityCertificate>,
-    ) {
-        let honest = self.nodes[node].kind == Kind::Honest;
-        let member = self.nodes[node].member;
-        for record in blocks {
-            let root = self.nodes[node].disk.root(&self.base);
-            let block = record.block;
-            assert_eq!(block.parent, root.id(), "the ledger has no gap");
-            assert_eq!(block.height.0, root.height.0 + 1, "heights count up");
-            assert!(block.view > root.view && block.timestamp > root.timestamp);
-            if honest {
-                self.log.commit(member, block.height.0, block.id());
-            }
-            self.nodes[node].disk.ledger.push(record);
-        }
-        let last = self.nodes[node].disk.root(&self.base);
-        assert_eq!(certificate.block(), last.id(), "the proof is of the last");
-        if honest {
-            let (signers, needed) = match &**certificate {
-                FinalityCertificate::Fast(votes) => (&votes.signatures, self.arithmetic.fast),
-                FinalityCertificate::Slow(votes) => (&votes.signatures, self.arithmetic.quorum),
-            };
-            let stake = self.log.stake_of(signers.iter().map(|(member, _)| *member));
-            assert!(stake >= needed, "committed on stake {stake} of {needed}");
-            if self.proofs_checked.insert(last.id()) {
-                (**certificate)
-                    .clone()
-                    .verify(&self.committee)
-                    .expect("a committed certificate verifies");
-            }
-        }
-        let proof = (**certificate).clone();
-        self.nodes[node].disk.proofs.insert(last.height.0, proof);
     }
 }

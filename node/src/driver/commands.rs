@@ -182,7 +182,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             AdmissionError::Empty => SubmitError::Empty,
             AdmissionError::TooLarge { bytes, limit } => SubmitError::TooLarge { bytes, limit },
             AdmissionError::Full { limit, unit } => SubmitError::Full {
-                limit: limit as u64,
+                limit,
                 unit,
                 retry_after_ms,
             },
@@ -192,12 +192,12 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 unit,
             } => SubmitError::LaneFull {
                 rollup,
-                limit: limit as u64,
+                limit,
                 unit,
                 retry_after_ms,
             },
             AdmissionError::TooManyLanes { limit } => SubmitError::Full {
-                limit: limit as u64,
+                limit,
                 unit: "rollups",
                 retry_after_ms,
             },
@@ -241,7 +241,9 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     ) {
         let now = self.clock.now();
         let mut ids = Vec::new();
-        for (id, transaction) in transactions {
+        for (id, mut transaction) in transactions {
+            // Its own bytes: a slice would keep the whole message in memory as long as it waits.
+            transaction.data = Bytes::copy_from_slice(&transaction.data);
             let held = match self.mempool.admit(now, transaction) {
                 Ok(_) | Err(AdmissionError::Duplicate { .. }) => true,
                 Err(error) => {

@@ -8,11 +8,11 @@ use outrider_types::message::{
 };
 use outrider_types::testing::{CHAIN, committee};
 use outrider_types::{
-    Batch, Block, BlockId, BlockRecord, Bytes, Certificate, CommitVote, Committee,
-    ConsensusMessage, Epoch, Evidence, FinalityCertificate, Height, Justification, MemberIndex,
-    Payload, PayloadMessage, Proposal, ProposalKind, Propose, RollupId, SafetyState, SecretKey,
-    Signed, Statement, SyncMessage, Timeout, TimeoutMessage, Timestamp, Transaction, Verified,
-    View, Vote, encode,
+    Aggregate, Batch, Block, BlockId, BlockRecord, Bytes, Certificate, CommitVote, Committee,
+    ConsensusMessage, Epoch, Evidence, FinalityCertificate, Height, Invalid, Justification,
+    MemberIndex, Payload, PayloadMessage, Proposal, ProposalKind, Propose, RollupId, SafetyState,
+    SecretKey, Signature, Signed, Statement, SyncMessage, Timeout, TimeoutMessage, Timestamp,
+    Transaction, Verified, View, Vote, encode,
 };
 
 pub const A: BlockId = BlockId([0xaa; 32]);

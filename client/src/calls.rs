@@ -1,0 +1,232 @@
+//! Calls over HTTP, one typed method each.
+
+use crate::error::ClientError;
+use crate::model::{BlockSummary, Head, RawSubmitted, Status};
+use jsonrpsee::core::client::ClientT;
+use jsonrpsee::core::params::{ArrayParams, ObjectParams};
+use jsonrpsee::core::traits::ToRpcParams;
+use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
+use outrider_finality::{Checked, FinalityProof, verify};
+use outrider_types::{Bytes, Committee, Height, RollupId, Transaction, TransactionId};
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The longest that one request takes, connecting included.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Most bytes of an answer.
+pub const RESPONSE_BYTES_MAX: u32 = 16 * 1024 * 1024;
+/// [`Client::wait_soft`] asks again after this time, and twice as long each time after,
+const POLL_FIRST: Duration = Duration::from_millis(10);
+/// up to this.
+const POLL_LAST: Duration = Duration::from_millis(160);
+
+/// A member's RPC over HTTP. Cheap to clone; connections are kept and reused.
+#[derive(Clone, Debug)]
+pub struct Client {
+    url: String,
+    http: HttpClient,
+}
+
+/// The Ethereum dialect of one rollup at a member, as wallets use it.
+#[derive(Clone, Debug)]
+pub struct RollupClient {
+    rollup: RollupId,
+    calls: Client,
+}
+
+impl Client {
+    /// For a member at `http://host:port`. Nothing is sent yet.
+    pub fn new(url: &str) -> Result<Self, ClientError> {
+        Self::with_timeout(url, REQUEST_TIMEOUT)
+    }
+
+    /// Like [`new`](Self::new), with another time limit for each request.
+    pub fn with_timeout(url: &str, timeout: Duration) -> Result<Self, ClientError> {
+        let url = url.trim_end_matches('/').to_owned();
+        let built = HttpClientBuilder::default()
+            .request_timeout(timeout)
+            .connect_timeout(timeout)
+            .max_response_size(RESPONSE_BYTES_MAX)
+            .build(&url);
+        match built {
+            Ok(http) => Ok(Self { url, http }),
+            Err(error) => Err(ClientError::Url {
+                url,
+                reason: error.to_string(),
+            }),
+        }
+    }
+
+    /// Where it sends.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The Ethereum dialect for one rollup.
+    pub fn rollup(&self, rollup: RollupId) -> Result<RollupClient, ClientError> {
+        let timeout = REQUEST_TIMEOUT;
+        let calls = Self::with_timeout(&format!("{}/rollup/{rollup}", self.url), timeout)?;
+        Ok(RollupClient { rollup, calls })
+    }
+
+    /// Submit opaque bytes for a rollup. The same bytes have the same id and are ordered once.
+    pub async fn submit(
+        &self,
+        rollup: RollupId,
+        payload: &[u8],
+    ) -> Result<TransactionId, ClientError> {
+        #[derive(serde::Deserialize)]
+        struct Submitted {
+            id: TransactionId,
+        }
+        let mut params = ObjectParams::new();
+        let inserted = params
+            .insert("rollup", rollup)
+            .and_then(|()| params.insert("payload", format!("0x{}", hex::encode(payload))));
+        assert!(inserted.is_ok(), "a number and a text are JSON");
+        let submitted: Submitted = self.call("outrider_submit", params).await?;
+        Ok(submitted.id)
+    }
+
+    /// Submit a signed Ethereum transaction (EIP-2718 bytes) for a rollup.
+    pub async fn submit_raw_ethereum(
+        &self,
+        rollup: RollupId,
+        raw: &[u8],
+    ) -> Result<RawSubmitted, ClientError> {
+        self.rollup(rollup)?.send_raw(raw).await
+    }
+
+    /// Where a transaction is.
+    pub async fn status(&self, id: TransactionId) -> Result<Status, ClientError> {
+        self.call("outrider_transactionStatus", one(id)).await
+    }
+
+    /// The chain as this member sees it.
+    pub async fn head(&self) -> Result<Head, ClientError> {
+        self.call("outrider_head", ArrayParams::new()).await
+    }
+
+    /// The committed block at a height, if it is committed there.
+    pub async fn block(&self, height: Height) -> Result<Option<BlockSummary>, ClientError> {
+        self.call("outrider_block", one(height)).await
+    }
+
+    /// The committee that this member believes in. Trust a file that you got in another way.
+    pub async fn committee(&self) -> Result<serde_json::Value, ClientError> {
+        self.call("outrider_committee", ArrayParams::new()).await
+    }
+
+    /// What the member takes.
+    pub async fn limits(&self) -> Result<serde_json::Value, ClientError> {
+        self.call("outrider_limits", ArrayParams::new()).await
+    }
+
+    /// How the member is.
+    pub async fn health(&self) -> Result<serde_json::Value, ClientError> {
+        self.call("outrider_health", ArrayParams::new()).await
+    }
+
+    /// The proof that a transaction is final, unverified; none while it is not committed there.
+    pub async fn proof(&self, id: TransactionId) -> Result<Option<FinalityProof>, ClientError> {
+        self.call("outrider_transactionProof", one(id)).await
+    }
+
+    /// The proof that a transaction is final, verified with the committee, and what it says.
+    pub async fn verified_proof(
+        &self,
+        id: TransactionId,
+        committee: &Committee,
+    ) -> Result<(FinalityProof, Checked), ClientError> {
+        let proof = self.proof(id).await?.ok_or_else(|| ClientError::NoProof {
+            url: self.url.clone(),
+            id,
+        })?;
+        let checked = verify(committee, &proof)?;
+        if checked.transaction != id {
+            return Err(ClientError::OtherTransaction {
+                asked: id,
+                found: checked.transaction,
+            });
+        }
+        Ok((proof, checked))
+    }
+
+    /// Ask until the transaction is soft-final, at most for `timeout`. This is the member's word; fetch the proof to
+    /// be certain.
+    pub async fn wait_soft(
+        &self,
+        id: TransactionId,
+        timeout: Duration,
+    ) -> Result<Status, ClientError> {
+        let start = Instant::now();
+        let mut pause = POLL_FIRST;
+        loop {
+            let status = self.status(id).await?;
+            if matches!(status, Status::Soft { .. }) {
+                return Ok(status);
+            }
+            if start.elapsed() >= timeout {
+                return Err(ClientError::NotSoft {
+                    id,
+                    waited_ms: start.elapsed().as_millis(),
+                    status,
+                });
+            }
+            tokio::time::sleep(pause.min(timeout.saturating_sub(start.elapsed()))).await;
+            pause = (pause * 2).min(POLL_LAST);
+        }
+    }
+
+    async fn call<T, P>(&self, method: &'static str, params: P) -> Result<T, ClientError>
+    where
+        T: DeserializeOwned,
+        P: ToRpcParams + Send,
+    {
+        self.http
+            .request(method, params)
+            .await
+            .map_err(|error| ClientError::of_call(&self.url, method, error))
+    }
+}
+
+impl RollupClient {
+    /// `eth_chainId`.
+    pub async fn chain_id(&self) -> Result<String, ClientError> {
+        self.calls.call("eth_chainId", ArrayParams::new()).await
+    }
+
+    /// `eth_sendRawTransaction` of a signed transaction's EIP-2718 bytes.
+    pub async fn send_raw(&self, raw: &[u8]) -> Result<RawSubmitted, ClientError> {
+        let method = "eth_sendRawTransaction";
+        let answer: String = self
+            .calls
+            .call(method, one(format!("0x{}", hex::encode(raw))))
+            .await?;
+        let mut hash = [0; 32];
+        let digits = answer.strip_prefix("0x").unwrap_or(&answer);
+        hex::decode_to_slice(digits, &mut hash).map_err(|error| ClientError::Answer {
+            url: self.calls.url.clone(),
+            method,
+            reason: format!("not a hash: {error}"),
+        })?;
+        let transaction = Transaction {
+            rollup: self.rollup,
+            data: Bytes::copy_from_slice(raw),
+        };
+        Ok(RawSubmitted {
+            hash,
+            id: transaction.id(),
+        })
+    }
+}
+
+/// A list of one parameter.
+pub(crate) fn one(value: impl serde::Serialize) -> ArrayParams {
+    let mut params = ArrayParams::new();
+    let inserted = params.insert(value);
+    assert!(inserted.is_ok(), "ids, heights and texts are JSON");
+    params
+}

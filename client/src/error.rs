@@ -1,0 +1,154 @@
+//! Why a call did not give what was asked for.
+
+use crate::model::Status;
+use jsonrpsee::core::client::Error as RpcError;
+use outrider_finality::ProofError;
+use outrider_types::{Height, TransactionId};
+
+/// Why a call failed. [`retry_helps`](Self::retry_helps) says whether to try again.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The address cannot be used.
+    #[error(
+        "{url} is not an address of a member's RPC ({reason}); it looks like http://127.0.0.1:9944"
+    )]
+    Url {
+        /// The address.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Nobody answers there, or the connection broke.
+    #[error("no answer from {url}: {reason}; is the member running?")]
+    Unreachable {
+        /// The address.
+        url: String,
+        /// What happened.
+        reason: String,
+    },
+    /// Connected, but no answer in time. The request may have been carried out.
+    #[error("{url} did not answer {method} in time; it may still have done it")]
+    Timeout {
+        /// The address.
+        url: String,
+        /// What was called.
+        method: &'static str,
+    },
+    /// The member refused.
+    #[error("refused ({code}): {message}")]
+    Refused {
+        /// The stable code, see `outrider docs rpc`.
+        code: i32,
+        /// Why, in words.
+        message: String,
+        /// Details as JSON.
+        data: Option<String>,
+    },
+    /// The answer is not what the method promises; the member is of another version or lies.
+    #[error("the answer of {url} to {method} cannot be read: {reason}")]
+    Answer {
+        /// The address.
+        url: String,
+        /// What was called.
+        method: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Still not soft-final.
+    #[error("transaction {id} is not soft-final after {waited_ms} ms; it is {status}")]
+    NotSoft {
+        /// Which.
+        id: TransactionId,
+        /// How long was waited.
+        waited_ms: u128,
+        /// Where it is.
+        status: Status,
+    },
+    /// The member has no proof yet.
+    #[error("{url} has no proof for transaction {id}: it is not soft-final there")]
+    NoProof {
+        /// The address.
+        url: String,
+        /// Which.
+        id: TransactionId,
+    },
+    /// A proof, but of something else.
+    #[error("asked for a proof of {asked}, got one of {found}: the member is not to be trusted")]
+    OtherTransaction {
+        /// Asked for.
+        asked: TransactionId,
+        /// Found.
+        found: TransactionId,
+    },
+    /// The proof does not hold.
+    #[error("the proof does not verify: {0}")]
+    Proof(#[from] ProofError),
+    /// A block below the head is not there any more.
+    #[error(
+        "{url} does not have the block at height {height}, which it has committed; ask another member"
+    )]
+    MissingBlock {
+        /// The address.
+        url: String,
+        /// Which.
+        height: Height,
+    },
+}
+
+impl ClientError {
+    /// Whether the same call can succeed later, here or at another member.
+    #[must_use]
+    pub const fn retry_helps(&self) -> bool {
+        match self {
+            Self::Unreachable { .. }
+            | Self::Timeout { .. }
+            | Self::NotSoft { .. }
+            | Self::NoProof { .. }
+            | Self::MissingBlock { .. } => true,
+            Self::Refused { code, .. } => RETRY_CODES.0 <= *code && *code <= RETRY_CODES.1,
+            Self::Url { .. }
+            | Self::Answer { .. }
+            | Self::OtherTransaction { .. }
+            | Self::Proof(_) => false,
+        }
+    }
+
+    pub(crate) fn of_call(url: &str, method: &'static str, error: RpcError) -> Self {
+        let url = url.to_owned();
+        match error {
+            RpcError::Call(object) => Self::Refused {
+                code: object.code(),
+                message: object.message().to_owned(),
+                data: object.data().map(|data| data.get().to_owned()),
+            },
+            RpcError::RequestTimeout => Self::Timeout { url, method },
+            RpcError::ParseError(error) => Self::Answer {
+                url,
+                method,
+                reason: error.to_string(),
+            },
+            other => Self::Unreachable {
+                url,
+                reason: root_cause(&other),
+            },
+        }
+    }
+}
+
+/// Codes that say that trying again helps: see the table of the node's API.
+const RETRY_CODES: (i32, i32) = (-32_019, -32_010);
+
+/// The chain of causes in one line.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    for _ in 0..8 {
+        let Some(error) = cause else { break };
+        let part = error.to_string();
+        if !text.contains(&part) {
+            text = format!("{text}: {part}");
+        }
+        cause = error.source();
+    }
+    text
+}

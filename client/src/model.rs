@@ -1,0 +1,80 @@
+//! What members answer, as far as a rollup needs it. Unknown fields are ignored, so that members may say more.
+
+use outrider_types::{BlockId, Height, TransactionId, View};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Where a transaction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "stage", rename_all = "lowercase")]
+pub enum Status {
+    /// Never seen there.
+    Unknown,
+    /// Admitted, not yet committed.
+    Pending,
+    /// Committed: never revoked with at most `f` Byzantine.
+    Soft {
+        /// Height of its block.
+        height: Height,
+        /// Its block.
+        block: BlockId,
+        /// How many transactions of its rollup come before it.
+        position: u64,
+    },
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("unknown"),
+            Self::Pending => f.write_str("pending"),
+            Self::Soft {
+                height, position, ..
+            } => write!(
+                f,
+                "soft-final at height {height}, position {position} of its rollup"
+            ),
+        }
+    }
+}
+
+/// The chain as a member sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// Height of the last committed block.
+    pub height: Height,
+    /// Its id.
+    pub block: BlockId,
+    /// Current view.
+    pub view: View,
+    /// Transactions committed since genesis.
+    pub transactions: u64,
+    /// Transactions waiting there.
+    pub pending: u64,
+    /// Views left by timeout since the member started.
+    pub timeouts: u64,
+    /// Highest height that a peer named; more than `height` while catching up.
+    pub seen: Height,
+}
+
+/// A committed block, as subscriptions announce it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockSummary {
+    /// Its height.
+    pub height: Height,
+    /// Its id.
+    pub id: BlockId,
+    /// The proposer's clock, microseconds since the Unix epoch.
+    pub timestamp: u64,
+    /// Ids of what it orders, in order.
+    pub transactions: Vec<TransactionId>,
+}
+
+/// What a member answered to a raw Ethereum transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RawSubmitted {
+    /// The Ethereum hash, as wallets know it.
+    pub hash: [u8; 32],
+    /// The id by which Outrider knows it.
+    pub id: TransactionId,
+}

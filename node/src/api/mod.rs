@@ -1,0 +1,132 @@
+//! JSON-RPC 2.0 over HTTP and WebSocket on one port.
+//!
+//! `/` serves the native methods, `/rollup/{id}` the ones that wallets speak. One table of methods drives the
+//! documentation and `rpc.discover`; a test calls every one of them.
+
+mod ethereum;
+mod native;
+mod table;
+mod wire;
+
+use crate::config::RpcConfig;
+use crate::handle::NodeHandle;
+use ethereum::HashIndex;
+use jsonrpsee::RpcModule;
+use jsonrpsee::server::{
+    BatchRequestConfig, HttpRequest, PingConfig, Server, ServerConfig, ServerHandle,
+};
+use outrider_types::RollupId;
+use std::net::SocketAddr;
+use std::sync::Mutex;
+
+pub use table::{ErrorCode, METHODS, Method, to_markdown};
+pub use wire::{
+    BlockInfo, Health, LimitsInfo, Notification, ServedBlock, ServedTransaction, Submitted,
+};
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The port.
+    #[error(
+        "rpc.listen: cannot listen on {address}: {source}; is another process on this port? Stop it, or change rpc.listen"
+    )]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Our own bug: two methods with one name.
+    #[error("a method cannot be registered: {0}")]
+    Register(#[from] jsonrpsee::core::RegisterMethodError),
+}
+
+/// What methods work with.
+pub(crate) struct Api {
+    pub(crate) handle: NodeHandle,
+    pub(crate) hashes: Mutex<HashIndex>,
+}
+
+/// Which rollup a request is for: put there from its path.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Route {
+    /// `/`.
+    Root,
+    /// `/rollup/{id}`.
+    Rollup(RollupId),
+    /// Anything else.
+    Unknown,
+}
+
+impl Route {
+    fn of(path: &str) -> Self {
+        let path = path.trim_end_matches('/');
+        if path.is_empty() {
+            return Self::Root;
+        }
+        let id = path.strip_prefix("/rollup/").and_then(|id| id.parse().ok());
+        id.map_or(Self::Unknown, |id| Self::Rollup(RollupId(id)))
+    }
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct RunningApi {
+    address: SocketAddr,
+    handle: ServerHandle,
+}
+
+impl RunningApi {
+    /// Where it listens.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Take no more requests.
+    pub fn stop(&self) {
+        // Already stopped is stopped.
+        let _ = self.handle.stop();
+    }
+}
+
+/// Start serving.
+pub async fn serve(handle: NodeHandle, config: &RpcConfig) -> Result<RunningApi, ApiError> {
+    let mut module = RpcModule::new(Api {
+        handle,
+        hashes: Mutex::default(),
+    });
+    native::register(&mut module)?;
+    ethereum::register(&mut module)?;
+    let limits = ServerConfig::builder()
+        .max_connections(config.max_connections)
+        .max_request_body_size(config.max_request_bytes)
+        .max_response_body_size(config.max_response_bytes)
+        .max_subscriptions_per_connection(config.max_subscriptions_per_connection)
+        .set_batch_request_config(BatchRequestConfig::Limit(config.max_batch_calls))
+        .set_message_buffer_capacity(config.max_buffered_messages)
+        .enable_ws_ping(PingConfig::new())
+        .set_tcp_no_delay(true)
+        .build();
+    let route = tower::ServiceBuilder::new().map_request(|mut request: HttpRequest<_>| {
+        let route = Route::of(request.uri().path());
+        request.extensions_mut().insert(route);
+        request
+    });
+    let listen = |source| ApiError::Listen {
+        address: config.listen,
+        source,
+    };
+    let server = Server::builder()
+        .set_config(limits)
+        .set_http_middleware(route)
+        .build(config.listen)
+        .await
+        .map_err(listen)?;
+    let address = server.local_addr().map_err(listen)?;
+    Ok(RunningApi {
+        address,
+        handle: server.start(module),
+    })
+}

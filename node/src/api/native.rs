@@ -1,0 +1,220 @@
+//! The native methods.
+
+use super::table::{ErrorCode, discover, refused};
+use super::wire::{BlockInfo, Health, LimitsInfo, Notification, ServedBlock, Submitted};
+use super::{Api, Route};
+use crate::handle::BlockAt;
+use jsonrpsee::core::{RegisterMethodError, SubscriptionError};
+use jsonrpsee::types::{ErrorObjectOwned, Params};
+use jsonrpsee::{Extensions, PendingSubscriptionSink, RpcModule, SubscriptionMessage};
+use outrider_types::limits::{
+    PAYLOAD_BYTES_MAX, TRANSACTION_BYTES_MAX, TRANSACTIONS_PER_PAYLOAD_MAX,
+};
+use outrider_types::{BlockId, Bytes, Height, RollupId, Transaction, TransactionId};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tokio::sync::broadcast::error::RecvError;
+
+/// A block is behind when others have shown one this much higher.
+const SYNCING_BLOCKS: u64 = 8;
+
+pub(super) fn register(module: &mut RpcModule<Api>) -> Result<(), RegisterMethodError> {
+    module.register_async_method("outrider_submit", submit)?;
+    module.register_async_method(
+        "outrider_transactionStatus",
+        |params, api, extensions| async move {
+            let id = transaction(&params, &api, &extensions)?;
+            let status = api.handle.status(id).await.map_err(stopped)?;
+            Ok::<_, ErrorObjectOwned>(json!(status))
+        },
+    )?;
+    module.register_async_method(
+        "outrider_transactionProof",
+        |params, api, extensions| async move {
+            let id = transaction(&params, &api, &extensions)?;
+            let proof = api.handle.proof(id).await.map_err(stopped)?;
+            Ok::<_, ErrorObjectOwned>(json!(proof))
+        },
+    )?;
+    module.register_async_method("outrider_block", block)?;
+    module.register_method("outrider_head", |_, api, extensions| {
+        native(extensions).map(|()| json!(api.handle.head()))
+    })?;
+    module.register_method("outrider_committee", |_, api, extensions| {
+        native(extensions)?;
+        let committee = api.handle.committee();
+        let answer = json!({ "id": committee.id(), "committee": committee, "thresholds": committee.thresholds() });
+        Ok::<_, ErrorObjectOwned>(answer)
+    })?;
+    module.register_method("outrider_limits", |_, _, extensions| {
+        native(extensions)?;
+        Ok::<_, ErrorObjectOwned>(LimitsInfo {
+            transaction_bytes_max: TRANSACTION_BYTES_MAX,
+            payload_bytes_max: PAYLOAD_BYTES_MAX,
+            transactions_per_block_max: TRANSACTIONS_PER_PAYLOAD_MAX,
+        })
+    })?;
+    module.register_method("outrider_health", |_, api, extensions| {
+        native(extensions)?;
+        let head = api.handle.head();
+        let syncing = head.seen.0 > head.height.0 + SYNCING_BLOCKS;
+        Ok::<_, ErrorObjectOwned>(Health {
+            member: api.handle.member(),
+            height: head.height,
+            view: head.view,
+            syncing,
+        })
+    })?;
+    module.register_method("rpc.discover", |_, _, _| {
+        Ok::<_, ErrorObjectOwned>(discover())
+    })?;
+    module.register_subscription(
+        "outrider_subscribe",
+        "outrider_subscription",
+        "outrider_unsubscribe",
+        follow,
+    )?;
+    Ok(())
+}
+
+pub(super) fn stopped(error: crate::handle::Stopped) -> ErrorObjectOwned {
+    ErrorCode::Stopping.error(error.to_string(), None)
+}
+
+pub(super) fn invalid(reason: impl std::fmt::Display) -> ErrorObjectOwned {
+    ErrorCode::InvalidParams.error(format!("invalid parameters: {reason}"), None)
+}
+
+/// Native methods stand at `/` alone.
+fn native(extensions: &Extensions) -> Result<(), ErrorObjectOwned> {
+    match extensions.get::<Route>() {
+        Some(Route::Root) => Ok(()),
+        _ => Err(ErrorCode::WrongPath.error("this method is served at /", None)),
+    }
+}
+
+/// Bytes from hex, `0x` optional, not more than a transaction may have.
+pub(super) fn bytes(text: &str) -> Result<Bytes, ErrorObjectOwned> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    if digits.len() > 2 * TRANSACTION_BYTES_MAX {
+        let text = format!(
+            "the transaction has {} bytes, at most {TRANSACTION_BYTES_MAX} are allowed",
+            digits.len() / 2
+        );
+        return Err(ErrorCode::Size.error(text, None));
+    }
+    hex::decode(digits)
+        .map(Bytes::from)
+        .map_err(|error| invalid(format!("not hex: {error}")))
+}
+
+async fn submit(
+    params: Params<'static>,
+    api: Arc<Api>,
+    extensions: Extensions,
+) -> Result<Submitted, ErrorObjectOwned> {
+    native(&extensions)?;
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Named {
+        rollup: RollupId,
+        payload: String,
+    }
+    let (rollup, payload) = if params.is_object() {
+        let Named { rollup, payload } = params.parse()?;
+        (rollup, payload)
+    } else {
+        params.parse::<(RollupId, String)>()?
+    };
+    let transaction = Transaction {
+        rollup,
+        data: bytes(&payload)?,
+    };
+    let id = api
+        .handle
+        .submit(transaction)
+        .await
+        .map_err(|error| refused(&error))?;
+    Ok(Submitted { id })
+}
+
+/// A transaction by its id, or by an Ethereum hash taken here.
+fn transaction(
+    params: &Params<'_>,
+    api: &Api,
+    extensions: &Extensions,
+) -> Result<TransactionId, ErrorObjectOwned> {
+    native(extensions)?;
+    let text: String = params.one()?;
+    let id: TransactionId = text.parse().map_err(invalid)?;
+    Ok(super::ethereum::lookup(api, &id.0).unwrap_or(id))
+}
+
+async fn block(
+    params: Params<'static>,
+    api: Arc<Api>,
+    extensions: Extensions,
+) -> Result<Value, ErrorObjectOwned> {
+    native(&extensions)?;
+    let mut sequence = params.sequence();
+    let at: Value = sequence.next()?;
+    let with_data: bool = sequence.optional_next()?.unwrap_or(false);
+    let at = match &at {
+        Value::Number(number) => BlockAt::Height(Height(
+            number
+                .as_u64()
+                .ok_or_else(|| invalid("a height is not negative"))?,
+        )),
+        Value::String(text) => BlockAt::Id(text.parse::<BlockId>().map_err(invalid)?),
+        _ => return Err(invalid("a height (number) or a block id (hex) is expected")),
+    };
+    let found = api.handle.block(at).await.map_err(stopped)?;
+    Ok(json!(
+        found.map(|block| ServedBlock::new(&block, with_data))
+    ))
+}
+
+async fn follow(
+    params: Params<'static>,
+    pending: PendingSubscriptionSink,
+    api: Arc<Api>,
+    extensions: Extensions,
+) -> Result<(), SubscriptionError> {
+    let topic: Result<String, _> = params.one();
+    if let Err(error) = native(&extensions) {
+        pending.reject(error).await;
+        return Ok(());
+    }
+    if topic.as_deref() != Ok("blocks") {
+        pending
+            .reject(invalid("the only topic is \"blocks\""))
+            .await;
+        return Ok(());
+    }
+    let mut blocks = api.handle.follow();
+    let sink = pending.accept().await?;
+    loop {
+        let (notification, last) = tokio::select! {
+            biased;
+            () = sink.closed() => return Ok(()),
+            next = blocks.recv() => match next {
+                Ok(block) => (
+                    Notification::Block(BlockInfo {
+                        height: block.block.height,
+                        id: block.id,
+                        timestamp: block.block.timestamp,
+                        transactions: block.transactions.to_vec(),
+                    }),
+                    false,
+                ),
+                Err(RecvError::Lagged(lagged)) => (Notification::Lagged { lagged }, true),
+                Err(RecvError::Closed) => return Ok(()),
+            },
+        };
+        let text = serde_json::value::to_raw_value(&notification)?;
+        if sink.send(SubscriptionMessage::from(text)).await.is_err() || last {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What methods answer, as the client reads it too.
+
+use crate::handle::CommittedBlock;
+use outrider_types::{
+    Block, BlockId, FinalityCertificate, Height, MemberIndex, RollupId, Timestamp, TransactionId,
+    View,
+};
+use serde::{Deserialize, Serialize};
+
+/// Answer of `outrider_submit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submitted {
+    /// Id of the transaction.
+    pub id: TransactionId,
+}
+
+/// A transaction of a block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServedTransaction {
+    /// Its rollup.
+    pub rollup: RollupId,
+    /// Its id.
+    pub id: TransactionId,
+    /// Its bytes in hex, if they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+}
+
+/// Answer of `outrider_block`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServedBlock {
+    /// Its id.
+    pub id: BlockId,
+    /// Its header.
+    pub header: Block,
+    /// Proof that it or a descendant is final.
+    pub certificate: FinalityCertificate,
+    /// What it orders.
+    pub transactions: Vec<ServedTransaction>,
+}
+
+impl ServedBlock {
+    pub(crate) fn new(block: &CommittedBlock, with_data: bool) -> Self {
+        let mut ids = block.transactions.iter();
+        let mut transactions = Vec::with_capacity(block.transactions.len());
+        for batch in &block.payload.batches {
+            for data in &batch.transactions {
+                let Some(id) = ids.next() else { continue };
+                let data = with_data.then(|| format!("0x{}", hex::encode(data)));
+                transactions.push(ServedTransaction {
+                    rollup: batch.rollup,
+                    id: *id,
+                    data,
+                });
+            }
+        }
+        Self {
+            id: block.id,
+            header: block.block,
+            certificate: (*block.certificate).clone(),
+            transactions,
+        }
+    }
+}
+
+/// A final block in a subscription.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockInfo {
+    /// Its height.
+    pub height: Height,
+    /// Its id.
+    pub id: BlockId,
+    /// Its timestamp.
+    pub timestamp: Timestamp,
+    /// Ids of what it orders, in order.
+    pub transactions: Vec<TransactionId>,
+}
+
+/// An item of `outrider_subscribe`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Notification {
+    /// A final block.
+    Block(BlockInfo),
+    /// The reader was too slow; this many blocks were passed over, and nothing follows.
+    Lagged {
+        /// How many.
+        lagged: u64,
+    },
+}
+
+/// Answer of `outrider_limits`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitsInfo {
+    /// Bytes of one transaction.
+    pub transaction_bytes_max: usize,
+    /// Bytes of one block's payload.
+    pub payload_bytes_max: usize,
+    /// Transactions of one block.
+    pub transactions_per_block_max: usize,
+}
+
+/// Answer of `outrider_health`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// Which member answers.
+    pub member: MemberIndex,
+    /// Height of its last final block.
+    pub height: Height,
+    /// Its current view.
+    pub view: View,
+    /// Whether it is behind what others have shown it.
+    pub syncing: bool,
+}

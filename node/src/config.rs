@@ -1,0 +1,526 @@
+//! The configuration of a member: default < file < environment < `--set`, checked in one place, all faults at once.
+//!
+//! [`OPTIONS`] is the one table: it drives the file, the environment, the flags, the file that `outrider init` writes
+//! ([`to_toml`]) and the table in the docs ([`to_markdown`]).
+
+mod options;
+mod write;
+
+pub use options::{Kind, OPTIONS, Opt};
+pub use write::{to_markdown, to_toml};
+
+use outrider_consensus::Config as ConsensusConfig;
+use outrider_mempool::Limits;
+use outrider_network::Tuning;
+use outrider_storage::{JournalOptions, StoreOptions};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Read as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use toml::{Table, Value};
+
+/// Most bytes of a configuration file.
+pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+/// Variables of the environment that set an option begin with this.
+pub const ENVIRONMENT_PREFIX: &str = "OUTRIDER_";
+
+/// Everything that a member is started with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeConfig {
+    /// `[node]`
+    pub node: NodeSection,
+    /// `[p2p]`
+    pub p2p: P2pConfig,
+    /// `[rpc]`
+    pub rpc: RpcConfig,
+    /// `[metrics]`
+    pub metrics: MetricsConfig,
+    /// `[consensus]`
+    pub consensus: ConsensusSection,
+    /// `[mempool]`; the rollups that are ordered are in the committee file.
+    pub mempool: Limits,
+    /// `[storage]`
+    pub storage: StorageConfig,
+    /// `[log]`
+    pub log: LogConfig,
+}
+
+/// Files and workers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeSection {
+    /// Where the chain and the vote journal are.
+    pub data_dir: PathBuf,
+    /// The committee file.
+    pub committee: PathBuf,
+    /// The key file.
+    pub key: PathBuf,
+    /// Verifying workers per channel.
+    pub verify_workers: u64,
+    /// Start although the vote journal is gone.
+    pub unsafe_accept_lost_journal: bool,
+}
+
+/// The port for other members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct P2pConfig {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Timings and limits.
+    pub tuning: Tuning,
+}
+
+/// The port for users.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RpcConfig {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Connections at once.
+    pub max_connections: u32,
+    /// Bytes of one request or WebSocket message.
+    pub max_request_bytes: u32,
+    /// Bytes of one answer.
+    pub max_response_bytes: u32,
+    /// Calls in one batch.
+    pub max_batch_calls: u32,
+    /// Subscriptions of one WebSocket connection.
+    pub max_subscriptions_per_connection: u32,
+    /// Messages that wait for one WebSocket connection.
+    pub max_buffered_messages: u32,
+    /// Time for one HTTP request, its body and answer included.
+    pub request_timeout_ms: u64,
+}
+
+/// The port for the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricsConfig {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Whether an address that others can reach is meant.
+    pub allow_remote: bool,
+}
+
+/// Timers of the protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsensusSection {
+    /// Timer of a view while blocks commit.
+    pub base_timeout_ms: u64,
+    /// Longest timer of a view.
+    pub timeout_cap_ms: u64,
+    /// How long a leader waits for transactions before it proposes an empty block.
+    pub idle_block_ms: u64,
+}
+
+/// The disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StorageConfig {
+    /// Skip every sync.
+    pub unsafe_no_fsync_for_benchmarks: bool,
+    /// Size at which a new segment file is begun.
+    pub segment_bytes: u64,
+    /// Cache of the index.
+    pub cache_bytes: u64,
+    /// Size of each of the two journal files.
+    pub journal_file_bytes: u64,
+}
+
+/// The log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// `text` or `json`.
+    pub format: String,
+    /// What is logged, as tracing's directives: `info,outrider_node=debug`.
+    pub filter: String,
+}
+
+impl ConsensusSection {
+    /// As the replica takes it.
+    #[must_use]
+    pub const fn replica(&self) -> ConsensusConfig {
+        ConsensusConfig {
+            base_timeout: Duration::from_millis(self.base_timeout_ms),
+            timeout_cap: Duration::from_millis(self.timeout_cap_ms),
+        }
+    }
+
+    /// How long a leader waits for transactions.
+    #[must_use]
+    pub const fn idle_block(&self) -> Duration {
+        Duration::from_millis(self.idle_block_ms)
+    }
+}
+
+impl StorageConfig {
+    /// Whether what is said to be on disk is there. Always, but in benchmarks.
+    #[must_use]
+    pub const fn durable(&self) -> bool {
+        !self.unsafe_no_fsync_for_benchmarks
+    }
+
+    /// As the store takes it.
+    #[must_use]
+    pub const fn store(&self) -> StoreOptions {
+        StoreOptions {
+            durable: self.durable(),
+            segment_bytes: self.segment_bytes,
+            cache_bytes: self.cache_bytes,
+        }
+    }
+
+    /// As the journal takes it.
+    #[must_use]
+    pub const fn journal(&self) -> JournalOptions {
+        JournalOptions {
+            file_bytes: self.journal_file_bytes,
+            durable: self.durable(),
+        }
+    }
+}
+
+/// Where a value comes from. Later ones win.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The table of options.
+    Default,
+    /// The configuration file.
+    File,
+    /// A variable of the environment.
+    Environment(String),
+    /// `--set`.
+    Flag,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("by default"),
+            Self::File => f.write_str("in the file"),
+            Self::Environment(variable) => write!(f, "in the environment ({variable})"),
+            Self::Flag => f.write_str("in --set"),
+        }
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The option, as `section.key`.
+    pub key: String,
+    /// Where its value comes from.
+    pub source: Source,
+    /// What is wrong and what would be right.
+    pub problem: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}): {}", self.key, self.source, self.problem)
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {error}; name the file with --config, `outrider init` writes one", path = path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// The file is no configuration.
+    #[error("{path} has more than {CONFIG_BYTES_MAX} bytes; it is not a configuration", path = path.display())]
+    TooLarge {
+        /// Which.
+        path: PathBuf,
+    },
+    /// Not TOML.
+    #[error("{path} is not TOML: {error}", path = path.display())]
+    Syntax {
+        /// Which.
+        path: PathBuf,
+        /// Where and why.
+        error: Box<toml::de::Error>,
+    },
+    /// Everything that is wrong with the values.
+    #[error("{} faults in the configuration:{}", .0.len(), list(.0))]
+    Faults(Vec<Fault>),
+}
+
+fn list(faults: &[Fault]) -> String {
+    faults.iter().map(|fault| format!("\n  {fault}")).collect()
+}
+
+impl NodeConfig {
+    /// Read a file, the variables of an environment, and the values of `--set` (each `section.key=value`).
+    ///
+    /// Relative paths, wherever they come from, are relative to the folder of the file.
+    pub fn load(
+        path: &Path,
+        environment: impl IntoIterator<Item = (String, String)>,
+        sets: &[String],
+    ) -> Result<Self, ConfigError> {
+        let unreadable = |error| ConfigError::Read {
+            path: path.to_path_buf(),
+            error,
+        };
+        let mut text = String::new();
+        std::fs::File::open(path)
+            .and_then(|file| file.take(CONFIG_BYTES_MAX + 1).read_to_string(&mut text))
+            .map_err(unreadable)?;
+        if text.len() as u64 > CONFIG_BYTES_MAX {
+            return Err(ConfigError::TooLarge {
+                path: path.to_path_buf(),
+            });
+        }
+        let table = toml::from_str(&text).map_err(|error| ConfigError::Syntax {
+            path: path.to_path_buf(),
+            error: Box::new(error),
+        })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::from_parts(&table, environment, sets, folder).map_err(ConfigError::Faults)
+    }
+
+    /// The same from a parsed file. `folder` is what relative paths are relative to.
+    pub fn from_parts(
+        file: &Table,
+        environment: impl IntoIterator<Item = (String, String)>,
+        sets: &[String],
+        folder: &Path,
+    ) -> Result<Self, Vec<Fault>> {
+        let mut loading = Loading::default();
+        loading.file(file, "");
+        for (variable, value) in environment {
+            loading.environment(&variable, &value);
+        }
+        for set in sets {
+            loading.flag(set);
+        }
+        let Loading {
+            mut config,
+            sources,
+            mut faults,
+        } = loading;
+        for path in [
+            &mut config.node.data_dir,
+            &mut config.node.committee,
+            &mut config.node.key,
+        ] {
+            *path = folder.join(&*path);
+        }
+        let source = |key: &str| sources.get(key).cloned().unwrap_or(Source::Default);
+        for (key, problem) in config.contradictions() {
+            faults.push(Fault {
+                key: key.to_owned(),
+                source: source(key),
+                problem,
+            });
+        }
+        if faults.is_empty() {
+            Ok(config)
+        } else {
+            Err(faults)
+        }
+    }
+
+    /// What is wrong between options that are right by themselves.
+    fn contradictions(&self) -> Vec<(&'static str, String)> {
+        let mut found = Vec::new();
+        let mut check = |holds: bool, key: &'static str, problem: &str| {
+            if !holds {
+                found.push((key, problem.to_owned()));
+            }
+        };
+        check(
+            self.metrics.allow_remote || self.metrics.listen.ip().is_loopback(),
+            "metrics.listen",
+            "others could reach this address and metrics have no access control; use a loopback address, or set metrics.allow_remote = true if a firewall guards it",
+        );
+        let ports = [
+            ("p2p.listen", self.p2p.listen),
+            ("rpc.listen", self.rpc.listen),
+            ("metrics.listen", self.metrics.listen),
+        ];
+        for (index, (key, address)) in ports.iter().enumerate() {
+            let taken = ports[..index].iter().find(|(_, other)| other == address);
+            if let Some((other, _)) = taken.filter(|_| address.port() != 0) {
+                check(
+                    false,
+                    key,
+                    &format!("{address} is also {other}; each needs its own port"),
+                );
+            }
+        }
+        let ConsensusSection {
+            base_timeout_ms,
+            timeout_cap_ms,
+            idle_block_ms,
+        } = self.consensus;
+        check(
+            timeout_cap_ms >= base_timeout_ms,
+            "consensus.timeout_cap_ms",
+            "must be at least consensus.base_timeout_ms",
+        );
+        check(
+            idle_block_ms.saturating_mul(4) < base_timeout_ms,
+            "consensus.idle_block_ms",
+            "must be below a quarter of consensus.base_timeout_ms, or an idle leader is taken for a dead one",
+        );
+        let Tuning {
+            ping_ms,
+            read_write_timeout_ms,
+            mailbox_messages,
+            ..
+        } = self.p2p.tuning;
+        check(
+            ping_ms < read_write_timeout_ms,
+            "p2p.ping_ms",
+            "must be below p2p.read_write_timeout_ms, or idle connections time out",
+        );
+        let tuning = &self.p2p.tuning;
+        check(
+            mailbox_messages
+                >= tuning
+                    .consensus
+                    .burst
+                    .max(tuning.payload.burst.saturating_add(tuning.sync.burst)),
+            "p2p.mailbox_messages",
+            "must be at least the larger of p2p.consensus.burst and p2p.payload.burst + p2p.sync.burst",
+        );
+        check(
+            self.mempool.lane_transactions <= self.mempool.total_transactions
+                && self.mempool.lane_bytes <= self.mempool.total_bytes,
+            "mempool.lane_transactions",
+            "one rollup's share (mempool.lane_transactions, mempool.lane_bytes) is more than the whole (mempool.total_transactions, mempool.total_bytes)",
+        );
+        if let Err(error) = crate::logging::check_filter(&self.log.filter) {
+            check(false, "log.filter", &error);
+        }
+        found
+    }
+}
+
+/// A configuration on its way.
+struct Loading {
+    config: NodeConfig,
+    sources: BTreeMap<&'static str, Source>,
+    faults: Vec<Fault>,
+}
+
+impl Default for Loading {
+    fn default() -> Self {
+        let mut loading = Self {
+            config: NodeConfig::blank(),
+            sources: BTreeMap::new(),
+            faults: Vec::new(),
+        };
+        for option in OPTIONS {
+            loading.set_text(option, option.default, Source::Default);
+        }
+        assert!(
+            loading.faults.is_empty(),
+            "the defaults are valid: {}",
+            list(&loading.faults)
+        );
+        loading
+    }
+}
+
+impl Loading {
+    fn file(&mut self, table: &Table, prefix: &str) {
+        for (name, value) in table {
+            let key = format!("{prefix}{name}");
+            match (options::find(&key), value) {
+                (Some(option), value) => self.set_value(option, value),
+                (None, Value::Table(inner)) if options::is_section(&key) => {
+                    self.file(inner, &format!("{key}."));
+                }
+                (None, _) => self.unknown(key, Source::File),
+            }
+        }
+    }
+
+    fn environment(&mut self, variable: &str, value: &str) {
+        let Some(name) = variable.strip_prefix(ENVIRONMENT_PREFIX) else {
+            return;
+        };
+        let option = OPTIONS.iter().find(|option| option.variable() == variable);
+        if let Some(option) = option {
+            let source = Source::Environment(variable.to_owned());
+            self.set_text(option, value, source);
+        } else if name
+            .split_once('_')
+            .is_some_and(|(section, _)| options::is_section(&section.to_lowercase()))
+        {
+            // Other tools may have variables with our prefix, but not with a section of ours.
+            let key = name.to_lowercase().replacen('_', ".", 1);
+            self.unknown(key, Source::Environment(variable.to_owned()));
+        }
+    }
+
+    fn flag(&mut self, set: &str) {
+        let Some((key, value)) = set.split_once('=') else {
+            self.faults.push(Fault {
+                key: set.to_owned(),
+                source: Source::Flag,
+                problem: "write it as section.key=value".to_owned(),
+            });
+            return;
+        };
+        match options::find(key.trim()) {
+            Some(option) => self.set_text(option, value.trim(), Source::Flag),
+            None => self.unknown(key.trim().to_owned(), Source::Flag),
+        }
+    }
+
+    fn unknown(&mut self, key: String, source: Source) {
+        let near = options::nearest(&key)
+            .map(|near| format!("; did you mean {near}?"))
+            .unwrap_or_default();
+        self.faults.push(Fault {
+            key,
+            source,
+            problem: format!("there is no such option{near}"),
+        });
+    }
+
+    fn set_value(&mut self, option: &'static Opt, value: &Value) {
+        let text = match (&option.kind, value) {
+            (Kind::Flag(_), Value::Boolean(flag)) => flag.to_string(),
+            (kind, Value::Integer(number)) if kind.is_number() => number.to_string(),
+            (Kind::Flag(_), other) => return self.mistyped(option, "true or false", other),
+            (kind, other) if kind.is_number() => {
+                return self.mistyped(option, "a whole number without quotes", other);
+            }
+            (_, Value::String(text)) => text.clone(),
+            (_, other) => return self.mistyped(option, "a text in quotes", other),
+        };
+        self.set_text(option, &text, Source::File);
+    }
+
+    fn mistyped(&mut self, option: &Opt, expected: &str, found: &Value) {
+        self.faults.push(Fault {
+            key: option.key.to_owned(),
+            source: Source::File,
+            problem: format!("expected {expected}, found {}: {found}", found.type_str()),
+        });
+    }
+
+    fn set_text(&mut self, option: &'static Opt, text: &str, source: Source) {
+        match option.kind.set(&mut self.config, text) {
+            Ok(()) => {
+                self.sources.insert(option.key, source);
+            }
+            Err(problem) => self.faults.push(Fault {
+                key: option.key.to_owned(),
+                source,
+                problem,
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+//! Signed Ethereum transactions: decoded, checked for chain id and signature, otherwise left as they are.
+//!
+//! This is a spam filter where a transaction enters. Whether it executes is its rollup's affair.
+
+use alloy_consensus::transaction::SignerRecoverable as _;
+use alloy_consensus::{Transaction as _, TxEnvelope};
+use alloy_eips::eip2718::Decodable2718 as _;
+use outrider_types::RollupId;
+use outrider_types::limits::TRANSACTION_BYTES_MAX;
+
+/// What is known of an Ethereum transaction without its chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decoded {
+    /// Its hash, as wallets know it.
+    pub hash: [u8; 32],
+    /// Who signed it.
+    pub sender: [u8; 20],
+    /// Its nonce.
+    pub nonce: u64,
+}
+
+/// Why bytes are not a transaction for a rollup.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EthereumError {
+    /// Too large to look at.
+    #[error("the transaction has {bytes} bytes, at most {TRANSACTION_BYTES_MAX} are allowed")]
+    TooLarge {
+        /// How many.
+        bytes: usize,
+    },
+    /// Not a transaction.
+    #[error("not a signed Ethereum transaction: {reason}")]
+    Malformed {
+        /// What the decoder says.
+        reason: String,
+    },
+    /// Blobs live on L1.
+    #[error("blob transactions (EIP-4844) cannot be ordered: their blobs would not be kept")]
+    Blob,
+    /// Could be replayed on any chain.
+    #[error(
+        "the transaction names no chain id (EIP-155) and could be replayed anywhere; sign it for chain {expected}"
+    )]
+    NoChainId {
+        /// The rollup's.
+        expected: u64,
+    },
+    /// For another chain.
+    #[error("the transaction is for chain {found}, this rollup is chain {expected}")]
+    ChainId {
+        /// In the transaction.
+        found: u64,
+        /// The rollup's.
+        expected: u64,
+    },
+    /// Not signed by anyone.
+    #[error("the signature of the transaction is not valid")]
+    Signature,
+}
+
+/// Decode a transaction and check it for this rollup, whose id is its Ethereum chain id.
+pub fn decode(rollup: RollupId, bytes: &[u8]) -> Result<Decoded, EthereumError> {
+    if bytes.len() > TRANSACTION_BYTES_MAX {
+        return Err(EthereumError::TooLarge { bytes: bytes.len() });
+    }
+    let mut rest = bytes;
+    let envelope =
+        TxEnvelope::decode_2718(&mut rest).map_err(|error| EthereumError::Malformed {
+            reason: error.to_string(),
+        })?;
+    if !rest.is_empty() {
+        return Err(EthereumError::Malformed {
+            reason: format!("{} bytes too many", rest.len()),
+        });
+    }
+    if matches!(envelope, TxEnvelope::Eip4844(_)) {
+        return Err(EthereumError::Blob);
+    }
+    let expected = rollup.0;
+    match envelope.chain_id() {
+        None => return Err(EthereumError::NoChainId { expected }),
+        Some(found) if found != expected => return Err(EthereumError::ChainId { found, expected }),
+        Some(_) => {}
+    }
+    // Refuses high-s signatures too (EIP-2).
+    let sender = envelope
+        .recover_signer()
+        .map_err(|_| EthereumError::Signature)?;
+    Ok(Decoded {
+        hash: envelope.tx_hash().0,
+        sender: sender.0.0,
+        nonce: envelope.nonce(),
+    })
+}
