@@ -1,7 +1,7 @@
 //! Calls over HTTP, one typed method each.
 
-use crate::error::ClientError;
-use crate::model::{BlockSummary, Head, RawSubmitted, Status};
+use crate::error::{CODE_DUPLICATE, ClientError};
+use crate::model::{BlockSummary, Head, RawSubmitted, ServedBlock, Status, Submitted};
 use jsonrpsee::core::client::ClientT;
 use jsonrpsee::core::params::{ArrayParams, ObjectParams};
 use jsonrpsee::core::traits::ToRpcParams;
@@ -71,23 +71,17 @@ impl Client {
         Ok(RollupClient { rollup, calls })
     }
 
-    /// Submit opaque bytes for a rollup. The same bytes have the same id and are ordered once.
+    /// Submit opaque bytes for a rollup. The same bytes have the same id and are ordered once, so submitting again what
+    /// is known already is no error.
     pub async fn submit(
         &self,
         rollup: RollupId,
         payload: &[u8],
     ) -> Result<TransactionId, ClientError> {
-        #[derive(serde::Deserialize)]
-        struct Submitted {
-            id: TransactionId,
-        }
-        let mut params = ObjectParams::new();
-        let inserted = params
-            .insert("rollup", rollup)
-            .and_then(|()| params.insert("payload", format!("0x{}", hex::encode(payload))));
-        assert!(inserted.is_ok(), "a number and a text are JSON");
-        let submitted: Submitted = self.call("outrider_submit", params).await?;
-        Ok(submitted.id)
+        let answer = self
+            .call("outrider_submit", submission(rollup, payload))
+            .await;
+        submitted(answer, rollup, payload)
     }
 
     /// Submit a signed Ethereum transaction (EIP-2718 bytes) for a rollup.
@@ -111,7 +105,8 @@ impl Client {
 
     /// The committed block at a height, if it is committed there.
     pub async fn block(&self, height: Height) -> Result<Option<BlockSummary>, ClientError> {
-        self.call("outrider_block", one(height)).await
+        let block: Option<ServedBlock> = self.call("outrider_block", one(height)).await?;
+        Ok(block.map(BlockSummary::from))
     }
 
     /// The committee that this member believes in. Trust a file that you got in another way.
@@ -220,6 +215,33 @@ impl RollupClient {
             hash,
             id: transaction.id(),
         })
+    }
+}
+
+/// Parameters of `outrider_submit`.
+pub(crate) fn submission(rollup: RollupId, payload: &[u8]) -> ObjectParams {
+    let mut params = ObjectParams::new();
+    let inserted = params
+        .insert("rollup", rollup)
+        .and_then(|()| params.insert("payload", format!("0x{}", hex::encode(payload))));
+    assert!(inserted.is_ok(), "a number and a text are JSON");
+    params
+}
+
+/// The id that a submission has, if it was taken, now or before.
+pub(crate) fn submitted(
+    answer: Result<Submitted, ClientError>,
+    rollup: RollupId,
+    payload: &[u8],
+) -> Result<TransactionId, ClientError> {
+    match answer {
+        Ok(submitted) => Ok(submitted.id),
+        Err(ClientError::Refused { code, .. }) if code == CODE_DUPLICATE => Ok(Transaction {
+            rollup,
+            data: Bytes::copy_from_slice(payload),
+        }
+        .id()),
+        Err(error) => Err(error),
     }
 }
 

@@ -105,7 +105,9 @@ impl ClientError {
             | Self::NotSoft { .. }
             | Self::NoProof { .. }
             | Self::MissingBlock { .. } => true,
-            Self::Refused { code, .. } => RETRY_CODES.0 <= *code && *code <= RETRY_CODES.1,
+            Self::Refused { code, .. } => {
+                matches!(*code, CODE_FULL | CODE_NOT_HELD | CODE_STOPPING)
+            }
             Self::Url { .. }
             | Self::Answer { .. }
             | Self::OtherTransaction { .. }
@@ -135,8 +137,14 @@ impl ClientError {
     }
 }
 
-/// Codes that say that trying again helps: see the table of the node's API.
-const RETRY_CODES: (i32, i32) = (-32_019, -32_010);
+/// The mempool, or the rollup's share of it, is full. These are the stable codes of `outrider docs rpc`.
+pub const CODE_FULL: i32 = -32_051;
+/// Known already.
+pub const CODE_DUPLICATE: i32 = -32_053;
+/// Too few members confirmed that they hold it: sending it again is harmless.
+pub const CODE_NOT_HELD: i32 = -32_055;
+/// The member is stopping: another one takes it.
+pub const CODE_STOPPING: i32 = -32_056;
 
 /// The chain of causes in one line.
 fn root_cause(error: &dyn std::error::Error) -> String {

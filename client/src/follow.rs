@@ -2,7 +2,8 @@
 
 use crate::calls::{REQUEST_TIMEOUT, RESPONSE_BYTES_MAX, one};
 use crate::error::ClientError;
-use crate::model::BlockSummary;
+use crate::model::{BlockSummary, ServedBlock};
+use crate::session::SESSION_REQUESTS_MAX;
 use jsonrpsee::core::client::{ClientT, Subscription, SubscriptionClientT};
 use jsonrpsee::ws_client::{PingConfig, WsClient, WsClientBuilder};
 use outrider_types::Height;
@@ -113,12 +114,13 @@ impl Follower {
             if next >= ahead.height {
                 return Ok(self.ahead.take().filter(|ahead| ahead.height == next));
             }
-            let found: Option<BlockSummary> = connection
+            let found: Option<ServedBlock> = connection
                 .client
                 .request("outrider_block", one(next))
                 .await
                 .map_err(|error| ClientError::of_call(&self.url, "outrider_block", error))?;
             return found
+                .map(BlockSummary::from)
                 .filter(|block| block.height == next)
                 .map(Some)
                 .ok_or_else(|| ClientError::MissingBlock {
@@ -149,13 +151,14 @@ impl Follower {
     }
 }
 
-async fn connect(url: &str) -> Result<WsClient, ClientError> {
+pub(crate) async fn connect(url: &str) -> Result<WsClient, ClientError> {
     let ping = PingConfig::new()
         .ping_interval(SILENCE / 2)
         .inactive_limit(SILENCE)
         .max_failures(1);
     WsClientBuilder::default()
         .request_timeout(REQUEST_TIMEOUT)
+        .max_concurrent_requests(SESSION_REQUESTS_MAX)
         .connection_timeout(REQUEST_TIMEOUT)
         .max_response_size(RESPONSE_BYTES_MAX)
         .max_buffer_capacity_per_subscription(FOLLOW_BUFFER_MAX)
@@ -166,7 +169,7 @@ async fn connect(url: &str) -> Result<WsClient, ClientError> {
 }
 
 /// The WebSocket address of a member's RPC, which listens on one port for both.
-fn websocket_url(url: &str) -> String {
+pub(crate) fn websocket_url(url: &str) -> String {
     let url = url.trim_end_matches('/');
     match url.split_once("://") {
         Some(("http", rest)) => format!("ws://{rest}"),

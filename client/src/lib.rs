@@ -25,9 +25,11 @@ mod calls;
 mod error;
 mod follow;
 mod model;
+mod session;
 
 pub use calls::{Client, REQUEST_TIMEOUT, RESPONSE_BYTES_MAX, RollupClient};
-pub use error::ClientError;
+pub use error::{CODE_DUPLICATE, CODE_FULL, CODE_NOT_HELD, CODE_STOPPING, ClientError};
 pub use follow::{FOLLOW_BUFFER_MAX, Follower};
 pub use model::{BlockSummary, Head, RawSubmitted, Status};
 pub use outrider_finality::{Checked, FinalityProof, ProofError, verify, verify_json};
+pub use session::{SESSION_REQUESTS_MAX, Session};

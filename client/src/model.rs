@@ -1,6 +1,6 @@
 //! What members answer, as far as a rollup needs it. Unknown fields are ignored, so that members may say more.
 
-use outrider_types::{BlockId, Height, TransactionId, View};
+use outrider_types::{Block, BlockId, Height, TransactionId, View};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -77,4 +77,34 @@ pub struct RawSubmitted {
     pub hash: [u8; 32],
     /// The id by which Outrider knows it.
     pub id: TransactionId,
+}
+
+/// Answer of `outrider_submit`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Submitted {
+    pub(crate) id: TransactionId,
+}
+
+/// Answer of `outrider_block`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ServedBlock {
+    id: BlockId,
+    header: Block,
+    transactions: Vec<ServedTransaction>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ServedTransaction {
+    id: TransactionId,
+}
+
+impl From<ServedBlock> for BlockSummary {
+    fn from(block: ServedBlock) -> Self {
+        Self {
+            height: block.header.height,
+            id: block.id,
+            timestamp: block.header.timestamp.0,
+            transactions: block.transactions.iter().map(|served| served.id).collect(),
+        }
+    }
 }

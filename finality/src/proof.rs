@@ -81,6 +81,8 @@ pub struct Checked {
     pub fast: bool,
     /// Stake that signed.
     pub signed_stake: Stake,
+    /// How many members signed.
+    pub signers: usize,
 }
 
 /// Why a text or a proof proves nothing.
@@ -428,9 +430,9 @@ pub fn verify(committee: &Committee, proof: &FinalityProof) -> Result<Checked, P
         .clone()
         .verify(committee)
         .map_err(|reason| ProofError::Certificate { reason })?;
-    let (fast, signed) = match &*certificate {
-        FinalityCertificate::Fast(votes) => (true, votes.stake(committee)),
-        FinalityCertificate::Slow(votes) => (false, votes.stake(committee)),
+    let (fast, signed, signers) = match &*certificate {
+        FinalityCertificate::Fast(votes) => (true, votes.stake(committee), votes.signatures.len()),
+        FinalityCertificate::Slow(votes) => (false, votes.stake(committee), votes.signatures.len()),
     };
     Ok(Checked {
         transaction: proof.inclusion.transaction,
@@ -440,6 +442,7 @@ pub fn verify(committee: &Committee, proof: &FinalityProof) -> Result<Checked, P
         certified_view: certificate.view(),
         fast,
         signed_stake: signed.map_err(|reason| ProofError::Certificate { reason })?,
+        signers,
     })
 }
 

@@ -36,6 +36,7 @@ proptest! {
         prop_assert_eq!(checked.certified_view, last.view);
         prop_assert!(!checked.fast);
         prop_assert_eq!(checked.signed_stake, Stake(3));
+        prop_assert_eq!(checked.signers, 3);
         prop_assert_eq!(&FinalityProof::from_json(proof.to_json().as_bytes()).unwrap(), &proof);
 
         // The proof of one transaction is none of another.

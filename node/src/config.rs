@@ -39,7 +39,7 @@ pub struct NodeConfig {
     pub metrics: MetricsConfig,
     /// `[consensus]`
     pub consensus: ConsensusSection,
-    /// `[mempool]`; the rollups that are ordered are in the committee file.
+    /// `[mempool]`; which rollups are ordered stands in the committee file.
     pub mempool: Limits,
     /// `[storage]`
     pub storage: StorageConfig,
@@ -76,7 +76,7 @@ pub struct P2pConfig {
 pub struct RpcConfig {
     /// Where to listen.
     pub listen: SocketAddr,
-    /// Connections at once.
+    /// Requests and WebSocket connections at once.
     pub max_connections: u32,
     /// Bytes of one request or WebSocket message.
     pub max_request_bytes: u32,

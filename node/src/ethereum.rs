@@ -1,5 +1,6 @@
 //! Signed Ethereum transactions: decoded, checked for chain id and signature, otherwise left as they are.
 //!
+//! Taken are legacy transactions with a chain id (EIP-155), access lists (EIP-2930) and dynamic fees (EIP-1559).
 //! This is a spam filter where a transaction enters. Whether it executes is its rollup's affair.
 
 use alloy_consensus::transaction::SignerRecoverable as _;
@@ -37,6 +38,14 @@ pub enum EthereumError {
     /// Blobs live on L1.
     #[error("blob transactions (EIP-4844) cannot be ordered: their blobs would not be kept")]
     Blob,
+    /// Another type.
+    #[error(
+        "transactions of type {kind} cannot be ordered; send one of type 0 (with a chain id), 1 or 2"
+    )]
+    Kind {
+        /// Its EIP-2718 type.
+        kind: u8,
+    },
     /// Could be replayed on any chain.
     #[error(
         "the transaction names no chain id (EIP-155) and could be replayed anywhere; sign it for chain {expected}"
@@ -63,6 +72,12 @@ pub fn decode(rollup: RollupId, bytes: &[u8]) -> Result<Decoded, EthereumError> 
     if bytes.len() > TRANSACTION_BYTES_MAX {
         return Err(EthereumError::TooLarge { bytes: bytes.len() });
     }
+    // 1 and 2 are taken, from 0xc0 on it is a legacy transaction; up to 0x7f are EIP-2718 types.
+    match bytes.first() {
+        Some(3) => return Err(EthereumError::Blob),
+        Some(kind @ (0 | 4..=0x7f)) => return Err(EthereumError::Kind { kind: *kind }),
+        _ => {}
+    }
     let mut rest = bytes;
     let envelope =
         TxEnvelope::decode_2718(&mut rest).map_err(|error| EthereumError::Malformed {
@@ -72,9 +87,6 @@ pub fn decode(rollup: RollupId, bytes: &[u8]) -> Result<Decoded, EthereumError> 
         return Err(EthereumError::Malformed {
             reason: format!("{} bytes too many", rest.len()),
         });
-    }
-    if matches!(envelope, TxEnvelope::Eip4844(_)) {
-        return Err(EthereumError::Blob);
     }
     let expected = rollup.0;
     match envelope.chain_id() {

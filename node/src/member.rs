@@ -179,7 +179,7 @@ async fn run_in(
     let counted = Arc::new(Metrics::new());
     let (handle, ends) = NodeHandle::new(driver.committee.clone(), driver.member);
     let scraped = metrics::serve(counted.clone(), handle.clone(), &config.metrics).await?;
-    let served = api::serve(handle, &config.rpc).await?;
+    let served = api::serve(handle, &config.rpc, &driver.mempool).await?;
     let network = start(context.child("network"), network).await?;
     ready(Listening {
         rpc: served.local_addr(),

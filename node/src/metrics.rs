@@ -55,6 +55,31 @@ struct Carried {
     channel: &'static str,
 }
 
+impl Carried {
+    const fn by(channel: Channel) -> Self {
+        let channel = match channel {
+            Channel::Consensus => "consensus",
+            Channel::Payload => "payload",
+            Channel::Sync => "sync",
+        };
+        Self { channel }
+    }
+}
+
+impl BadMessage {
+    const ALL: [Self; 5] = [
+        Self::Malformed,
+        Self::Invalid,
+        Self::Foreign,
+        Self::Attachment,
+        Self::Proposal,
+    ];
+}
+
+impl CommitPath {
+    const ALL: [Self; 3] = [Self::Fast, Self::Slow, Self::Ancestor];
+}
+
 /// Name, kind and meaning of every metric, as `outrider docs metrics` prints them.
 pub const METRICS: &[(&str, &str, &str)] = &[
     ("outrider_height", "gauge", "Height of the last final block"),
@@ -163,6 +188,19 @@ impl Metrics {
             store_bytes: Gauge::default(),
         };
         metrics.register();
+        // Every label is there from the start, at zero: an alert on a series that does not exist yet stays silent.
+        for reason in BadMessage::ALL {
+            metrics.bad.get_or_create(&Reason { reason }).inc_by(0);
+        }
+        for path in CommitPath::ALL {
+            metrics.blocks.get_or_create(&Path { path }).inc_by(0);
+        }
+        for channel in Channel::ALL {
+            metrics
+                .received
+                .get_or_create(&Carried::by(channel))
+                .inc_by(0);
+        }
         metrics
     }
 
@@ -216,12 +254,7 @@ impl Metrics {
     }
 
     pub(crate) fn received(&self, channel: Channel) {
-        let channel = match channel {
-            Channel::Consensus => "consensus",
-            Channel::Payload => "payload",
-            Channel::Sync => "sync",
-        };
-        self.received.get_or_create(&Carried { channel }).inc();
+        self.received.get_or_create(&Carried::by(channel)).inc();
     }
 
     pub(crate) fn bad_message(&self, _from: MemberIndex, reason: BadMessage) {

@@ -1,7 +1,7 @@
 //! What wallets speak, at `/rollup/{id}`.
 
 use super::native::bytes;
-use super::table::{ErrorCode, bad_transaction, refused};
+use super::table::{EXECUTION_METHODS, ErrorCode, bad_transaction, refused};
 use super::{Api, Route};
 use crate::ethereum::decode;
 use crate::handle::SubmitError;
@@ -61,19 +61,38 @@ pub(super) fn register(module: &mut RpcModule<Api>) -> Result<(), RegisterMethod
             let decoded = decode(rollup, &data).map_err(|error| bad_transaction(&error))?;
             let transaction = Transaction { rollup, data };
             let id = transaction.id();
-            match api.handle.submit(transaction).await {
+            let answer = api.handle.submit(transaction).await;
+            // One that too few members confirmed may still be ordered, and be asked for.
+            if matches!(
+                answer,
+                Ok(_) | Err(SubmitError::Duplicate { .. } | SubmitError::NotHeld { .. })
+            ) {
+                api.hashes
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(decoded.hash, id);
+            }
+            match answer {
                 // Wallets send again when they are unsure; the same hash is the right answer.
                 Ok(_) | Err(SubmitError::Duplicate { .. }) => {
-                    api.hashes
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .insert(decoded.hash, id);
                     Ok(format!("0x{}", hex::encode(decoded.hash)))
                 }
                 Err(error) => Err(refused(&error)),
             }
         },
     )?;
+    module.register_method("eth_getTransactionReceipt", |_, _, extensions| {
+        rollup(extensions).map(|_| serde_json::Value::Null)
+    })?;
+    for name in EXECUTION_METHODS {
+        module.register_method(name, move |_, _, extensions| {
+            let rollup = rollup(extensions)?;
+            let text = format!(
+                "{name} needs the state of rollup {rollup}; a sequencer only orders, ask the rollup's execution node"
+            );
+            Err::<(), _>(ErrorCode::NeedsExecution.error(text, None))
+        })?;
+    }
     Ok(())
 }
 

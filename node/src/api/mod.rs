@@ -15,11 +15,13 @@ use jsonrpsee::RpcModule;
 use jsonrpsee::server::{
     BatchRequestConfig, HttpRequest, PingConfig, Server, ServerConfig, ServerHandle,
 };
+use outrider_mempool::Limits;
 use outrider_types::RollupId;
 use std::net::SocketAddr;
 use std::sync::Mutex;
+use std::time::Duration;
 
-pub use table::{ErrorCode, METHODS, Method, to_markdown};
+pub use table::{EXECUTION_METHODS, ErrorCode, METHODS, Method, to_markdown};
 pub use wire::{
     BlockInfo, Health, LimitsInfo, Notification, ServedBlock, ServedTransaction, Submitted,
 };
@@ -45,6 +47,7 @@ pub enum ApiError {
 /// What methods work with.
 pub(crate) struct Api {
     pub(crate) handle: NodeHandle,
+    pub(crate) limits: LimitsInfo,
     pub(crate) hashes: Mutex<HashIndex>,
 }
 
@@ -91,10 +94,15 @@ impl RunningApi {
     }
 }
 
-/// Start serving.
-pub async fn serve(handle: NodeHandle, config: &RpcConfig) -> Result<RunningApi, ApiError> {
+/// Start serving. What the mempool takes is said by `outrider_limits`.
+pub async fn serve(
+    handle: NodeHandle,
+    config: &RpcConfig,
+    mempool: &Limits,
+) -> Result<RunningApi, ApiError> {
     let mut module = RpcModule::new(Api {
         handle,
+        limits: LimitsInfo::new(config, mempool),
         hashes: Mutex::default(),
     });
     native::register(&mut module)?;
@@ -109,11 +117,13 @@ pub async fn serve(handle: NodeHandle, config: &RpcConfig) -> Result<RunningApi,
         .enable_ws_ping(PingConfig::new())
         .set_tcp_no_delay(true)
         .build();
-    let route = tower::ServiceBuilder::new().map_request(|mut request: HttpRequest<_>| {
-        let route = Route::of(request.uri().path());
-        request.extensions_mut().insert(route);
-        request
-    });
+    let route = tower::ServiceBuilder::new()
+        .timeout(Duration::from_millis(config.request_timeout_ms))
+        .map_request(|mut request: HttpRequest<_>| {
+            let route = Route::of(request.uri().path());
+            request.extensions_mut().insert(route);
+            request
+        });
     let listen = |source| ApiError::Listen {
         address: config.listen,
         source,

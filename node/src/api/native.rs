@@ -1,15 +1,13 @@
 //! The native methods.
 
 use super::table::{ErrorCode, discover, refused};
-use super::wire::{BlockInfo, Health, LimitsInfo, Notification, ServedBlock, Submitted};
+use super::wire::{BlockInfo, Health, Notification, ServedBlock, Submitted};
 use super::{Api, Route};
 use crate::handle::BlockAt;
 use jsonrpsee::core::{RegisterMethodError, SubscriptionError};
 use jsonrpsee::types::{ErrorObjectOwned, Params};
 use jsonrpsee::{Extensions, PendingSubscriptionSink, RpcModule, SubscriptionMessage};
-use outrider_types::limits::{
-    PAYLOAD_BYTES_MAX, TRANSACTION_BYTES_MAX, TRANSACTIONS_PER_PAYLOAD_MAX,
-};
+use outrider_types::limits::TRANSACTION_BYTES_MAX;
 use outrider_types::{BlockId, Bytes, Height, RollupId, Transaction, TransactionId};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -47,13 +45,9 @@ pub(super) fn register(module: &mut RpcModule<Api>) -> Result<(), RegisterMethod
         let answer = json!({ "id": committee.id(), "committee": committee, "thresholds": committee.thresholds() });
         Ok::<_, ErrorObjectOwned>(answer)
     })?;
-    module.register_method("outrider_limits", |_, _, extensions| {
+    module.register_method("outrider_limits", |_, api, extensions| {
         native(extensions)?;
-        Ok::<_, ErrorObjectOwned>(LimitsInfo {
-            transaction_bytes_max: TRANSACTION_BYTES_MAX,
-            payload_bytes_max: PAYLOAD_BYTES_MAX,
-            transactions_per_block_max: TRANSACTIONS_PER_PAYLOAD_MAX,
-        })
+        Ok::<_, ErrorObjectOwned>(api.limits.clone())
     })?;
     module.register_method("outrider_health", |_, api, extensions| {
         native(extensions)?;
@@ -209,12 +203,19 @@ async fn follow(
                     false,
                 ),
                 Err(RecvError::Lagged(lagged)) => (Notification::Lagged { lagged }, true),
-                Err(RecvError::Closed) => return Ok(()),
+                Err(RecvError::Closed) => return Err("the member has stopped".into()),
             },
         };
         let text = serde_json::value::to_raw_value(&notification)?;
-        if sink.send(SubscriptionMessage::from(text)).await.is_err() || last {
+        if sink.send(SubscriptionMessage::from(text)).await.is_err() {
             return Ok(());
+        }
+        if last {
+            // Without it the reader would wait for ever.
+            return Err(
+                "the reader is too slow; subscribe again and fetch what is missing by height"
+                    .into(),
+            );
         }
     }
 }

@@ -100,7 +100,7 @@ pub const METHODS: &[Method] = &[
         "/ (WebSocket)",
         "\"blocks\"",
         "{height, id, timestamp, transactions} each",
-        "Follow final blocks. A reader that is too slow gets {lagged} and then nothing more.",
+        "Follow final blocks. A reader that is too slow gets {lagged}, then an error notification ends the subscription.",
     ),
     method(
         "outrider_unsubscribe",
@@ -137,9 +137,60 @@ pub const METHODS: &[Method] = &[
         "Ethereum hash",
         "Order a signed Ethereum transaction after checking its chain id and signature. Answers when members of stake f+1 hold it.",
     ),
+    method(
+        "eth_getTransactionReceipt",
+        "/rollup/{id}",
+        "hash",
+        "null",
+        "Always null: a receipt needs execution. Use `cast publish --async`, and ask the rollup's execution node for the receipt.",
+    ),
 ];
 
-/// Error codes. They are stable.
+/// What wallets ask besides, and only an execution node can answer: refused with a text that says so.
+pub const EXECUTION_METHODS: &[&str] = &[
+    "eth_accounts",
+    "eth_blobBaseFee",
+    "eth_blockNumber",
+    "eth_call",
+    "eth_coinbase",
+    "eth_createAccessList",
+    "eth_estimateGas",
+    "eth_feeHistory",
+    "eth_gasPrice",
+    "eth_getBalance",
+    "eth_getBlockByHash",
+    "eth_getBlockByNumber",
+    "eth_getBlockReceipts",
+    "eth_getBlockTransactionCountByHash",
+    "eth_getBlockTransactionCountByNumber",
+    "eth_getCode",
+    "eth_getFilterChanges",
+    "eth_getFilterLogs",
+    "eth_getLogs",
+    "eth_getProof",
+    "eth_getStorageAt",
+    "eth_getTransactionByBlockHashAndIndex",
+    "eth_getTransactionByBlockNumberAndIndex",
+    "eth_getTransactionByHash",
+    "eth_getTransactionCount",
+    "eth_maxPriorityFeePerGas",
+    "eth_newBlockFilter",
+    "eth_newFilter",
+    "eth_newPendingTransactionFilter",
+    "eth_sendTransaction",
+    "eth_sign",
+    "eth_signTransaction",
+    "eth_simulateV1",
+    "eth_subscribe",
+    "eth_syncing",
+    "eth_uninstallFilter",
+    "eth_unsubscribe",
+    "web3_clientVersion",
+    "web3_sha3",
+];
+
+/// Error codes. They are stable, and none of them is one that JSON-RPC or the server library (-32000 to -32011) uses
+/// for something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorCode {
     /// Parameters that cannot be.
@@ -160,11 +211,13 @@ pub enum ErrorCode {
     Stopping,
     /// Not a valid Ethereum transaction for this rollup.
     BadTransaction,
+    /// A method that needs the state of the rollup.
+    NeedsExecution,
 }
 
 impl ErrorCode {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::InvalidParams,
         Self::WrongPath,
         Self::Full,
@@ -174,6 +227,7 @@ impl ErrorCode {
         Self::NotHeld,
         Self::Stopping,
         Self::BadTransaction,
+        Self::NeedsExecution,
     ];
 
     /// Number, and whether trying again helps.
@@ -181,25 +235,31 @@ impl ErrorCode {
     pub const fn describe(self) -> (i32, &'static str, &'static str) {
         match self {
             Self::InvalidParams => (-32_602, "parameters are missing or malformed", "no"),
-            Self::WrongPath => (-32_001, "the path or the method on it is not served", "no"),
+            Self::WrongPath => (-32_050, "the path or the method on it is not served", "no"),
             Self::Full => (
-                -32_010,
+                -32_051,
                 "the mempool, or the rollup's share of it, is full",
                 "yes, after data.retry_after_ms",
             ),
-            Self::Size => (-32_011, "the transaction is empty or too large", "no"),
+            Self::Size => (-32_052, "the transaction is empty or too large", "no"),
             Self::Duplicate => (
-                -32_012,
+                -32_053,
                 "the transaction is known already; data.status says where it is",
                 "no need",
             ),
-            Self::UnknownRollup => (-32_013, "the rollup is not ordered here", "no"),
+            Self::UnknownRollup => (-32_054, "the rollup is not ordered here", "no"),
             Self::NotHeld => (
-                -32_014,
+                -32_055,
                 "too few members confirmed that they hold it",
                 "yes, it is harmless",
             ),
-            Self::Stopping => (-32_015, "the member is stopping", "yes, at another member"),
+            Self::Stopping => (-32_056, "the member is stopping", "yes, at another member"),
+            // JSON-RPC's method not found.
+            Self::NeedsExecution => (
+                -32_601,
+                "the method needs the rollup's state, which a sequencer does not have",
+                "yes, at the rollup's execution node",
+            ),
             // What Ethereum clients use for a transaction that is refused.
             Self::BadTransaction => (
                 -32_000,

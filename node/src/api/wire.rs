@@ -1,11 +1,15 @@
 //! What methods answer, as the client reads it too.
 
+use crate::config::RpcConfig;
 use crate::handle::CommittedBlock;
+use outrider_mempool::Limits;
+use outrider_types::limits::{PAYLOAD_BYTES_MAX, TRANSACTIONS_PER_PAYLOAD_MAX};
 use outrider_types::{
     Block, BlockId, FinalityCertificate, Height, MemberIndex, RollupId, Timestamp, TransactionId,
     View,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Answer of `outrider_submit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,14 +94,39 @@ pub enum Notification {
 }
 
 /// Answer of `outrider_limits`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LimitsInfo {
+    /// The rollups that are ordered; null: any.
+    pub rollups: Option<BTreeSet<RollupId>>,
     /// Bytes of one transaction.
     pub transaction_bytes_max: usize,
     /// Bytes of one block's payload.
     pub payload_bytes_max: usize,
     /// Transactions of one block.
     pub transactions_per_block_max: usize,
+    /// Bytes of one request or WebSocket message.
+    pub request_bytes_max: u32,
+    /// Bytes of one answer.
+    pub response_bytes_max: u32,
+    /// Calls in one batch.
+    pub batch_calls_max: u32,
+    /// Subscriptions of one connection.
+    pub subscriptions_per_connection_max: u32,
+}
+
+impl LimitsInfo {
+    pub(crate) fn new(config: &RpcConfig, mempool: &Limits) -> Self {
+        Self {
+            rollups: mempool.rollups.clone(),
+            transaction_bytes_max: mempool.transaction_bytes,
+            payload_bytes_max: PAYLOAD_BYTES_MAX,
+            transactions_per_block_max: TRANSACTIONS_PER_PAYLOAD_MAX,
+            request_bytes_max: config.max_request_bytes,
+            response_bytes_max: config.max_response_bytes,
+            batch_calls_max: config.max_batch_calls,
+            subscriptions_per_connection_max: config.max_subscriptions_per_connection,
+        }
+    }
 }
 
 /// Answer of `outrider_health`.

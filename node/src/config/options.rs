@@ -272,13 +272,13 @@ pub const OPTIONS: &[Opt] = &[
     option("p2p.sync.burst", U32(1, 65_536, |c| &mut c.p2p.tuning.sync.burst), "32", "messages", "Requests and answers at once, per member."),
 
     option("rpc.listen", Address(|c| &mut c.rpc.listen), "127.0.0.1:8600", "", "JSON-RPC over HTTP and WebSocket. It has no access control: put a proxy in front of it before others can reach it."),
-    option("rpc.max_connections", U32(1, 65_536, |c| &mut c.rpc.max_connections), "512", "connections", "Connections at once; more wait in the system's queue."),
+    option("rpc.max_connections", U32(1, 65_536, |c| &mut c.rpc.max_connections), "512", "connections", "Requests and WebSocket connections at once; more are refused with HTTP status 429."),
     option("rpc.max_request_bytes", U32(1_024, 64 << 20, |c| &mut c.rpc.max_request_bytes), "2097152", "bytes", "One request or WebSocket message; a transaction in hex takes twice its size."),
     option("rpc.max_response_bytes", U32(65_536, 256 << 20, |c| &mut c.rpc.max_response_bytes), "16777216", "bytes", "One answer; a full block with data takes up to 8 MB."),
     option("rpc.max_batch_calls", U32(1, 65_536, |c| &mut c.rpc.max_batch_calls), "128", "calls", "Calls in one batch."),
     option("rpc.max_subscriptions_per_connection", U32(1, 1_024, |c| &mut c.rpc.max_subscriptions_per_connection), "16", "subscriptions", "Subscriptions of one WebSocket connection."),
     option("rpc.max_buffered_messages", U32(1, 65_536, |c| &mut c.rpc.max_buffered_messages), "64", "messages", "Messages that wait for one WebSocket connection; then its calls and subscriptions wait."),
-    option("rpc.request_timeout_ms", U64(100, 10 * MINUTE_MS, |c| &mut c.rpc.request_timeout_ms), "30000", "ms", "One HTTP request with its answer; also how long a connection may be idle."),
+    option("rpc.request_timeout_ms", U64(1_000, 10 * MINUTE_MS, |c| &mut c.rpc.request_timeout_ms), "30000", "ms", "One HTTP request, its body and its answer included."),
 
     option("metrics.listen", Address(|c| &mut c.metrics.listen), "127.0.0.1:9100", "", "Prometheus metrics at /metrics, state at /health."),
     option("metrics.allow_remote", Flag(|c| &mut c.metrics.allow_remote), "false", "", "Allow metrics.listen to be an address that others can reach."),

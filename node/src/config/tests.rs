@@ -26,14 +26,15 @@ fn defaults_are_those_of_the_crates() {
     assert_eq!(config.p2p.tuning, Tuning::default());
     assert_eq!(config.mempool, Limits::default());
     assert_eq!(config.consensus.replica(), ConsensusConfig::default());
-    let store = StoreOptions::default();
-    assert_eq!(config.storage.segment_bytes, store.segment_bytes);
-    assert_eq!(config.storage.cache_bytes, store.cache_bytes);
+    assert!(config.storage.durable());
     assert_eq!(
-        config.storage.journal_file_bytes,
-        JournalOptions::default().file_bytes
+        format!("{:?}", config.storage.store()),
+        format!("{:?}", StoreOptions::default())
     );
-    assert!(config.storage.durable() && config.storage.store().durable);
+    assert_eq!(
+        format!("{:?}", config.storage.journal()),
+        format!("{:?}", JournalOptions::default())
+    );
     assert_eq!(
         config.mempool.rollups,
         None::<std::collections::BTreeSet<RollupId>>

@@ -37,6 +37,8 @@ use tokio::sync::{broadcast, mpsc, watch};
 const EVENTS_PER_TURN: usize = 256;
 /// Commands taken in one turn.
 const COMMANDS_PER_TURN: usize = 1_024;
+/// A member that has not connected by then is reported, with what may be the reason.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// How often peers, head and disk use are looked at.
 const SURVEY: Duration = Duration::from_millis(500);
 
@@ -127,6 +129,8 @@ pub struct Driver<E: Context, J, S> {
     /// Inputs for the replica that come from its own actions.
     inputs: Vec<Input>,
     surveyed: Timestamp,
+    /// Members reported for never having connected.
+    reported: Vec<usize>,
 }
 
 /// Two clocks: one that never goes back for timers, one that is right for timestamps.
@@ -240,6 +244,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             first_seen: BTreeMap::new(),
             inputs: Vec::new(),
             surveyed: Timestamp(0),
+            reported: Vec::new(),
         };
         Ok((driver, step))
     }
@@ -365,6 +370,16 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         let connected = self.peers.connected().len();
         self.metrics
             .surveyed(connected, self.mempool.len(), self.chain.bytes_on_disk());
+        if self.clock.started.elapsed() > CONNECT_WITHIN {
+            let never = self.peers.never_connected();
+            if never != self.reported && !never.is_empty() {
+                tracing::warn!(
+                    members = ?never,
+                    "never connected since start: they are down, their address or transport key in the committee file is wrong, or their clock differs from ours by more than 5 s"
+                );
+            }
+            self.reported = never;
+        }
         if self.mempool.is_empty() {
             self.chain.reclaim()?;
         }

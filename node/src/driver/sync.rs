@@ -24,6 +24,8 @@ const SERVE_RANGE_EVERY: Duration = Duration::from_millis(5);
 struct Fetch {
     from: Vec<MemberIndex>,
     attempts: u32,
+    /// Members asked for it before this fetch, whose answer was of no use: they are not asked first again.
+    asked_before: u32,
     next: Timestamp,
     /// The replica asked for it; otherwise only its payload is missing.
     for_replica: bool,
@@ -43,6 +45,8 @@ pub(super) struct Sync {
     fetches: BTreeMap<BlockId, Fetch>,
     catch_up: Option<CatchUp>,
     served: BTreeMap<MemberIndex, Timestamp>,
+    /// How many members were asked for blocks that came; at most [`FETCHES_MAX`] blocks are remembered.
+    asked: BTreeMap<BlockId, u32>,
 }
 
 impl Sync {
@@ -82,9 +86,11 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             self.inputs.push(Input::FetchFailed { block });
             return;
         }
+        let asked_before = self.sync.asked.get(&block).copied().unwrap_or(0);
         let fetch = Fetch {
             from,
             attempts: 0,
+            asked_before,
             next: at,
             for_replica,
         };
@@ -150,7 +156,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             }
             return;
         }
-        let attempt = fetch.attempts as usize;
+        let attempt = (fetch.asked_before + fetch.attempts) as usize;
         fetch.attempts += 1;
         fetch.next = now.after(RETRY);
         // Those who should have it first, then everyone in turn.
@@ -230,6 +236,12 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         payload: CheckedPayload,
     ) -> Result<(), DriverError> {
         if let Some(fetch) = self.sync.fetches.remove(&record.block.id()) {
+            if self.sync.asked.len() >= FETCHES_MAX {
+                self.sync.asked.pop_first();
+            }
+            self.sync
+                .asked
+                .insert(record.block.id(), fetch.asked_before + fetch.attempts);
             self.metrics.fetched(1);
             self.on_payload(from, payload)?;
             if fetch.for_replica {

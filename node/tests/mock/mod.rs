@@ -1,0 +1,224 @@
+//! A driver for tests of the API: commits what is submitted at once, in a block of its own that the committee signed.
+
+#![allow(dead_code, reason = "not every test uses all of it")]
+
+use outrider_finality::FinalityProof;
+use outrider_node::api::{self, RunningApi};
+use outrider_node::config::{NodeConfig, RpcConfig};
+use outrider_node::handle::{
+    BlockAt, Command, CommittedBlock, DriverEnds, Head, NodeHandle, SubmitError, TransactionStatus,
+};
+use outrider_types::{
+    Aggregate, Batch, Block, CommitVote, Committee, FinalityCertificate, Height, MemberIndex,
+    Payload, RollupId, SecretKey, Signed, Timestamp, Transaction, TransactionId, View, testing,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Transactions that begin with this are refused as if the mempool were full.
+pub const FULL: &[u8] = b"full";
+/// Transactions that begin with this stay pending.
+pub const PENDING: &[u8] = b"pending";
+/// Transactions that begin with this are not confirmed in time.
+pub const NOT_HELD: &[u8] = b"not held";
+/// The rollups that are ordered.
+pub const ROLLUPS: [u64; 2] = [7, 1001];
+
+pub struct MockDriver {
+    committee: Committee,
+    keys: Vec<SecretKey>,
+    ends: DriverEnds,
+    blocks: Vec<Arc<CommittedBlock>>,
+    status: BTreeMap<TransactionId, TransactionStatus>,
+}
+
+impl MockDriver {
+    /// A handle, and the driver behind it, which runs until all handles are gone.
+    pub fn spawn() -> (NodeHandle, Committee) {
+        let (committee, keys) = testing::committee(&[1; 4]);
+        let (handle, ends) = NodeHandle::new(committee.clone(), MemberIndex(2));
+        let mut driver = Self {
+            committee: committee.clone(),
+            keys,
+            ends,
+            blocks: Vec::new(),
+            status: BTreeMap::new(),
+        };
+        tokio::spawn(async move {
+            while let Some(command) = driver.ends.commands.recv().await {
+                driver.answer(command);
+            }
+        });
+        (handle, committee)
+    }
+
+    fn answer(&mut self, command: Command) {
+        match command {
+            Command::Submit { transaction, reply } => {
+                let _ = reply.send(self.submit(transaction));
+            }
+            Command::Status { id, reply } => {
+                let status = self.status.get(&id).cloned();
+                let _ = reply.send(status.unwrap_or(TransactionStatus::Unknown));
+            }
+            Command::Block { at, reply } => {
+                let found = self.blocks.iter().find(|block| match at {
+                    BlockAt::Height(height) => block.block.height == height,
+                    BlockAt::Id(id) => block.id == id,
+                });
+                let _ = reply.send(found.cloned());
+            }
+            Command::Proof { id, reply } => {
+                let found = self
+                    .blocks
+                    .iter()
+                    .find(|block| block.transactions.contains(&id));
+                let proof = found.and_then(|found| {
+                    let certificate = (*found.certificate).clone();
+                    FinalityProof::build(
+                        &self.committee,
+                        found.block,
+                        Vec::new(),
+                        certificate,
+                        &found.payload,
+                        id,
+                    )
+                });
+                let _ = reply.send(proof);
+            }
+        }
+    }
+
+    fn submit(&mut self, transaction: Transaction) -> Result<TransactionId, SubmitError> {
+        let id = transaction.id();
+        if let Some(status) = self.status.get(&id).cloned() {
+            return Err(SubmitError::Duplicate { status });
+        }
+        let Transaction { rollup, data } = &transaction;
+        if !ROLLUPS.contains(&rollup.0) {
+            return Err(SubmitError::UnknownRollup { rollup: *rollup });
+        }
+        if data.is_empty() {
+            return Err(SubmitError::Empty);
+        }
+        if data.starts_with(FULL) {
+            return Err(SubmitError::Full {
+                limit: 1,
+                unit: "transactions",
+                retry_after_ms: 250,
+            });
+        }
+        if data.starts_with(NOT_HELD) {
+            return Err(SubmitError::NotHeld { waited_ms: 5_000 });
+        }
+        if data.starts_with(PENDING) {
+            self.status.insert(id, TransactionStatus::Pending);
+            return Ok(id);
+        }
+        self.commit(transaction);
+        Ok(id)
+    }
+
+    fn commit(&mut self, transaction: Transaction) {
+        let id = transaction.id();
+        let batch = Batch {
+            rollup: transaction.rollup,
+            transactions: vec![transaction.data],
+        };
+        let payload = Payload {
+            batches: vec![batch],
+        };
+        let genesis = Block::genesis(&self.committee);
+        let parent = self.blocks.last().map_or(genesis, |last| last.block);
+        let block = Block {
+            view: View(parent.view.0 + 1),
+            height: Height(parent.height.0 + 1),
+            parent: parent.id(),
+            justify: parent.view,
+            payload: payload.id(),
+            timestamp: Timestamp(parent.timestamp.0 + 1_000),
+            proposer: MemberIndex(1),
+            ..parent
+        };
+        let statement = CommitVote {
+            epoch: block.epoch,
+            view: block.view,
+            block: block.id(),
+        };
+        let votes: Vec<_> = (0..3)
+            .map(|at| {
+                let member = MemberIndex(at as u16);
+                Signed::sign(statement, block.chain, member, &self.keys[at])
+            })
+            .collect();
+        let certificate = FinalityCertificate::Slow(Aggregate::assemble(&votes).unwrap());
+        let committed = Arc::new(CommittedBlock {
+            block,
+            id: block.id(),
+            payload: Arc::new(payload),
+            transactions: Arc::from([id]),
+            certificate: Arc::new(certificate),
+        });
+        let status = TransactionStatus::Soft {
+            height: block.height,
+            block: block.id(),
+            position: self.blocks.len() as u64,
+        };
+        self.status.insert(id, status);
+        self.blocks.push(committed.clone());
+        self.ends.head.send_replace(Head {
+            height: block.height,
+            block: block.id(),
+            view: block.view,
+            seen: block.height,
+            ..Head::default()
+        });
+        // Nobody may be listening.
+        let _ = self.ends.committed.send(committed);
+    }
+}
+
+/// The defaults on a free port, with these options set.
+pub fn config(sets: &[&str]) -> NodeConfig {
+    let mut all = vec!["rpc.listen=127.0.0.1:0".to_owned()];
+    all.extend(sets.iter().map(|set| (*set).to_owned()));
+    let nothing = toml::Table::new();
+    let mut config = NodeConfig::from_parts(&nothing, [], &all, Path::new("")).unwrap();
+    config.mempool.rollups = Some(BTreeSet::from(ROLLUPS.map(RollupId)));
+    config
+}
+
+pub async fn serve_with(sets: &[&str]) -> (RunningApi, RpcConfig, Committee) {
+    let (handle, committee) = MockDriver::spawn();
+    let config = config(sets);
+    let running = api::serve(handle, &config.rpc, &config.mempool)
+        .await
+        .unwrap();
+    (running, config.rpc, committee)
+}
+
+pub async fn serve() -> RunningApi {
+    serve_with(&[]).await.0
+}
+
+/// A block that orders nothing.
+pub fn empty_block() -> Arc<CommittedBlock> {
+    let (committee, keys) = testing::committee(&[1; 4]);
+    let block = Block::genesis(&committee);
+    let statement = CommitVote {
+        epoch: block.epoch,
+        view: block.view,
+        block: block.id(),
+    };
+    let vote = Signed::sign(statement, block.chain, MemberIndex(0), &keys[0]);
+    Arc::new(CommittedBlock {
+        block,
+        id: block.id(),
+        payload: Arc::new(Payload::default()),
+        transactions: Arc::from([]),
+        certificate: Arc::new(FinalityCertificate::Slow(
+            Aggregate::assemble(&[vote]).unwrap(),
+        )),
+    })
+}
