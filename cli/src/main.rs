@@ -1,1 +1,116 @@
-fn main() {}
+//! The `outrider` command: parses, calls the other crates, prints. One file per verb; no rules of the protocol here.
+//!
+//! Exit codes: 0 it is done; 1 it failed, and standard error says why and what to do; 2 the arguments or the
+//! configuration are wrong, nothing was started.
+
+mod devnet;
+mod docs;
+mod failure;
+mod folder;
+mod init;
+mod keys;
+mod load;
+mod proof;
+mod start;
+mod status;
+mod submit;
+mod verify;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use failure::Failure;
+use std::process::ExitCode;
+
+/// A decentralized sequencer: a committee orders the transactions of rollups and proves the order.
+#[derive(Debug, Parser)]
+#[command(name = "outrider", version, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, standard error says why; 2 wrong arguments or configuration.";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make or show a member's key.
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// Make keys, a committee file and a folder with a commented configuration for each member.
+    Init(init::Init),
+    /// Run one member until SIGINT or SIGTERM.
+    Start(start::Start),
+    /// Run a whole committee on this machine.
+    Devnet(devnet::Devnet),
+    /// Send transactions at a fixed rate and measure the time to soft-final.
+    Load(load::Load),
+    /// Submit one transaction.
+    Submit(submit::Submit),
+    /// Ask where a transaction is.
+    Status(status::Status),
+    /// Fetch the proof that a transaction is final.
+    Proof(proof::Proof),
+    /// Check a proof, offline.
+    Verify(verify::Verify),
+    /// Print reference tables as Markdown.
+    Docs(docs::Docs),
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("outrider: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::Keys(keys) => keys.run(),
+        Verb::Init(init) => init.run(),
+        Verb::Start(start) => start.run(),
+        Verb::Verify(verify) => verify.run(),
+        Verb::Docs(docs) => docs.run(Arguments::command()),
+        Verb::Devnet(devnet) => wait_for(devnet.run()),
+        Verb::Load(load) => wait_for(load.run()),
+        Verb::Submit(submit) => wait_for(submit.run()),
+        Verb::Status(status) => wait_for(status.run()),
+        Verb::Proof(proof) => wait_for(proof.run()),
+    }
+}
+
+fn wait_for(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::Runtime)?
+        .block_on(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn wrong_arguments_are_refused() {
+        for line in [
+            "outrider",
+            "outrider init",
+            "outrider start",
+            "outrider verify",
+            "outrider devnet --members 0",
+            "outrider load --rate 0 --size 1 --duration 1s --dir d",
+            "outrider submit --rpc u --rollup 1",
+            "outrider submit --rpc u --rollup 1 --hex 00 --file f",
+            "outrider load --rate 1 --size 64 --duration 1s",
+        ] {
+            assert!(Arguments::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+}

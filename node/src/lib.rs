@@ -1,7 +1,5 @@
 //! The imperative shell: everything that a member of the committee does beside thinking.
 //!
-//! (see NOTE-TO-HELPER-6.md)
-//!
 //! ```text
 //! bytes of peers --pipeline (decode, verify, in parallel)--> driver <--commands-- api (JSON-RPC) <-- rollups, wallets
 //!                                                             |  owns Replica, Mempool, Ledger

@@ -12,8 +12,8 @@ use outrider_network::{
     NetworkConfig, NetworkError, runtime_config, start, transport_public_key, transport_seed,
 };
 use outrider_storage::{DataDirLock, FileJournal, JournalError, LockError, SledStore, StoreError};
-use outrider_types::PublicKey;
 use outrider_types::limits::MESSAGE_BYTES_MAX;
+use outrider_types::{Block, PublicKey};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -117,7 +117,8 @@ fn load(config: &NodeConfig) -> Result<(DriverConfig, NetworkConfig), MemberErro
         return Err(MemberError::TransportKey { name });
     }
     let network = NetworkConfig {
-        namespace: format!("outrider chain {}", committee.chain()).into_bytes(),
+        // Members of another chain, or of another committee of this one, never get past the handshake.
+        namespace: format!("outrider {}", Block::genesis(&committee).id()).into_bytes(),
         key_seed,
         listen: config.p2p.listen,
         peers,

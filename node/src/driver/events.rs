@@ -5,6 +5,7 @@ use crate::pipeline::{Event, FromPeer};
 use outrider_consensus::Input;
 use outrider_network::Context;
 use outrider_storage::{Journal, Store};
+use outrider_types::{Certificate, Justification, TimeoutCertificate};
 
 impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     pub(super) fn on_event(
@@ -12,11 +13,17 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         FromPeer { from, event }: FromPeer,
     ) -> Result<(), DriverError> {
         let input = match event {
-            Event::Proposal(proposal) => Input::Proposal { proposal },
+            Event::Proposal(proposal) => {
+                self.check_own_signatures(proposal.justification.as_ref())?;
+                Input::Proposal { proposal }
+            }
             Event::Vote(vote) => Input::Vote { vote },
             Event::CommitVote(vote) => Input::CommitVote { vote },
             Event::Timeout(timeout) => Input::Timeout { timeout },
-            Event::Certificate(justification) => Input::Certificate { justification },
+            Event::Certificate(justification) => {
+                self.check_own_signatures(Some(&justification))?;
+                Input::Certificate { justification }
+            }
             Event::Payload(payload) => return self.on_payload(from, payload),
             Event::Transactions(transactions) => {
                 self.on_spread(from, transactions);
@@ -39,5 +46,65 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         };
         self.inputs.push(input);
         Ok(())
+    }
+
+    /// A verified certificate with a signature of this member that it never made: someone else signs with its key, or
+    /// its journal is an old one. Going on could only lead to a second conflicting signature.
+    fn check_own_signatures(
+        &self,
+        justification: Option<&Justification>,
+    ) -> Result<(), DriverError> {
+        let me = self.config.member;
+        let safety = self.replica.safety();
+        let found = match justification {
+            Some(Justification::Certificate(Certificate::Quorum(certificate))) => {
+                let signed = certificate
+                    .signatures
+                    .iter()
+                    .any(|(member, _)| *member == me);
+                let vote = certificate.statement;
+                let known = safety
+                    .voted
+                    .is_some_and(|last| last.view > vote.view || last == vote);
+                signed && !known
+            }
+            Some(Justification::Certificate(Certificate::Commit(certificate))) => {
+                let signed = certificate
+                    .signatures
+                    .iter()
+                    .any(|(member, _)| *member == me);
+                let vote = certificate.statement;
+                let known = safety
+                    .commit_voted
+                    .is_some_and(|last| last.view > vote.view || last == vote);
+                signed && !known
+            }
+            Some(Justification::Certificate(Certificate::Adopting(adopting))) => {
+                self.foreign_timeout(&adopting.timeouts)
+            }
+            Some(Justification::Timeout(justification)) => {
+                self.foreign_timeout(&justification.timeouts)
+            }
+            None => false,
+        };
+        match justification {
+            Some(justification) if found => Err(DriverError::KeyInUse {
+                view: justification.view(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn foreign_timeout(&self, timeouts: &TimeoutCertificate) -> bool {
+        let signed = timeouts
+            .entries
+            .iter()
+            .any(|entry| entry.member == self.config.member);
+        signed
+            && self
+                .replica
+                .safety()
+                .timed_out
+                .is_none_or(|last| last.view < timeouts.view)
     }
 }

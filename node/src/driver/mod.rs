@@ -94,6 +94,14 @@ pub enum DriverError {
         /// The key in the committee.
         expected: outrider_types::PublicKey,
     },
+    /// Somebody else signs with this member's key.
+    #[error(
+        "a certificate of view {view} holds a signature of this member that it never made: another process runs with its key, or its data folder is an old copy. Stop the other process, or put the right data folder back; as long as both sign, the member can lose its stake"
+    )]
+    KeyInUse {
+        /// The view of the certificate.
+        view: outrider_types::View,
+    },
     /// A part of the network failed.
     #[error("the network has ended; see the log lines before this one")]
     NetworkEnded,
@@ -187,19 +195,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             None => Verified::fresh(&committee),
         };
         chain.begin_journal()?;
-        let mut tips = Vec::new();
-        tips.extend(safety.voted.map(|vote| vote.block));
-        tips.extend(safety.high_block());
-        let uncommitted = chain.uncommitted(&tips)?;
-        let mut held = BTreeMap::new();
-        let mut blocks = Vec::new();
-        for (record, payload) in uncommitted {
-            // It was checked before the vote that kept it.
-            if let Ok(payload) = CheckedPayload::new(payload) {
-                held.insert(record.block.id(), payload);
-                blocks.push(record);
-            }
-        }
+        let (held, blocks) = uncommitted(&chain, &safety)?;
         let base = chain.genesis().id();
         let clock = Clock {
             started: tokio::time::Instant::now(),
@@ -411,6 +407,33 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             tracing::error!(%error, "a message of our own could not be sent");
         }
     }
+}
+
+/// Payloads by block, and the records of those blocks, parents first.
+type Uncommitted = (
+    BTreeMap<BlockId, CheckedPayload>,
+    Vec<Verified<BlockRecord>>,
+);
+
+/// Blocks above the last final one that this member voted for or holds a certificate of.
+fn uncommitted<S: Store>(
+    chain: &Chain<S>,
+    safety: &SafetyState,
+) -> Result<Uncommitted, DriverError> {
+    let mut tips = Vec::new();
+    tips.extend(safety.voted.map(|vote| vote.block));
+    tips.extend(safety.high_block());
+    let found = chain.uncommitted(&tips)?;
+    let mut held = BTreeMap::new();
+    let mut blocks = Vec::new();
+    for (record, payload) in found {
+        // It was checked before the vote that kept it.
+        if let Ok(payload) = CheckedPayload::new(payload) {
+            held.insert(record.block.id(), payload);
+            blocks.push(record);
+        }
+    }
+    Ok((held, blocks))
 }
 
 /// What workers give to the driver, channel by channel, consensus first.

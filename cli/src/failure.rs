@@ -1,0 +1,183 @@
+//! Why a verb failed, and with which exit code.
+
+use outrider_client::{ClientError, ProofError};
+use outrider_node::committee_file::CommitteeFileError;
+use outrider_node::config::ConfigError;
+use outrider_node::keys::KeyFileError;
+use outrider_node::member::MemberError;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Everything that a verb can fail with.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A key file.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// A configuration: exit code 2.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A committee file.
+    #[error(transparent)]
+    Committee(#[from] CommitteeFileError),
+    /// A list of members that is no committee.
+    #[error(transparent)]
+    NoCommittee(#[from] outrider_types::CommitteeError),
+    /// A member that does not start, or has to stop.
+    #[error(transparent)]
+    Member(Box<MemberError>),
+    /// A call.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A proof that proves nothing.
+    #[error("{path} proves nothing: {error}", path = path.display())]
+    Proof {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        error: Box<ProofError>,
+    },
+    /// A file.
+    #[error("cannot {act} {path}: {error}", path = path.display())]
+    File {
+        /// What was tried.
+        act: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// A file that is too large for what it should be.
+    #[error("{path} has more than {limit} bytes; it is not what it should be", path = path.display())]
+    TooLarge {
+        /// Which.
+        path: PathBuf,
+        /// The limit.
+        limit: u64,
+    },
+    /// A file or folder that would be overwritten.
+    #[error("{path} exists already; nothing is overwritten: choose another folder, or move it away", path = .0.display())]
+    Exists(PathBuf),
+    /// A text that is not hex.
+    #[error("the transaction is not hex: {0}")]
+    Hex(hex::FromHexError),
+    /// The system.
+    #[error("the system gives no randomness: {0}")]
+    Random(getrandom::Error),
+    /// No ports.
+    #[error("found no free ports on 127.0.0.1 after {tries} tries; stop what uses them, or name ports with `outrider init --base-port`")]
+    Ports {
+        /// How many tries.
+        tries: u32,
+    },
+    /// Not enough port numbers.
+    #[error("{members} members need {needed} ports from {base} on, and there is no port above 65535; choose a lower --base-port")]
+    PortRange {
+        /// How many members.
+        members: usize,
+        /// Ports needed.
+        needed: usize,
+        /// The first.
+        base: u16,
+    },
+    /// The runtime.
+    #[error("cannot start the runtime: {0}")]
+    Runtime(std::io::Error),
+    /// The signal.
+    #[error("cannot listen for signals: {0}")]
+    Signal(std::io::Error),
+    /// The terminal.
+    #[error("cannot set up the log: {0}")]
+    Log(tracing::subscriber::SetGlobalDefaultError),
+    /// Another number of members than the folder has.
+    #[error("{dir} holds {found} members, not {asked}: leave --members out, or choose another folder", dir = dir.display())]
+    Members {
+        /// The folder.
+        dir: PathBuf,
+        /// In it.
+        found: usize,
+        /// On the command line.
+        asked: usize,
+    },
+    /// A member that ended by itself.
+    #[error("{name} ended by itself ({how}); its last log lines ({log}):\n{lines}", log = log.display())]
+    Died {
+        /// Which.
+        name: String,
+        /// Exit code or signal.
+        how: String,
+        /// Its log.
+        log: PathBuf,
+        /// The end of it.
+        lines: String,
+    },
+    /// Members that never answer.
+    #[error("not every member answered within {within:?}: {missing}; see their logs in {dir}/member-*/outrider.log", dir = dir.display())]
+    NotReady {
+        /// How long was waited.
+        within: Duration,
+        /// Who is missing.
+        missing: String,
+        /// Where the logs are.
+        dir: PathBuf,
+    },
+    /// Some members are dead at the end.
+    #[error("{dead} of {members} members ended by themselves; see above")]
+    Dead {
+        /// How many.
+        dead: usize,
+        /// Of how many.
+        members: usize,
+    },
+    /// A signature of the demo.
+    #[error("cannot sign a demo transaction: {0}")]
+    Sign(k256::ecdsa::Error),
+    /// A proof of the demo says something else than expected.
+    #[error("the demo's proof of {id} is of another rollup or height than the member said")]
+    Demo {
+        /// Which.
+        id: outrider_types::TransactionId,
+    },
+    /// Too many transactions to measure.
+    #[error("{transactions} transactions are too many for one run, at most {limit}; lower --rate or --duration")]
+    LoadSize {
+        /// How many.
+        transactions: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// No member could be reached.
+    #[error("none of the members can be reached: {0}")]
+    NoMember(Box<ClientError>),
+    /// Accepted transactions that were never soft-final.
+    #[error("{lost} accepted transactions are not soft-final {drain:?} after the end of the load")]
+    Lost {
+        /// How many.
+        lost: u64,
+        /// How long was waited.
+        drain: Duration,
+    },
+}
+
+impl From<MemberError> for Failure {
+    fn from(error: MemberError) -> Self {
+        Self::Member(Box::new(error))
+    }
+}
+
+impl Failure {
+    /// 2 if what was asked for cannot be, 1 if it failed.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Config(_) | Self::Members { .. } | Self::PortRange { .. } | Self::LoadSize { .. } => 2,
+            _ => 1,
+        })
+    }
+
+    /// For `map_err` of file operations.
+    pub fn file(act: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |error| Self::File { act, path, error }
+    }
+}

@@ -1,0 +1,86 @@
+//! `outrider verify`: check a proof with the committee alone.
+
+use crate::failure::Failure;
+use clap::Args;
+use outrider_client::{Checked, verify_json};
+use outrider_node::committee_file::CommitteeFile;
+use outrider_types::Committee;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+/// Most bytes of a proof file: a transaction in hex, 1,024 headers and 1,024 signatures fit.
+const PROOF_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Check a proof with the committee alone, offline.
+///
+/// Exit codes: 0 the proof holds, and what it proves is printed; 1 it does not, or a file cannot be read: standard
+/// error says why; 2 wrong arguments.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The proof.
+    file: PathBuf,
+    /// The committee file, from somebody you trust.
+    #[arg(long)]
+    committee: PathBuf,
+}
+
+impl Verify {
+    /// Do it.
+    pub fn run(&self) -> Result<(), Failure> {
+        let committee = CommitteeFile::load(&self.committee)?.committee;
+        let checked = check(&self.file, &committee)?;
+        println!("{}", describe(&checked, &committee));
+        Ok(())
+    }
+}
+
+/// Check a proof file.
+pub fn check(path: &Path, committee: &Committee) -> Result<Checked, Failure> {
+    let bytes = read_limited(path, PROOF_BYTES_MAX)?;
+    verify_json(committee, &bytes).map_err(|error| Failure::Proof {
+        path: path.to_path_buf(),
+        error: Box::new(error),
+    })
+}
+
+/// A file that is not larger than it should be.
+pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
+        .map_err(Failure::file("read", path))?;
+    if bytes.len() as u64 > limit {
+        return Err(Failure::TooLarge { path: path.to_path_buf(), limit });
+    }
+    Ok(bytes)
+}
+
+fn describe(checked: &Checked, committee: &Committee) -> String {
+    let Checked { transaction, rollup, height, block, certified_view, fast, signed_stake, signers } = checked;
+    format!(
+        "valid: soft-final\ntransaction  {transaction}\nrollup       {rollup}\nheight       {height}\nblock        {block}\ncertificate  {}, view {certified_view}, {signers} of {} members, stake {signed_stake} of {}",
+        if *fast { "fast" } else { "slow" },
+        committee.members().len(),
+        committee.thresholds().total,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_at_the_limit_is_read_and_one_byte_more_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), [0; 8]).unwrap();
+        assert_eq!(read_limited(file.path(), 8).unwrap().len(), 8);
+        assert!(matches!(read_limited(file.path(), 7), Err(Failure::TooLarge { limit: 7, .. })));
+    }
+
+    #[test]
+    fn missing_file_is_named() {
+        let error = read_limited(Path::new("/nonexistent/proof.json"), 8).unwrap_err();
+        assert!(error.to_string().contains("/nonexistent/proof.json"));
+    }
+}
