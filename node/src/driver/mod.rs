@@ -26,7 +26,7 @@ use outrider_network::{Channel, Context, Network, Outbound, Peers, To};
 use outrider_storage::{Journal, JournalError, Store};
 use outrider_types::safety_state::RestoreError;
 use outrider_types::{
-    BlockId, Committee, MemberIndex, SafetyState, SecretKey, Timestamp, Verified,
+    BlockId, BlockRecord, Committee, MemberIndex, SafetyState, SecretKey, Timestamp, Verified,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
