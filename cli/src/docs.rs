@@ -26,12 +26,15 @@ enum Table {
 impl Docs {
     /// Do it.
     pub fn run(&self, command: clap::Command) -> Result<(), Failure> {
-        print!("{}", match self.table {
-            Table::Config => outrider_node::config::to_markdown(),
-            Table::Metrics => outrider_node::metrics::to_markdown(),
-            Table::Rpc => outrider_node::api::to_markdown(),
-            Table::Cli => cli_markdown(command),
-        });
+        print!(
+            "{}",
+            match self.table {
+                Table::Config => outrider_node::config::to_markdown(),
+                Table::Metrics => outrider_node::metrics::to_markdown(),
+                Table::Rpc => outrider_node::api::to_markdown(),
+                Table::Cli => cli_markdown(command),
+            }
+        );
         Ok(())
     }
 }
@@ -45,23 +48,46 @@ fn cli_markdown(mut command: clap::Command) -> String {
 }
 
 fn write_verbs(out: &mut String, command: &clap::Command, path: &str) {
-    for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+    for verb in command
+        .get_subcommands()
+        .filter(|verb| verb.get_name() != "help")
+    {
         let path = format!("{path} {}", verb.get_name());
         if verb.has_subcommands() {
             write_verbs(out, verb, &path);
             continue;
         }
-        let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
+        let about = verb
+            .get_about()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         // Writing to a string does not fail.
-        let _ = writeln!(out, "## `{path}`\n\n{about}\n\n| argument | default | meaning |\n|---|---|---|");
-        for argument in verb.get_arguments().filter(|argument| !argument.is_hide_set() && argument.get_id() != "help") {
-            let default: Vec<_> = argument.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
+        let _ = writeln!(
+            out,
+            "## `{path}`\n\n{about}\n\n| argument | default | meaning |\n|---|---|---|"
+        );
+        for argument in verb
+            .get_arguments()
+            .filter(|argument| !argument.is_hide_set() && argument.get_id() != "help")
+        {
+            let default: Vec<_> = argument
+                .get_default_values()
+                .iter()
+                .map(|value| value.to_string_lossy())
+                .collect();
             let default = match default.join(", ") {
                 text if text.is_empty() => String::new(),
                 text => format!("`{text}`"),
             };
-            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
-            let _ = writeln!(out, "| `{}` | {default} | {help} |", argument.to_string().replace('|', "\\|"));
+            let help = argument
+                .get_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let _ = writeln!(
+                out,
+                "| `{}` | {default} | {help} |",
+                argument.to_string().replace('|', "\\|")
+            );
         }
         out.push('\n');
     }
@@ -75,7 +101,19 @@ mod tests {
     #[test]
     fn every_verb_is_in_the_table() {
         let text = cli_markdown(crate::Arguments::command());
-        for verb in ["keys new", "keys show", "init", "start", "devnet", "load", "submit", "status", "proof", "verify", "docs"] {
+        for verb in [
+            "keys new",
+            "keys show",
+            "init",
+            "start",
+            "devnet",
+            "load",
+            "submit",
+            "status",
+            "proof",
+            "verify",
+            "docs",
+        ] {
             assert!(text.contains(&format!("## `outrider {verb}`")), "{verb}");
         }
         assert!(text.contains("`--chain-id <CHAIN_ID>` | `7777`"), "{text}");

@@ -66,13 +66,17 @@ pub enum Failure {
     #[error("the system gives no randomness: {0}")]
     Random(getrandom::Error),
     /// No ports.
-    #[error("found no free ports on 127.0.0.1 after {tries} tries; stop what uses them, or name ports with `outrider init --base-port`")]
+    #[error(
+        "found no free ports on 127.0.0.1 after {tries} tries; stop what uses them, or name ports with `outrider init --base-port`"
+    )]
     Ports {
         /// How many tries.
         tries: u32,
     },
     /// Not enough port numbers.
-    #[error("{members} members need {needed} ports from {base} on, and there is no port above 65535; choose a lower --base-port")]
+    #[error(
+        "{members} members need {needed} ports from {base} on, and there is no port above 65535; choose a lower --base-port"
+    )]
     PortRange {
         /// How many members.
         members: usize,
@@ -140,7 +144,9 @@ pub enum Failure {
         id: outrider_types::TransactionId,
     },
     /// Too many transactions to measure.
-    #[error("{transactions} transactions are too many for one run, at most {limit}; lower --rate or --duration")]
+    #[error(
+        "{transactions} transactions are too many for one run, at most {limit}; lower --rate or --duration"
+    )]
     LoadSize {
         /// How many.
         transactions: u64,
@@ -170,7 +176,10 @@ impl Failure {
     /// 2 if what was asked for cannot be, 1 if it failed.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Config(_) | Self::Members { .. } | Self::PortRange { .. } | Self::LoadSize { .. } => 2,
+            Self::Config(_)
+            | Self::Members { .. }
+            | Self::PortRange { .. }
+            | Self::LoadSize { .. } => 2,
             _ => 1,
         })
     }

@@ -31,8 +31,6 @@ pub struct Ports {
 pub struct Network {
     /// The folder.
     pub dir: PathBuf,
-    /// The committee, as everybody verifies with it.
-    pub committee: Committee,
     /// Its members, in order.
     pub members: Vec<MemberFiles>,
 }
@@ -78,8 +76,14 @@ impl Network {
     /// creation is no committee.
     pub fn create(dir: &Path, chain: ChainId, ports: &[Ports]) -> Result<(), Failure> {
         let committee_path = dir.join(COMMITTEE_FILE);
-        let folders: Vec<PathBuf> = (0..ports.len()).map(|index| dir.join(name(index))).collect();
-        if let Some(there) = folders.iter().chain([&committee_path]).find(|path| path.exists()) {
+        let folders: Vec<PathBuf> = (0..ports.len())
+            .map(|index| dir.join(name(index)))
+            .collect();
+        if let Some(there) = folders
+            .iter()
+            .chain([&committee_path])
+            .find(|path| path.exists())
+        {
             return Err(Failure::Exists(there.clone()));
         }
         fs::create_dir_all(dir).map_err(Failure::file("create the folder", dir))?;
@@ -90,7 +94,10 @@ impl Network {
             keys::write(&folder.join("member.key"), &key)?;
             let config = folder.join("outrider.toml");
             fs::write(&config, config_text(*ports)).map_err(Failure::file("write", &config))?;
-            members.push(Member { public_key: key.public_key(), stake: Stake(1) });
+            members.push(Member {
+                public_key: key.public_key(),
+                stake: Stake(1),
+            });
             entries.push(MemberEntry {
                 name: name(index),
                 transport_key: TransportKey(transport_key(&key)),
@@ -99,7 +106,11 @@ impl Network {
             });
         }
         let committee = Committee::new(chain, Epoch(0), members, None)?;
-        let file = CommitteeFile { committee, members: entries, rollups: None };
+        let file = CommitteeFile {
+            committee,
+            members: entries,
+            rollups: None,
+        };
         fs::write(&committee_path, file.to_json()).map_err(Failure::file("write", &committee_path))
     }
 
@@ -109,7 +120,10 @@ impl Network {
         let members = (0..file.members.len())
             .map(|index| member(dir, index))
             .collect::<Result<_, Failure>>()?;
-        Ok(Self { dir: dir.to_path_buf(), committee: file.committee, members })
+        Ok(Self {
+            dir: dir.to_path_buf(),
+            members,
+        })
     }
 }
 
@@ -152,7 +166,14 @@ mod tests {
     use super::*;
 
     fn ports(base: u16) -> Vec<Ports> {
-        (0..4).map(|i| base + 3 * i).map(|p2p| Ports { p2p, rpc: p2p + 1, metrics: p2p + 2 }).collect()
+        (0..4)
+            .map(|i| base + 3 * i)
+            .map(|p2p| Ports {
+                p2p,
+                rpc: p2p + 1,
+                metrics: p2p + 2,
+            })
+            .collect()
     }
 
     #[test]
@@ -161,7 +182,8 @@ mod tests {
         assert!(!Network::exists(dir.path()));
         Network::create(dir.path(), ChainId(5), &ports(9_000)).unwrap();
         let network = Network::open(dir.path()).unwrap();
-        assert_eq!(network.committee.chain(), ChainId(5));
+        let file = CommitteeFile::load(&dir.path().join(COMMITTEE_FILE)).unwrap();
+        assert_eq!(file.committee.chain(), ChainId(5));
         assert_eq!(network.members.len(), 4);
         assert_eq!(network.members[2].rpc_url(), "http://127.0.0.1:9007");
         assert_eq!(network.members[3].metrics.port(), 9_011);

@@ -34,7 +34,10 @@ impl Init {
         let network = Network::open(&self.dir)?;
         println!("committee  {}", self.dir.join(COMMITTEE_FILE).display());
         for member in &network.members {
-            println!("start      outrider start --config {}", member.config.display());
+            println!(
+                "start      outrider start --config {}",
+                member.config.display()
+            );
         }
         Ok(())
     }
@@ -44,11 +47,19 @@ fn ports(base: u16, members: usize) -> Result<Vec<Ports>, Failure> {
     let needed = members * 3;
     let numbers: Vec<u16> = (base..=u16::MAX).take(needed).collect();
     if numbers.len() < needed {
-        return Err(Failure::PortRange { members, needed, base });
+        return Err(Failure::PortRange {
+            members,
+            needed,
+            base,
+        });
     }
     Ok(numbers
         .chunks_exact(3)
-        .map(|ports| Ports { p2p: ports[0], rpc: ports[1], metrics: ports[2] })
+        .map(|ports| Ports {
+            p2p: ports[0],
+            rpc: ports[1],
+            metrics: ports[2],
+        })
         .collect())
 }
 
@@ -59,8 +70,18 @@ mod tests {
     #[test]
     fn ports_are_three_a_member_and_end_at_65535() {
         let found = ports(100, 2).unwrap();
-        assert_eq!(found[1], Ports { p2p: 103, rpc: 104, metrics: 105 });
+        assert_eq!(
+            found[1],
+            Ports {
+                p2p: 103,
+                rpc: 104,
+                metrics: 105
+            }
+        );
         assert!(ports(65_533, 1).is_ok());
-        assert!(matches!(ports(65_534, 1), Err(Failure::PortRange { needed: 3, .. })));
+        assert!(matches!(
+            ports(65_534, 1),
+            Err(Failure::PortRange { needed: 3, .. })
+        ));
     }
 }

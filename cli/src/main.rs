@@ -10,6 +10,7 @@ mod folder;
 mod init;
 mod keys;
 mod load;
+mod numbers;
 mod proof;
 mod start;
 mod status;
@@ -28,7 +29,8 @@ struct Arguments {
     verb: Verb,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, standard error says why; 2 wrong arguments or configuration.";
+const EXIT_CODES: &str =
+    "Exit codes: 0 done; 1 failed, standard error says why; 2 wrong arguments or configuration.";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -110,7 +112,10 @@ mod tests {
             "outrider submit --rpc u --rollup 1 --hex 00 --file f",
             "outrider load --rate 1 --size 64 --duration 1s",
         ] {
-            assert!(Arguments::try_parse_from(line.split(' ')).is_err(), "{line}");
+            assert!(
+                Arguments::try_parse_from(line.split(' ')).is_err(),
+                "{line}"
+            );
         }
     }
 }

@@ -23,12 +23,18 @@ impl Proof {
     /// Do it.
     pub async fn run(&self) -> Result<(), Failure> {
         let client = Client::new(&self.rpc)?;
-        let proof = client.proof(self.id).await?.ok_or_else(|| ClientError::NoProof {
-            url: client.url().to_owned(),
-            id: self.id,
-        })?;
+        let proof = client
+            .proof(self.id)
+            .await?
+            .ok_or_else(|| ClientError::NoProof {
+                url: client.url().to_owned(),
+                id: self.id,
+            })?;
         std::fs::write(&self.out, proof.to_json()).map_err(Failure::file("write", &self.out))?;
-        println!("wrote {}; check it with: outrider verify {0} --committee FILE", self.out.display());
+        println!(
+            "wrote {}; check it with: outrider verify {0} --committee FILE",
+            self.out.display()
+        );
         Ok(())
     }
 }

@@ -31,8 +31,9 @@ impl Start {
     /// Do it.
     pub fn run(&self) -> Result<(), Failure> {
         // Variables that are not text are of no concern to us.
-        let environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
         let config = NodeConfig::load(&self.config, environment, &self.set)?;
         let log = subscriber(&config.log, std::io::stderr);
         tracing::subscriber::set_global_default(log).map_err(Failure::Log)?;

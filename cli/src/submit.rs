@@ -34,7 +34,9 @@ impl Submit {
             (None, Some(path)) => read_limited(path, TRANSACTION_BYTES_MAX as u64)?,
             (None, None) => Vec::new(),
         };
-        let id = Client::new(&self.rpc)?.submit(RollupId(self.rollup), &payload).await?;
+        let id = Client::new(&self.rpc)?
+            .submit(RollupId(self.rollup), &payload)
+            .await?;
         println!("{id}");
         Ok(())
     }

@@ -51,13 +51,25 @@ pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
         .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
         .map_err(Failure::file("read", path))?;
     if bytes.len() as u64 > limit {
-        return Err(Failure::TooLarge { path: path.to_path_buf(), limit });
+        return Err(Failure::TooLarge {
+            path: path.to_path_buf(),
+            limit,
+        });
     }
     Ok(bytes)
 }
 
 fn describe(checked: &Checked, committee: &Committee) -> String {
-    let Checked { transaction, rollup, height, block, certified_view, fast, signed_stake, signers } = checked;
+    let Checked {
+        transaction,
+        rollup,
+        height,
+        block,
+        certified_view,
+        fast,
+        signed_stake,
+        signers,
+    } = checked;
     format!(
         "valid: soft-final\ntransaction  {transaction}\nrollup       {rollup}\nheight       {height}\nblock        {block}\ncertificate  {}, view {certified_view}, {signers} of {} members, stake {signed_stake} of {}",
         if *fast { "fast" } else { "slow" },
@@ -75,7 +87,10 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), [0; 8]).unwrap();
         assert_eq!(read_limited(file.path(), 8).unwrap().len(), 8);
-        assert!(matches!(read_limited(file.path(), 7), Err(Failure::TooLarge { limit: 7, .. })));
+        assert!(matches!(
+            read_limited(file.path(), 7),
+            Err(Failure::TooLarge { limit: 7, .. })
+        ));
     }
 
     #[test]

@@ -6,12 +6,12 @@
 //!        Follower (WebSocket) <-----+-----> Client::proof --verify(committee)--> Checked
 //! ```
 //!
-//! Guarantees, each with the test that defends it (`tests/`):
+//! Guarantees, each with the test that defends it (`tests/member.rs`):
 //!
 //! - **L1** A [`Follower`] hands out every block from its first one on, in order of height, each once, whatever happens
 //!   to its connection (`follower_fills_gaps_by_height`, `follower_reconnects_and_goes_on_where_it_was`).
 //! - **L2** [`Client::verified_proof`] returns only what verifies under the committee given, and only for the
-//!   transaction asked for (`proof_of_another_transaction_is_refused`).
+//!   transaction asked for (`proof_of_another_transaction_is_refused`, `proof_that_does_not_verify_is_refused`).
 //! - **L3** Every call ends within a stated time (`a_silent_member_is_a_timeout`).
 //!
 //! Assumptions: the committee file is right; everything that a member says is unproved until a proof verifies.

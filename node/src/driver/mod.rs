@@ -96,7 +96,7 @@ pub enum DriverError {
     },
     /// Somebody else signs with this member's key.
     #[error(
-        "a certificate of view {view} holds a signature of this member that it never made: another process runs with its key, or its data folder is an old copy. Stop the other process, or put the right data folder back; as long as both sign, the member can lose its stake"
+        "a certificate of view {view} holds a signature of this member that it never made: another process runs with its key, or its data folder is an old copy or an empty one. Stop the other process, or put the right data folder back: with two, or without its vote journal, the member can sign conflicting statements and lose its stake. If you are certain that it signs nowhere else and signed nothing in this epoch that matters, start once with --set node.unsafe_accept_lost_journal=true"
     )]
     KeyInUse {
         /// The view of the certificate.

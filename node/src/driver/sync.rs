@@ -6,7 +6,9 @@ use outrider_consensus::Input;
 use outrider_network::{Channel, Context, To};
 use outrider_storage::{Journal, Store};
 use outrider_types::message::{BlockRequest, RangeRequest, SyncMessage};
-use outrider_types::{BlockId, BlockRecord, Height, MemberIndex, Timestamp, Verified, encode};
+use outrider_types::{
+    BlockId, BlockRecord, Height, Justification, MemberIndex, Timestamp, Verified, encode,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -236,6 +238,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         payload: CheckedPayload,
     ) -> Result<(), DriverError> {
         if let Some(fetch) = self.sync.fetches.remove(&record.block.id()) {
+            self.check_own_signatures(record.justification.as_ref())?;
             if self.sync.asked.len() >= FETCHES_MAX {
                 self.sync.asked.pop_first();
             }
@@ -277,6 +280,12 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             tracing::warn!(%from, height = %first.block.height, have = %root.height, "a range that does not extend our chain");
             return Ok(());
         }
+        for (record, _) in &new {
+            self.check_own_signatures(record.justification.as_ref())?;
+        }
+        self.check_own_signatures(Some(&Justification::Certificate(
+            (*certificate.certificate()).clone(),
+        )))?;
         let last = new.len() - 1;
         let mut tip = root;
         for (at, (record, payload)) in new.iter().enumerate() {
