@@ -11,9 +11,10 @@ KEY = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"  # A 
 TO = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
 
 
-def cast(*arguments, code=0):
+def cast(*arguments, may_fail=False):
     done = subprocess.run([CAST, *arguments], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
-    if (done.returncode == 0) != (code == 0):
+    # The npm wrapper of cast ends with 0 whatever happens: a refusal is told by its text.
+    if done.returncode != 0 and not may_fail:
         fail(f"cast {' '.join(arguments)}: {done.stdout}{done.stderr}")
     return (done.stdout + done.stderr).strip()
 
@@ -40,6 +41,6 @@ with Committee() as committee:
         committee.until_soft(2, identity)
         committee.verify_proof(2, identity)
         check(True, f"its proof from another member verifies ({identity})")
-    refused = cast("publish", "--async", "--rpc-url", f"{committee.url(0)}/rollup/1", signed(31337, 1, "--legacy"), code=1)
-    check("31337" in refused, f"a transaction of another chain is refused: {refused.splitlines()[-1][:160]}")
+    refused = cast("publish", "--async", "--rpc-url", f"{committee.url(0)}/rollup/1", signed(31337, 1, "--legacy"), may_fail=True)
+    check("is for chain 31337" in refused, f"a transaction of another chain is refused: {refused.splitlines()[-1][:160]}")
     committee.no_panics()
