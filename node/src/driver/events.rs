@@ -5,7 +5,7 @@ use crate::pipeline::{Event, FromPeer};
 use outrider_consensus::Input;
 use outrider_network::Context;
 use outrider_storage::{Journal, Store};
-use outrider_types::{Certificate, Justification, TimeoutCertificate};
+use outrider_types::{Aggregate, Certificate, Justification, Statement, TimeoutCertificate, View};
 
 impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     pub(super) fn on_event(
@@ -57,30 +57,13 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         if self.config.accept_lost_journal {
             return Ok(());
         }
-        let me = self.config.member;
         let safety = self.replica.safety();
         let found = match justification {
             Some(Justification::Certificate(Certificate::Quorum(certificate))) => {
-                let signed = certificate
-                    .signatures
-                    .iter()
-                    .any(|(member, _)| *member == me);
-                let vote = certificate.statement;
-                let known = safety
-                    .voted
-                    .is_some_and(|last| last.view > vote.view || last == vote);
-                signed && !known
+                self.foreign_vote(certificate, safety.voted, |vote| vote.view)
             }
             Some(Justification::Certificate(Certificate::Commit(certificate))) => {
-                let signed = certificate
-                    .signatures
-                    .iter()
-                    .any(|(member, _)| *member == me);
-                let vote = certificate.statement;
-                let known = safety
-                    .commit_voted
-                    .is_some_and(|last| last.view > vote.view || last == vote);
-                signed && !known
+                self.foreign_vote(certificate, safety.commit_voted, |vote| vote.view)
             }
             Some(Justification::Certificate(Certificate::Adopting(adopting))) => {
                 self.foreign_timeout(&adopting.timeouts)
@@ -96,6 +79,21 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// Signed by this member, in a view after its last vote of the kind, or in that view for another block.
+    fn foreign_vote<V: Statement>(
+        &self,
+        certificate: &Aggregate<V>,
+        last: Option<V>,
+        view: fn(&V) -> View,
+    ) -> bool {
+        let signed = certificate
+            .signatures
+            .iter()
+            .any(|(member, _)| *member == self.config.member);
+        let vote = &certificate.statement;
+        signed && last.is_none_or(|last| view(&last) <= view(vote) && last != *vote)
     }
 
     fn foreign_timeout(&self, timeouts: &TimeoutCertificate) -> bool {
