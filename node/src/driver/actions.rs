@@ -122,8 +122,21 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             transactions: payload.transactions.clone(),
             certificate: Arc::new((**certificate).clone()),
         };
-        // No follower is no fault.
-        let _ = self.committed.send(Arc::new(committed));
+        self.fresh.push(Arc::new(committed));
+        Ok(())
+    }
+
+    /// Tell followers of final blocks, once these are on the disk: what was called final here is still final here after
+    /// kill -9 or a power loss.
+    pub(super) fn publish(&mut self) -> Result<(), DriverError> {
+        if self.fresh.is_empty() {
+            return Ok(());
+        }
+        self.chain.sync()?;
+        for committed in std::mem::take(&mut self.fresh) {
+            // No follower is no fault.
+            let _ = self.committed.send(committed);
+        }
         Ok(())
     }
 

@@ -134,6 +134,8 @@ pub struct Driver<E: Context, J, S> {
     proposal: Option<payloads::Waiting>,
     /// When a block was first seen, to measure its way to finality.
     first_seen: BTreeMap<BlockId, Timestamp>,
+    /// Final blocks that nobody was told of yet.
+    fresh: Vec<Arc<CommittedBlock>>,
     /// Inputs for the replica that come from its own actions.
     inputs: Vec<Input>,
     surveyed: Timestamp,
@@ -238,6 +240,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             spread: commands::Spread::default(),
             proposal: None,
             first_seen: BTreeMap::new(),
+            fresh: Vec::new(),
             inputs: Vec::new(),
             surveyed: Timestamp(0),
             reported: Vec::new(),
@@ -304,6 +307,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             for action in commits.into_iter().chain(others) {
                 self.act(action)?;
             }
+            self.publish()?;
         }
         let now = self.clock.now();
         self.on_time(now)?;

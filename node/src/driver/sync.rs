@@ -293,6 +293,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             self.append(record, payload, own, &certificate)?;
             tip = record.block;
         }
+        self.publish()?;
         self.metrics.fetched(new.len());
         self.inputs.push(Input::CaughtUp {
             block: tip,
