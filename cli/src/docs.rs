@@ -1,6 +1,7 @@
 //! `outrider docs`: reference tables as Markdown, printed from the tables that the code runs on.
 
 use crate::failure::Failure;
+use crate::output::say;
 use clap::{Args, ValueEnum};
 use std::fmt::Write as _;
 
@@ -26,15 +27,13 @@ enum Table {
 impl Docs {
     /// Do it.
     pub fn run(&self, command: clap::Command) -> Result<(), Failure> {
-        print!(
-            "{}",
-            match self.table {
-                Table::Config => outrider_node::config::to_markdown(),
-                Table::Metrics => outrider_node::metrics::to_markdown(),
-                Table::Rpc => outrider_node::api::to_markdown(),
-                Table::Cli => cli_markdown(command),
-            }
-        );
+        let text = match self.table {
+            Table::Config => outrider_node::config::to_markdown(),
+            Table::Metrics => outrider_node::metrics::to_markdown(),
+            Table::Rpc => outrider_node::api::to_markdown(),
+            Table::Cli => cli_markdown(command),
+        };
+        say!("{}", text.trim_end());
         Ok(())
     }
 }

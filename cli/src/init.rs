@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::folder::{COMMITTEE_FILE, MEMBERS_MAX, Network, Ports};
+use crate::output::say;
 use clap::Args;
 use outrider_types::ChainId;
 use std::path::PathBuf;
@@ -32,9 +33,9 @@ impl Init {
         let ports = ports(self.base_port, usize::from(self.members))?;
         Network::create(&self.dir, ChainId(self.chain_id), &ports)?;
         let network = Network::open(&self.dir)?;
-        println!("committee  {}", self.dir.join(COMMITTEE_FILE).display());
+        say!("committee  {}", self.dir.join(COMMITTEE_FILE).display());
         for member in &network.members {
-            println!(
+            say!(
                 "start      outrider start --config {}",
                 member.config.display()
             );

@@ -1,6 +1,7 @@
 //! `outrider keys`: make or show a member's key.
 
 use crate::failure::Failure;
+use crate::output::say;
 use clap::Subcommand;
 use outrider_network::{transport_public_key, transport_seed};
 use outrider_node::keys;
@@ -34,8 +35,8 @@ impl Keys {
             }
             Self::Show { file } => keys::load(file)?,
         };
-        println!("public key     {}", key.public_key());
-        println!("transport key  {}", hex::encode(transport_key(&key)));
+        say!("public key     {}", key.public_key());
+        say!("transport key  {}", hex::encode(transport_key(&key)));
         Ok(())
     }
 }

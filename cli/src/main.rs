@@ -11,12 +11,14 @@ mod init;
 mod keys;
 mod load;
 mod numbers;
+mod output;
 mod proof;
 mod start;
 mod status;
 mod submit;
 mod verify;
 
+use crate::output::tell;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use failure::Failure;
 use std::process::ExitCode;
@@ -61,7 +63,7 @@ fn main() -> ExitCode {
     match run(Arguments::parse().verb) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("outrider: {failure}");
+            tell!("outrider: {failure}");
             failure.exit_code()
         }
     }

@@ -1,6 +1,7 @@
 //! `outrider proof`: fetch a proof to a file.
 
 use crate::failure::Failure;
+use crate::output::say;
 use clap::Args;
 use outrider_client::{Client, ClientError};
 use outrider_types::TransactionId;
@@ -31,7 +32,7 @@ impl Proof {
                 id: self.id,
             })?;
         std::fs::write(&self.out, proof.to_json()).map_err(Failure::file("write", &self.out))?;
-        println!(
+        say!(
             "wrote {}; check it with: outrider verify {0} --committee FILE",
             self.out.display()
         );

@@ -1,6 +1,7 @@
 //! `outrider start`: run one member until SIGINT or SIGTERM.
 
 use crate::failure::Failure;
+use crate::output::say;
 use clap::Args;
 use outrider_node::config::NodeConfig;
 use outrider_node::logging::subscriber;
@@ -41,11 +42,11 @@ impl Start {
             std::thread::spawn(stop_at_end_of_stdin);
         }
         member::run(config, |listening| {
-            println!("rpc      http://{}", listening.rpc);
-            println!("metrics  http://{}/metrics", listening.metrics);
-            println!("ready    stop with ctrl-c");
+            say!("rpc      http://{}", listening.rpc);
+            say!("metrics  http://{}/metrics", listening.metrics);
+            say!("ready    stop with ctrl-c");
         })?;
-        println!("stopped");
+        say!("stopped");
         Ok(())
     }
 }

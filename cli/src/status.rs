@@ -1,6 +1,7 @@
 //! `outrider status`: where a transaction is.
 
 use crate::failure::Failure;
+use crate::output::say;
 use clap::Args;
 use outrider_client::Client;
 use outrider_types::TransactionId;
@@ -19,7 +20,7 @@ impl Status {
     /// Do it.
     pub async fn run(&self) -> Result<(), Failure> {
         let status = Client::new(&self.rpc)?.status(self.id).await?;
-        println!("{status}");
+        say!("{status}");
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! `outrider submit`: one opaque transaction.
 
 use crate::failure::Failure;
+use crate::output::say;
 use crate::verify::read_limited;
 use clap::Args;
 use outrider_client::Client;
@@ -37,7 +38,7 @@ impl Submit {
         let id = Client::new(&self.rpc)?
             .submit(RollupId(self.rollup), &payload)
             .await?;
-        println!("{id}");
+        say!("{id}");
         Ok(())
     }
 }

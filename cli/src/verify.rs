@@ -1,6 +1,7 @@
 //! `outrider verify`: check a proof with the committee alone.
 
 use crate::failure::Failure;
+use crate::output::say;
 use clap::Args;
 use outrider_client::{Checked, verify_json};
 use outrider_node::committee_file::CommitteeFile;
@@ -30,7 +31,7 @@ impl Verify {
     pub fn run(&self) -> Result<(), Failure> {
         let committee = CommitteeFile::load(&self.committee)?.committee;
         let checked = check(&self.file, &committee)?;
-        println!("{}", describe(&checked, &committee));
+        say!("{}", describe(&checked, &committee));
         Ok(())
     }
 }

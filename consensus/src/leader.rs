@@ -14,7 +14,7 @@ pub struct LeaderSchedule {
 
 impl LeaderSchedule {
     /// The order for a committee: each member leads in proportion to its stake, spread as evenly as can be. If the
-    /// stakes have no common divisor that brings their sum to [`SLOTS_MAX`], they are scaled down and rounded, and
+    /// stakes have no common divisor that brings their sum to 4,096 turns, they are scaled down and rounded, and
     /// every member keeps at least one turn.
     #[must_use]
     pub fn new(committee: &Committee) -> Self {

@@ -12,10 +12,10 @@ PIDS=()
 cleanup() {
     local status=$? pid
     trap - EXIT INT TERM
+    for pid in "${PIDS[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
     for pid in "${PIDS[@]}"; do
-        kill -TERM "$pid" 2>/dev/null || true
         # Bounded: wait until it is gone, then kill.
-        timeout 15 tail --pid="$pid" -f /dev/null || kill -KILL "$pid" 2>/dev/null || true
+        timeout 15 tail --pid="$pid" -s 0.1 -f /dev/null || kill -KILL "$pid" 2>/dev/null || true
     done
     if ((status != 0)); then
         echo "FAILED with exit code $status; the ends of the logs:" >&2
@@ -140,6 +140,23 @@ answers() {
     rpc "$1" outrider_head >/dev/null 2>&1
 }
 
+# votes_from MEMBER HEIGHT: whether the certificate of a block from this height on holds a signature of the member.
+votes_from() {
+    python3 - "$(url 0)" "$1" "$2" <<'PYTHON'
+import json, sys, urllib.request
+url, member, height = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+while True:
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "outrider_block", "params": [height]}).encode()
+    request = urllib.request.Request(url, body, {"content-type": "application/json"})
+    block = json.load(urllib.request.urlopen(request, timeout=5))["result"]
+    if block is None:
+        sys.exit(1)
+    (certificate,) = block["certificate"].values()
+    if member in [signer for signer, _ in certificate["signatures"]]:
+        sys.exit(0)
+    height += 1
+PYTHON
+}
 # submit_soft URL ROLLUP HEX: submits, waits for soft-final there, prints the id.
 submit_soft() {
     local id

@@ -73,6 +73,7 @@ ok "ctrl-c stops every member, and a dead one is reported"
 "$OUTRIDER" devnet --dir "$NET" >"$WORK/third.log" 2>&1 </dev/null &
 devnet=$!
 PIDS+=("$devnet")
+disown "$devnet"
 wait_until 60 "the third run" grep -q '^height' "$WORK/third.log"
 for member in 0 1 2 3; do members[member]=$(pid_of $member); done
 kill -9 "$devnet"

@@ -9,8 +9,18 @@ id=$(submit_soft "$(url 0)" 7 0x0102)
 
 # --- at the RPC port
 python3 - "$(url 0)" <<'PYTHON'
-import json, sys, urllib.error, urllib.request
+import http.client, json, sys, urllib.error, urllib.request
 url = sys.argv[1]
+
+def announce(length):
+    """What the server says to a request that announces so many bytes, before any of them is sent."""
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
+    connection.putrequest("POST", "/")
+    connection.putheader("content-type", "application/json")
+    connection.putheader("content-length", str(length))
+    connection.endheaders()
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode()
 
 def post(body, path="", kind="application/json"):
     request = urllib.request.Request(url + path, body, {"content-type": kind})
@@ -36,7 +46,7 @@ answer = post(b'{"jsonrpc": "2.0", ')
 check("malformed JSON is a parse error", "-32700" in answer[1], answer)
 answer = post(b"\xff\xfe\x00garbage")
 check("garbage is a parse error", "-32700" in answer[1], answer)
-answer = post(b"a" * (3 << 20))
+answer = announce(3 << 20)
 check("an oversized request is refused", answer[0] == 413, answer)
 answer = post(b"[" * 100000)
 check("deep nesting is refused", "-32700" in answer[1], answer)
@@ -112,8 +122,12 @@ expect_failure 1 'cannot read the key file' "${start3[@]}" --set node.key=none.k
 "$OUTRIDER" keys new --out "$WORK/stranger.key" >/dev/null
 expect_failure 1 'exists; a key is never overwritten' "$OUTRIDER" keys new --out "$WORK/stranger.key"
 expect_failure 1 'node.key|committee' "${start3[@]}" --set "node.key=$WORK/stranger.key"
-expect_failure 1 'another|member|key' "${start3[@]}" --set node.key=../member-2/member.key --set node.data_dir=data
-ok "a key file that is open to others, missing, a stranger's or another member's is refused"
+ok "a key file that is open to others, missing or a stranger's is refused"
+
+# A folder that does not know what the key has signed is what a second node with the key has.
+expect_failure 1 'signature|signed' "${start3[@]}" --set "node.data_dir=$WORK/second"
+grep -q 'key' "$WORK/expected.err" || fail "the key is not named"
+ok "a key that has signed elsewhere is noticed, and the member stops"
 
 echo 'not a committee' >"$WORK/committee.json"
 expect_failure 1 'is not a committee file' "${start3[@]}" --set "node.committee=$WORK/committee.json"
@@ -128,22 +142,62 @@ expect_failure 2 'OUTRIDER_RPC_LISTEN' env OUTRIDER_RPC_LISTEN=nowhere "${start3
 ok "unknown keys and wrong values of a configuration are listed, all at once"
 
 # --- the disk
-cp -r "$NET/member-3/data" "$WORK/saved"
+# save; then, after something was broken while the member was down, restore.
+save() {
+    rm -rf "$WORK/saved"
+    cp -a "$NET/member-3/data" "$WORK/saved"
+}
 restore() {
     rm -rf "$NET/member-3/data"
-    cp -r "$WORK/saved" "$NET/member-3/data"
+    cp -a "$WORK/saved" "$NET/member-3/data"
 }
-python3 - "$NET/member-3/data/journal" <<'PYTHON'
-import pathlib, sys
-# In the middle of what is written, in both files.
-for path in pathlib.Path(sys.argv[1]).glob("*.journal"):
-    data = bytearray(path.read_bytes())
-    used = len(data.rstrip(b"\0"))
-    for at in range(used // 2, min(used // 2 + 16, used)):
-        data[at] ^= 0xff
-    path.write_bytes(data)
+# The member starts on what it has, catches up, votes, and knows what was final before.
+comes_back() {
+    local target
+    start_member 3
+    wait_until 60 "member-3 to answer" answers "$(url 3)"
+    target=$(height "$(url 0)")
+    wait_until 60 "member-3 to catch up" height_at_least "$(url 3)" "$target"
+    wait_until 60 "member-3 to vote" votes_from 3 "$target"
+    is_soft "$(url 3)" "$id" || fail "member-3 forgot $id"
+    "$OUTRIDER" proof --rpc "$(url 3)" "$id" --out "$WORK/proof.json" >/dev/null
+    "$OUTRIDER" verify "$WORK/proof.json" --committee "$NET/committee.json" >/dev/null
+    kill_member 3 TERM
+}
+save
+cp -a "$WORK/saved" "$WORK/old"
+# journal middle|end: damages the journal of member 3. Records begin at byte 4096: length u32, crc u32, sequence u64,
+# payload, 0xA5, zeros to a multiple of 16.
+journal() {
+    python3 - "$NET/member-3/data/journal" "$1" <<'PYTHON'
+import pathlib, struct, sys
+folder, where = sys.argv[1:]
+
+def records(data):
+    at = 4096
+    while (length := struct.unpack_from("<I", data, at)[0]) > 0:
+        yield at, length
+        at = (at + 16 + length + 1 + 15) // 16 * 16
+
+files = {path: bytearray(path.read_bytes()) for path in pathlib.Path(folder).glob("*.journal")}
+path, data = max(files.items(), key=lambda item: len(list(records(item[1]))))
+found = list(records(data))
+assert len(found) > 4, "the member has voted"
+if where == "middle":
+    at, length = found[len(found) // 2]
+    data[at + 16 + length // 2] ^= 0x40
+else:
+    # What a crash in the middle of a write leaves: a record that ends early.
+    at, length = found[-1]
+    end = (at + 16 + length + 1 + 15) // 16 * 16
+    (sequence,) = struct.unpack_from("<Q", data, at + 8)
+    struct.pack_into("<IIQ", data, end, length, 0x12345678, sequence + 1)
+    data[end + 16:end + 16 + length // 2] = data[at + 16:at + 16 + length // 2]
+path.write_bytes(data)
 PYTHON
-expect_failure 1 'journal.*damaged' "${start3[@]}"
+}
+journal middle
+expect_failure 1 'journal is damaged at byte' "${start3[@]}"
 ok "a vote journal damaged in the middle is refused, and the message says so"
 
 restore
@@ -152,26 +206,11 @@ expect_failure 1 'journal is gone|journal.*missing' "${start3[@]}"
 ok "a lost vote journal is refused"
 
 restore
-python3 - "$NET/member-3/data/journal" <<'PYTHON'
-import pathlib, struct, sys
-# A torn write: the last bytes that were written are zero again. The file with the newest record is the one of the later
-# generation; tearing the end of it is what a crash does.
-files = sorted(pathlib.Path(sys.argv[1]).glob("*.journal"), key=lambda path: path.stat().st_mtime_ns)
-path = files[-1]
-data = bytearray(path.read_bytes())
-used = len(data.rstrip(b"\0"))
-data[used - 5:used] = bytes(5)
-path.write_bytes(data)
-PYTHON
-start_member 3
-wait_until 60 "member-3 to answer" answers "$(url 3)"
-target=$(height "$(url 0)")
-wait_until 60 "member-3 to catch up" height_at_least "$(url 3)" "$target"
-is_soft "$(url 3)" "$id" || fail "member-3 forgot $id"
-ok "a torn tail of the vote journal is tolerated"
-kill_member 3 TERM
+journal end
+comes_back
+grep -q 'torn last journal record' "$NET/member-3/outrider.log" || fail "nothing in the log about the torn record"
+ok "a torn tail of the vote journal is tolerated, with a warning"
 
-restore
 python3 - "$NET/member-3/data/store/index" <<'PYTHON'
 import os, pathlib, sys
 # sled's files, whatever they are called.
@@ -179,18 +218,11 @@ for path in pathlib.Path(sys.argv[1]).rglob("*"):
     if path.is_file():
         path.write_bytes(os.urandom(max(path.stat().st_size, 64)))
 PYTHON
-start_member 3
-wait_until 60 "member-3 to answer" answers "$(url 3)"
-target=$(height "$(url 0)")
-wait_until 60 "member-3 to catch up" height_at_least "$(url 3)" "$target"
-is_soft "$(url 3)" "$id" || fail "member-3 forgot $id"
-"$OUTRIDER" proof --rpc "$(url 3)" "$id" --out "$WORK/proof.json" >/dev/null
-"$OUTRIDER" verify "$WORK/proof.json" --committee "$NET/committee.json" >/dev/null
-grep -qi 'index' "$NET/member-3/outrider.log" || fail "nothing in the log about the index"
+comes_back
+grep -q 'building the index again' "$NET/member-3/outrider.log" || fail "nothing in the log about the index"
 ok "a corrupt sled folder is put aside and rebuilt, with a warning"
-kill_member 3 TERM
 
-restore
+save
 python3 - "$NET/member-3/data/store/segments" <<'PYTHON'
 import pathlib, sys
 path = sorted(pathlib.Path(sys.argv[1]).iterdir())[0]
@@ -203,7 +235,13 @@ rm -rf "$NET/member-3/data/store/index"
 expect_failure 1 'damaged at byte' "${start3[@]}"
 ok "a damaged segment is refused when the index has to be rebuilt from it, and the message says what to do"
 
+rm -rf "$NET/member-3/data"
+cp -a "$WORK/old" "$NET/member-3/data"
+expect_failure 1 'signature of this member that it never made.*old copy' "${start3[@]}"
+ok "an old copy of a data folder is noticed, and the member stops"
+
 restore
+comes_back
 at=$(height "$(url 0)")
 wait_until 30 "the others to go on" height_at_least "$(url 0)" $((at + 1))
 is_soft "$(url 0)" "$id" || fail "member-0 forgot $id"

@@ -27,24 +27,7 @@ target=$(height "$(url 0)")
 wait_until 90 "member-3 to catch up with height $target" height_at_least "$(url 3)" "$target"
 ok "the restarted member caught up with height $target"
 
-# Whether the certificate of a block from a height on holds a signature of member 3.
-votes_again() {
-    python3 - "$(url 0)" "$1" <<'PYTHON'
-import json, sys, urllib.request
-url, height = sys.argv[1], int(sys.argv[2])
-while True:
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "outrider_block", "params": [height]}).encode()
-    request = urllib.request.Request(url, body, {"content-type": "application/json"})
-    block = json.load(urllib.request.urlopen(request, timeout=5))["result"]
-    if block is None:
-        sys.exit(1)
-    (certificate,) = block["certificate"].values()
-    if 3 in [signer for signer, _ in certificate["signatures"]]:
-        sys.exit(0)
-    height += 1
-PYTHON
-}
-wait_until 60 "member-3 to vote" votes_again "$target"
+wait_until 60 "member-3 to vote" votes_from 3 "$target"
 ok "the restarted member votes again"
 
 status=0

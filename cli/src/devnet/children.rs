@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::folder::{MemberFiles, Network};
+use crate::output::tell;
 use outrider_client::Client;
 use std::fs::{self, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -109,7 +110,7 @@ impl Children {
     /// SIGTERM to all, wait, then kill.
     pub async fn stop(&mut self) {
         for death in self.look() {
-            eprintln!("{death}");
+            tell!("{death}");
         }
         for member in self.members.iter().filter(|member| !member.ended) {
             let pid = member
@@ -126,12 +127,12 @@ impl Children {
         for member in &mut self.members {
             let left = deadline.saturating_duration_since(Instant::now());
             if timeout(left, member.process.wait()).await.is_err() {
-                eprintln!(
+                tell!(
                     "{} did not stop within {STOP_WITHIN:?} and is killed; nothing is lost",
                     member.files.name
                 );
                 if let Err(error) = member.process.kill().await {
-                    eprintln!("{} cannot be killed: {error}", member.files.name);
+                    tell!("{} cannot be killed: {error}", member.files.name);
                 }
             }
             // A file that is gone is what we want.

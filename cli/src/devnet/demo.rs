@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::folder::{COMMITTEE_FILE, Network};
+use crate::output::say;
 use crate::verify::check;
 use alloy_consensus::{SignableTransaction as _, TxEip1559};
 use alloy_eips::eip2718::Encodable2718 as _;
@@ -33,9 +34,10 @@ pub async fn run(network: &Network) -> Result<(), Failure> {
     let committee_path = network.dir.join(COMMITTEE_FILE);
     let committee = CommitteeFile::load(&committee_path)?.committee;
     let key = demo_key()?;
-    println!(
+    say!(
         "\ndemo: signed Ethereum transactions of rollups {} and {}",
-        ROLLUPS[0], ROLLUPS[1]
+        ROLLUPS[0],
+        ROLLUPS[1]
     );
     let (mut sender, mut verified, mut last) = (0, 0, proofs.clone());
     for nonce in 0..TRANSACTIONS {
@@ -52,7 +54,7 @@ pub async fn run(network: &Network) -> Result<(), Failure> {
             fs::write(&path, proof.to_json()).map_err(Failure::file("write", &path))?;
             let checked = check(&path, &committee)?;
             agree(&checked, sent, rollup, status)?;
-            println!(
+            say!(
                 "  {}  sent to {}, proof from {}: verified",
                 describe(&checked, sent, committee.members().len()),
                 network.members[sender].name,
@@ -63,10 +65,10 @@ pub async fn run(network: &Network) -> Result<(), Failure> {
             last = path;
         }
     }
-    println!("demo: {verified} of {verified} proofs verified; check one yourself, offline:");
+    say!("demo: {verified} of {verified} proofs verified; check one yourself, offline:");
     let program =
         std::env::current_exe().map_err(Failure::file("find", std::path::Path::new("outrider")))?;
-    println!(
+    say!(
         "  {} verify {} --committee {}\n",
         program.display(),
         last.display(),

@@ -4,6 +4,7 @@ use super::children::Children;
 use crate::failure::Failure;
 use crate::folder::Network;
 use crate::numbers::{millis, percentile};
+use crate::output::{say, tell};
 use indicatif::{ProgressBar, ProgressStyle};
 use outrider_client::{BlockSummary, Client, Follower};
 use std::collections::VecDeque;
@@ -185,14 +186,14 @@ impl Screen {
                 bar.set_message(line.to_owned());
                 bar.tick();
             }
-            Self::Plain => println!("{line}"),
+            Self::Plain => say!("{line}"),
         }
     }
 
     fn say(&self, text: &str) {
         match self {
-            Self::Terminal(bar) => bar.suspend(|| eprintln!("{text}")),
-            Self::Plain => eprintln!("{text}"),
+            Self::Terminal(bar) => bar.suspend(|| tell!("{text}")),
+            Self::Plain => tell!("{text}"),
         }
     }
 }

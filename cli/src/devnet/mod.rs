@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::folder::{MEMBERS_MAX, Network};
 use crate::init::CHAIN_DEFAULT;
 use crate::numbers::duration;
+use crate::output::say;
 use children::Children;
 use clap::Args;
 use outrider_types::ChainId;
@@ -54,9 +55,9 @@ impl Devnet {
             _ = terminated.recv() => Ok(()),
             result = self.attend(&network, &mut children) => result,
         };
-        println!("stopping {} members", children.alive());
+        say!("stopping {} members", children.alive());
         children.stop().await;
-        println!("stopped; the chain is kept in {}", network.dir.display());
+        say!("stopped; the chain is kept in {}", network.dir.display());
         result?;
         match children.dead() {
             0 => Ok(()),
@@ -87,7 +88,7 @@ impl Devnet {
     /// Everything between start and stop.
     async fn attend(&self, network: &Network, children: &mut Children) -> Result<(), Failure> {
         children.ready(network, READY_WITHIN).await?;
-        print!("{}", table(network));
+        say!("{}", table(network).trim_end());
         if self.demo {
             demo::run(network).await?;
         }

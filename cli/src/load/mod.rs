@@ -19,6 +19,7 @@ mod tracker;
 use crate::failure::Failure;
 use crate::folder::Network;
 use crate::numbers::duration;
+use crate::output::say;
 use clap::Args;
 use cpu::Cpu;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -102,9 +103,9 @@ impl Load {
         bar.finish_and_clear();
         let report = Report::new(&plan, tracker.finish(), elapsed, cpu.end());
         if self.json {
-            println!("{}", report.to_json());
+            say!("{}", report.to_json());
         } else {
-            print!("{report}");
+            say!("{}", report.to_string().trim_end());
         }
         match report.lost {
             0 => Ok(()),
