@@ -124,11 +124,6 @@ expect_failure 1 'exists; a key is never overwritten' "$OUTRIDER" keys new --out
 expect_failure 1 'node.key|committee' "${start3[@]}" --set "node.key=$WORK/stranger.key"
 ok "a key file that is open to others, missing or a stranger's is refused"
 
-# A folder that does not know what the key has signed is what a second node with the key has.
-expect_failure 1 'signature|signed' "${start3[@]}" --set "node.data_dir=$WORK/second"
-grep -q 'key' "$WORK/expected.err" || fail "the key is not named"
-ok "a key that has signed elsewhere is noticed, and the member stops"
-
 echo 'not a committee' >"$WORK/committee.json"
 expect_failure 1 'is not a committee file' "${start3[@]}" --set "node.committee=$WORK/committee.json"
 printf '[rpc]\nlistn = "127.0.0.1:1"\n[node]\nverify_workers = 0\n' >"$WORK/wrong.toml"
@@ -165,7 +160,6 @@ comes_back() {
     kill_member 3 TERM
 }
 save
-cp -a "$WORK/saved" "$WORK/old"
 # journal middle|end: damages the journal of member 3. Records begin at byte 4096: length u32, crc u32, sequence u64,
 # payload, 0xA5, zeros to a multiple of 16.
 journal() {
@@ -235,15 +229,15 @@ rm -rf "$NET/member-3/data/store/index"
 expect_failure 1 'damaged at byte' "${start3[@]}"
 ok "a damaged segment is refused when the index has to be rebuilt from it, and the message says what to do"
 
-rm -rf "$NET/member-3/data"
-cp -a "$WORK/old" "$NET/member-3/data"
-expect_failure 1 'signature of this member that it never made.*old copy' "${start3[@]}"
-ok "an old copy of a data folder is noticed, and the member stops"
-
 restore
 comes_back
 at=$(height "$(url 0)")
 wait_until 30 "the others to go on" height_at_least "$(url 0)" $((at + 1))
 is_soft "$(url 0)" "$id" || fail "member-0 forgot $id"
 ok "through all of this, nothing was lost"
+# Last of all: it may vote before it notices, and then the real folder is the one that does not know everything.
+# A folder that does not know what the key has signed is what a second node with the key has.
+expect_failure 1 'signature|signed' "${start3[@]}" --set "node.data_dir=$WORK/second"
+grep -q 'key' "$WORK/expected.err" || fail "the key is not named"
+ok "a key that has signed elsewhere is noticed, and the member stops"
 no_panics
