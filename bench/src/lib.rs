@@ -17,12 +17,13 @@
     reason = "a fixture that cannot be built is a mistake in the bench"
 )]
 
-use outrider_consensus::{Action, Config, Input, Replica, Restored};
+use outrider_consensus::{Action, Config, Input, Replica, Restored, Seat};
 use outrider_types::block::BLOCK_VERSION;
 use outrider_types::{
-    Batch, Block, Certificate, CommitVote, Committee, FinalityCertificate, Height, Justification,
-    MemberIndex, Payload, PayloadId, Proposal, ProposalKind, RollupId, SafetyState, SecretKey,
-    Signed, Stake, Timeout, TimeoutMessage, Timestamp, Transaction, Verified, View, Vote, testing,
+    Batch, Block, Certificate, CommitVote, Committee, CommitteeId, FinalityCertificate, Height,
+    Justification, MemberIndex, Payload, PayloadId, Proposal, ProposalKind, RollupId, SafetyState,
+    SecretKey, Signed, Stake, Timeout, TimeoutMessage, Timestamp, Transaction, Verified, View,
+    Vote, testing,
 };
 use std::convert::Infallible;
 
@@ -65,6 +66,7 @@ impl Scene {
             payload,
             timestamp: Timestamp(START.0 + parent.height.0),
             proposer: MemberIndex(u16::try_from(parent.view.next().0).unwrap()),
+            next: CommitteeId::NONE,
         };
         let first = child(&genesis);
         let second = child(&first);
@@ -174,13 +176,16 @@ impl Scene {
             root: self.genesis,
             safety: Verified::<SafetyState>::fresh(&self.committee),
             blocks: Vec::new(),
+            vote_left: true,
         };
         let (replica, step) = Replica::new(
             Config::default(),
             self.committee.clone(),
-            ME,
-            self.keys[ME.index()].clone(),
-            self.genesis.id(),
+            Some(Seat {
+                member: ME,
+                key: self.keys[ME.index()].clone(),
+            }),
+            &self.genesis,
             restored,
             START,
         );

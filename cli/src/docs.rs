@@ -104,6 +104,7 @@ mod tests {
             "keys new",
             "keys show",
             "init",
+            "committee explain",
             "start",
             "devnet",
             "load",
@@ -111,6 +112,10 @@ mod tests {
             "status",
             "proof",
             "verify",
+            "evidence verify",
+            "evidence export",
+            "evidence certificates",
+            "forensics",
             "docs",
         ] {
             assert!(text.contains(&format!("## `outrider {verb}`")), "{verb}");

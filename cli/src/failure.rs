@@ -1,10 +1,13 @@
 //! Why a verb failed, and with which exit code.
 
-use outrider_client::{ClientError, ProofError};
+use outrider_client::{
+    CertificateStoreError, ClientError, EvidenceFileError, ForensicsError, ProofError,
+};
 use outrider_node::committee_file::CommitteeFileError;
 use outrider_node::config::ConfigError;
 use outrider_node::keys::KeyFileError;
 use outrider_node::member::MemberError;
+use outrider_types::Stake;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -21,6 +24,14 @@ pub enum Failure {
     /// A committee file.
     #[error(transparent)]
     Committee(#[from] CommitteeFileError),
+    /// A committee file that assumes more faults than its stake can bear.
+    #[error("{path}: {error}", path = path.display())]
+    UnsafeCommittee {
+        /// Which.
+        path: PathBuf,
+        /// The numbers, and what would be safe.
+        error: crate::committee::Unsafe,
+    },
     /// A list of members that is no committee.
     #[error(transparent)]
     NoCommittee(#[from] outrider_types::CommitteeError),
@@ -37,6 +48,44 @@ pub enum Failure {
         path: PathBuf,
         /// Why.
         error: Box<ProofError>,
+    },
+    /// Evidence that proves nothing.
+    #[error("{path} proves nothing: {error}", path = path.display())]
+    Evidence {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        error: Box<EvidenceFileError>,
+    },
+    /// A file that holds no certificates.
+    #[error("{path} is not a certificate store: {error}", path = path.display())]
+    CertificateStore {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        error: Box<CertificateStoreError>,
+    },
+    /// Two proofs that explain no fork.
+    #[error(transparent)]
+    Forensics(Box<ForensicsError>),
+    /// Keys are needed to check anything.
+    #[error("which committee? pass --committee FILE, or --certificates FILE of a member")]
+    WhichCommittee,
+    /// Some of the guilty are not known.
+    #[error(
+        "the proofs conflict, but only stake {stake} is proven guilty, and a fork takes {needed}: add --certificates of more honest members, of this epoch"
+    )]
+    TooFewGuilty {
+        /// Proven guilty.
+        stake: Stake,
+        /// f+1.
+        needed: Stake,
+    },
+    /// A member that never stops sending pages.
+    #[error("{url} sends pages without end; ask another member")]
+    Pages {
+        /// Which.
+        url: String,
     },
     /// A file.
     #[error("cannot {act} {path}: {error}", path = path.display())]
@@ -179,6 +228,7 @@ impl Failure {
             Self::Config(_)
             | Self::Members { .. }
             | Self::PortRange { .. }
+            | Self::WhichCommittee
             | Self::LoadSize { .. } => 2,
             _ => 1,
         })

@@ -2,10 +2,10 @@
 
 use crate::failure::Failure;
 use crate::keys::transport_key;
-use outrider_node::committee_file::{CommitteeFile, MemberEntry, TransportKey};
+use outrider_node::committee_file::CommitteeFile;
 use outrider_node::config::{NodeConfig, to_toml};
 use outrider_node::keys;
-use outrider_types::{ChainId, Committee, Epoch, Member, Stake};
+use outrider_types::{ChainId, Committee, Contact, Epoch, Member, Stake, TransportKey};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -98,7 +98,7 @@ impl Network {
                 public_key: key.public_key(),
                 stake: Stake(1),
             });
-            entries.push(MemberEntry {
+            entries.push(Contact {
                 name: name(index),
                 transport_key: TransportKey(transport_key(&key)),
                 address: local(ports.p2p),

@@ -3,10 +3,13 @@
 //! Exit codes: 0 it is done; 1 it failed, and standard error says why and what to do; 2 the arguments or the
 //! configuration are wrong, nothing was started.
 
+mod committee;
 mod devnet;
 mod docs;
+mod evidence;
 mod failure;
 mod folder;
+mod forensics;
 mod init;
 mod keys;
 mod load;
@@ -41,6 +44,9 @@ enum Verb {
     Keys(keys::Keys),
     /// Make keys, a committee file and a folder with a commented configuration for each member.
     Init(init::Init),
+    /// What concerns the committee as a whole.
+    #[command(subcommand)]
+    Committee(committee::Committee),
     /// Run one member until SIGINT or SIGTERM.
     Start(start::Start),
     /// Run a whole committee on this machine.
@@ -55,6 +61,11 @@ enum Verb {
     Proof(proof::Proof),
     /// Check a proof, offline.
     Verify(verify::Verify),
+    /// Evidence that members broke the protocol.
+    #[command(subcommand)]
+    Evidence(evidence::Evidence),
+    /// Name the members that made two conflicting blocks final, offline.
+    Forensics(forensics::Forensics),
     /// Print reference tables as Markdown.
     Docs(docs::Docs),
 }
@@ -73,8 +84,11 @@ fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Keys(keys) => keys.run(),
         Verb::Init(init) => init.run(),
+        Verb::Committee(committee) => committee.run(),
         Verb::Start(start) => start.run(),
         Verb::Verify(verify) => verify.run(),
+        Verb::Evidence(evidence) => wait_for(evidence.run()),
+        Verb::Forensics(forensics) => forensics.run(),
         Verb::Docs(docs) => docs.run(Arguments::command()),
         Verb::Devnet(devnet) => wait_for(devnet.run()),
         Verb::Load(load) => wait_for(load.run()),
@@ -108,6 +122,10 @@ mod tests {
             "outrider init",
             "outrider start",
             "outrider verify",
+            "outrider evidence",
+            "outrider evidence verify",
+            "outrider evidence export --rpc u",
+            "outrider forensics a",
             "outrider devnet --members 0",
             "outrider load --rate 0 --size 1 --duration 1s --dir d",
             "outrider submit --rpc u --rollup 1",

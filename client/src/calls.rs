@@ -6,8 +6,8 @@ use jsonrpsee::core::client::ClientT;
 use jsonrpsee::core::params::{ArrayParams, ObjectParams};
 use jsonrpsee::core::traits::ToRpcParams;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
-use outrider_finality::{Checked, FinalityProof, verify};
-use outrider_types::{Bytes, Committee, Height, RollupId, Transaction, TransactionId};
+use outrider_finality::{CertificatePage, Checked, EvidencePage, FinalityProof, verify};
+use outrider_types::{Bytes, Committee, Epoch, Height, RollupId, Transaction, TransactionId};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -147,6 +147,24 @@ impl Client {
             });
         }
         Ok((proof, checked))
+    }
+
+    /// A page of the evidence that the member holds, unverified; from the start, or where the last page says.
+    pub async fn evidence(&self, from: Option<&str>) -> Result<EvidencePage, ClientError> {
+        self.call("outrider_evidence", one(from)).await
+    }
+
+    /// A page of the certificates that the member keeps of an epoch (none: its own), unverified; from the start, or where
+    /// the last page says.
+    pub async fn certificates(
+        &self,
+        epoch: Option<Epoch>,
+        from: Option<&str>,
+    ) -> Result<CertificatePage, ClientError> {
+        let mut params = one(epoch);
+        let inserted = params.insert(from);
+        assert!(inserted.is_ok(), "a text is JSON");
+        self.call("outrider_certificates", params).await
     }
 
     /// Ask until the transaction is soft-final, at most for `timeout`. This is the member's word; fetch the proof to

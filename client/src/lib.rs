@@ -31,5 +31,10 @@ pub use calls::{Client, REQUEST_TIMEOUT, RESPONSE_BYTES_MAX, RollupClient};
 pub use error::{CODE_DUPLICATE, CODE_FULL, CODE_NOT_HELD, CODE_STOPPING, ClientError};
 pub use follow::{FOLLOW_BUFFER_MAX, Follower};
 pub use model::{BlockSummary, Head, RawSubmitted, Status};
-pub use outrider_finality::{Checked, FinalityProof, ProofError, verify, verify_json};
+pub use outrider_finality::{
+    CERTIFICATES_BYTES_MAX, CertificatePage, CertificateStore, CertificateStoreError, Charge,
+    Checked, CheckedEvidence, EVIDENCE_BYTES_MAX, EvidenceFile, EvidenceFileError, EvidencePage,
+    FinalityProof, ForensicsError, PROOF_BYTES_MAX, ProofError, Verdict, investigate, offence_name,
+    verify, verify_evidence_json, verify_json,
+};
 pub use session::{SESSION_REQUESTS_MAX, Session};

@@ -36,6 +36,8 @@ pub enum Action {
         height: Height,
         /// The proposal's timestamp must be later than this.
         after: Timestamp,
+        /// It is the last block of the epoch: it names the next committee (R13).
+        last: bool,
     },
     /// Get a block from one of these members and answer with [`Input::Block`](crate::Input::Block).
     Fetch {
@@ -54,6 +56,9 @@ pub enum Action {
     Commit {
         /// The blocks with their justifications; none of them was named before.
         blocks: Vec<BlockRecord>,
+        /// Fillers from the last of them up to the block of the certificate; none but at the end of an epoch, which this
+        /// is then: nothing more comes from this replica (R13).
+        fillers: Vec<Block>,
         /// Proof for the last of them, and so for all.
         certificate: Verified<FinalityCertificate>,
     },

@@ -4,8 +4,8 @@ use crate::action::Action;
 use crate::replica::Replica;
 use crate::tree::{PayloadState, TREE_BLOCKS_MAX};
 use outrider_types::{
-    Block, BlockId, BlockRecord, CommitVote, FinalityCertificate, Height, Signed, TimeoutMessage,
-    Timestamp, Verified, Vote,
+    Block, BlockId, BlockRecord, CommitVote, FinalityCertificate, Height, Payload, Signed,
+    TimeoutMessage, Timestamp, Verified, Vote,
 };
 
 /// A gap to the last final block of more than this many heights is closed by ranges, not block by block.
@@ -38,7 +38,7 @@ impl Replica {
 
     /// A commit vote was counted: it may complete the slow path (R7).
     pub(crate) fn count_commit_vote(&mut self, now: Timestamp, vote: Verified<Signed<CommitVote>>) {
-        if vote.view <= self.tree.root().view {
+        if vote.view <= self.tree.root_view() {
             return;
         }
         let votes = self.votes.commit_votes_for(vote.view, vote.block);
@@ -75,7 +75,7 @@ impl Replica {
 
     /// Remember a proof of finality until the blocks it makes final are held.
     pub(crate) fn note_finality(&mut self, proof: Verified<FinalityCertificate>) {
-        if proof.view() <= self.tree.root().view {
+        if proof.view() <= self.tree.root_view() {
             return;
         }
         if self
@@ -104,18 +104,26 @@ impl Replica {
             return;
         }
         self.store_branch(proof.block());
-        let blocks: Vec<BlockRecord> = branch.iter().filter_map(|id| self.record_of(id)).collect();
+        let mut blocks: Vec<BlockRecord> =
+            branch.iter().filter_map(|id| self.record_of(id)).collect();
         assert_eq!(
             blocks.len(),
             branch.len(),
             "every block of the branch is held"
         );
+        // R13: a filler makes final what is below it, and is no part of the ledger itself.
+        let ledger = blocks
+            .iter()
+            .take_while(|record| !self.tree.is_filler(record.block.height))
+            .count();
+        let fillers = blocks.split_off(ledger);
         let Some(last) = blocks.last().map(|record| record.block) else {
             return;
         };
         self.advance_root(last);
         self.act(Action::Commit {
             blocks,
+            fillers: fillers.into_iter().map(|record| record.block).collect(),
             certificate: proof,
         });
     }
@@ -123,6 +131,7 @@ impl Replica {
     /// The last final block is now this one.
     pub(crate) fn advance_root(&mut self, root: Block) {
         self.tree.advance(root);
+        self.over = self.tree.last().is_some_and(|last| root.height >= last);
         if self
             .pending_finality
             .as_ref()
@@ -210,11 +219,23 @@ impl Replica {
         ]
         .into_iter()
         .flatten()
-        .filter(|certificate| certificate.rank() > self.tree.root().view)
+        .filter(|certificate| certificate.rank() > self.tree.root_view())
         .filter(|certificate| self.tree.header(&certificate.block()).is_none())
         .collect();
         for certificate in wanted {
             self.fetch(certificate.block(), certificate.holders());
+        }
+    }
+
+    /// R13: a filler carries nothing, so there is nothing to ask for.
+    fn fill(&mut self, block: Block) {
+        let valid = block.payload == Payload::default().id();
+        if let Some(node) = self.tree.get_mut(&block.id()) {
+            node.payload = if valid {
+                PayloadState::Valid
+            } else {
+                PayloadState::Invalid
+            };
         }
     }
 
@@ -223,6 +244,10 @@ impl Replica {
         for block in self.tree.unasked() {
             if let Some(node) = self.tree.get_mut(&block.id()) {
                 node.payload = PayloadState::Asked;
+            }
+            if self.tree.is_filler(block.height) {
+                self.fill(block);
+            } else {
                 self.act(Action::CheckPayload { block });
             }
         }

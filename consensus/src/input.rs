@@ -1,8 +1,8 @@
 //! What a replica can be told.
 
 use outrider_types::{
-    Block, BlockId, BlockRecord, CommitVote, FinalityCertificate, Justification, PayloadId,
-    Proposal, SafetyState, Signed, TimeoutMessage, Timestamp, Verified, View, Vote,
+    Block, BlockId, BlockRecord, CommitVote, CommitteeId, FinalityCertificate, Justification,
+    PayloadId, Proposal, SafetyState, Signed, TimeoutMessage, Timestamp, Verified, View, Vote,
 };
 
 /// One thing that happened.
@@ -52,6 +52,12 @@ pub enum Input {
         /// Whether it may stand there; if so, it has been given to the store.
         valid: bool,
     },
+    /// Beside [`Input::PayloadChecked`]: the payload may stand there, but this member does not want the block. It votes for
+    /// it only once it is certified, and never gives up because of it.
+    Unwelcome {
+        /// Which.
+        block: BlockId,
+    },
     /// Answer to [`Action::Assemble`](crate::Action::Assemble): the payload is held and valid.
     Assembled {
         /// For which view.
@@ -62,6 +68,8 @@ pub enum Input {
         payload: PayloadId,
         /// The proposer's clock.
         timestamp: Timestamp,
+        /// The next committee, if the block is the last of the epoch (R13); else [`CommitteeId::NONE`].
+        next: CommitteeId,
     },
     /// Everything up to this block was fetched, verified and stored as final: the answer to
     /// [`Action::CatchUp`](crate::Action::CatchUp).
@@ -82,4 +90,7 @@ pub struct Restored {
     pub safety: Verified<SafetyState>,
     /// Blocks above the root whose payload is held, parents before children.
     pub blocks: Vec<Verified<BlockRecord>>,
+    /// Whether the last vote in `safety` may have left. It has not if the store is whole but does not hold the block of
+    /// the vote: then the vote was only an intent (protocol section 3).
+    pub vote_left: bool,
 }

@@ -13,15 +13,17 @@ pub struct LeaderSchedule {
 }
 
 impl LeaderSchedule {
-    /// The order for a committee: each member leads in proportion to its stake, spread as evenly as can be. If the
+    /// The order for a committee: each member leads in proportion to its stake, spread as evenly as can be; members with
+    /// equal stake follow each other in the order of the committee's ring. If the
     /// stakes have no common divisor that brings their sum to 4,096 turns, they are scaled down and rounded, and
     /// every member keeps at least one turn.
     #[must_use]
     pub fn new(committee: &Committee) -> Self {
-        let stakes: Vec<u64> = committee
-            .members()
+        let ring = committee.ring();
+        let stakes: Vec<u64> = ring
             .iter()
-            .map(|member| member.stake.0)
+            .filter_map(|member| committee.stake(*member))
+            .map(|stake| stake.0)
             .collect();
         let divisor = stakes.iter().copied().fold(0, gcd).max(1);
         let total: u64 = stakes.iter().map(|stake| stake / divisor).sum();
@@ -37,12 +39,21 @@ impl LeaderSchedule {
                 i64::try_from(scaled).unwrap_or(i64::MAX)
             })
             .collect();
-        let order = smooth(&weights);
+        let order: Vec<MemberIndex> = smooth(&weights)
+            .into_iter()
+            .filter_map(|place| ring.get(place).copied())
+            .collect();
         assert!(!order.is_empty(), "a committee has members with stake");
         Self {
             order,
             offset: committee.epoch().0,
         }
+    }
+
+    /// The leaders of consecutive views; after the last the first comes again.
+    #[must_use]
+    pub fn turns(&self) -> &[MemberIndex] {
+        &self.order
     }
 
     /// The leader of a view.
@@ -58,8 +69,8 @@ impl LeaderSchedule {
     }
 }
 
-/// Each turn everyone gains their weight, the richest leads and pays the sum; a tie goes to the lower index.
-fn smooth(weights: &[i64]) -> Vec<MemberIndex> {
+/// Each turn everyone gains their weight, the richest leads and pays the sum; a tie goes to the earlier place in the ring.
+fn smooth(weights: &[i64]) -> Vec<usize> {
     let sum: i64 = weights.iter().sum();
     let mut current = vec![0_i64; weights.len()];
     let mut order = Vec::new();
@@ -72,7 +83,7 @@ fn smooth(weights: &[i64]) -> Vec<MemberIndex> {
             }
         }
         current[best] -= sum;
-        order.push(MemberIndex(u16::try_from(best).unwrap_or(u16::MAX)));
+        order.push(best);
     }
     order
 }
@@ -100,6 +111,15 @@ mod tests {
     #[test]
     fn equal_members_lead_in_turn() {
         assert_eq!(turns(&[5, 5, 5], 7), [0, 1, 2, 0, 1, 2, 0]);
+    }
+
+    #[test]
+    fn members_follow_each_other_along_the_ring() {
+        let committee = testing::committee(&[1; 4]).0;
+        let ring = [2, 0, 3, 1].map(MemberIndex);
+        let schedule = LeaderSchedule::new(&committee.with_ring(ring.to_vec()).unwrap());
+        let turns: Vec<MemberIndex> = (0..8).map(|view| schedule.leader(View(view))).collect();
+        assert_eq!(turns, [ring, ring].concat());
     }
 
     #[test]

@@ -25,8 +25,8 @@
 //!
 //! Limits: [`VIEWS_AHEAD_MAX`], [`TREE_BLOCKS_MAX`].
 //!
-//! Deliberately absent: clocks, sockets, disks, randomness, threads, type parameters; optimistic proposals (R3),
-//! skipping of dead leaders (R10), epochs (R13): they come with the next milestone.
+//! Deliberately absent: clocks, sockets, disks, randomness, threads, type parameters; what comes after the epoch (the
+//! caller makes a new replica for the next one), and where a next committee comes from.
 
 mod action;
 mod commit;
@@ -35,6 +35,7 @@ mod handle;
 mod input;
 mod leader;
 mod pacemaker;
+mod presence;
 mod propose;
 mod replica;
 mod safety;
@@ -46,7 +47,7 @@ pub use action::Action;
 pub use config::Config;
 pub use input::{Input, Restored};
 pub use leader::LeaderSchedule;
-pub use replica::Replica;
+pub use replica::{Replica, Seat};
 pub use step::{Step, Writes};
 pub use tree::TREE_BLOCKS_MAX;
 pub use votes::VIEWS_AHEAD_MAX;

@@ -2,16 +2,28 @@
 
 use crate::config::Config;
 use outrider_types::{MemberIndex, Timestamp, View};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// Views without a commit before timers begin to double (R12).
 const PATIENCE_VIEWS: u64 = 3;
 
+/// Views whose duration is remembered.
+const MEASURED_VIEWS: usize = 32;
+/// The base timer is at least this many times the median of those views, which f Byzantine leaders cannot move: a view of
+/// a pipeline takes one delay, or two without optimistic proposals, and the timer must leave room for five.
+const MEASURED_FACTOR: u32 = 5;
+
 /// Times of the current view.
 #[derive(Clone, Debug)]
 pub(crate) struct Pacemaker {
     config: Config,
+    /// How long the last views took that ended by votes, oldest first (R12).
+    measured: VecDeque<Duration>,
+    /// `config.base_timeout`, or more if views take longer than that allows.
+    base: Duration,
+    /// A mute replica waits for nobody and says nothing.
+    mute: bool,
     entered: Timestamp,
     timer: Duration,
     /// When to send the timeout again; set once it was sent.
@@ -25,22 +37,51 @@ pub(crate) struct Pacemaker {
 
 impl Pacemaker {
     pub(crate) fn new(config: Config, now: Timestamp, view: View, committed: View) -> Self {
-        let timer = timer(&config, view, committed);
-        let helped = BTreeMap::new();
+        let base = config.base_timeout;
         Self {
+            timer: timer(&config, base, view, committed),
             config,
+            measured: VecDeque::new(),
+            base,
+            mute: false,
             entered: now,
-            timer,
             resend: None,
             heard_leader: false,
             forwarded: false,
-            helped,
+            helped: BTreeMap::new(),
         }
     }
 
-    /// A new view begins: everything starts over.
+    /// No timers from now on.
+    pub(crate) const fn mute(&mut self) {
+        self.mute = true;
+    }
+
+    /// The current view ends; `by_votes` if it ended as a view should, and the next one follows it.
+    pub(crate) fn leaves(&mut self, now: Timestamp, by_votes: bool) {
+        if !by_votes {
+            return;
+        }
+        if self.measured.len() >= MEASURED_VIEWS {
+            self.measured.pop_front();
+        }
+        self.measured.push_back(now.since(self.entered));
+        let mut sorted: Vec<Duration> = self.measured.iter().copied().collect();
+        sorted.sort_unstable();
+        let typical = sorted.get(sorted.len() / 2).copied().unwrap_or_default();
+        self.base = (typical * MEASURED_FACTOR)
+            .min(self.config.timeout_cap)
+            .max(self.config.base_timeout);
+    }
+
+    /// A new view begins: everything starts over but what was measured.
     pub(crate) fn enter(&mut self, now: Timestamp, view: View, committed: View) {
-        *self = Self::new(self.config, now, view, committed);
+        self.timer = timer(&self.config, self.base, view, committed);
+        self.entered = now;
+        self.resend = None;
+        self.heard_leader = false;
+        self.forwarded = false;
+        self.helped.clear();
     }
 
     /// When the timer fires.
@@ -55,7 +96,7 @@ impl Pacemaker {
 
     /// Whether the timer has fired and no timeout was sent yet.
     pub(crate) fn fires(&self, now: Timestamp) -> bool {
-        self.resend.is_none() && now >= self.deadline()
+        !self.mute && self.resend.is_none() && now >= self.deadline()
     }
 
     /// A timeout was sent, or sent again.
@@ -70,7 +111,7 @@ impl Pacemaker {
 
     /// Whether to forward the entry certificate to the leader; says yes once.
     pub(crate) fn forwards(&mut self, now: Timestamp) -> bool {
-        let due = !self.forwarded && !self.heard_leader && now >= self.forward_at();
+        let due = !self.mute && !self.forwarded && !self.heard_leader && now >= self.forward_at();
         self.forwarded |= due;
         due
     }
@@ -95,13 +136,16 @@ impl Pacemaker {
     }
 
     /// The next instant at which something here is due.
-    pub(crate) fn wake_at(&self) -> Timestamp {
+    pub(crate) fn wake_at(&self) -> Option<Timestamp> {
+        if self.mute {
+            return None;
+        }
         let timeout = self.resend.unwrap_or_else(|| self.deadline());
-        if self.forwarded || self.heard_leader {
+        Some(if self.forwarded || self.heard_leader {
             timeout
         } else {
             timeout.min(self.forward_at())
-        }
+        })
     }
 
     fn half_base(&self) -> Duration {
@@ -110,7 +154,7 @@ impl Pacemaker {
 }
 
 /// R12: `base * 2^k`, `k = max(0, view - view of the last committed block - 3)`, capped.
-fn timer(config: &Config, view: View, committed: View) -> Duration {
+fn timer(config: &Config, base: Duration, view: View, committed: View) -> Duration {
     let doublings = view
         .0
         .saturating_sub(committed.0)
@@ -119,9 +163,7 @@ fn timer(config: &Config, view: View, committed: View) -> Duration {
         .ok()
         .and_then(|k| 1_u32.checked_shl(k))
         .unwrap_or(u32::MAX);
-    config
-        .base_timeout
-        .saturating_mul(factor)
+    base.saturating_mul(factor)
         .min(config.timeout_cap.max(config.base_timeout))
 }
 
@@ -129,19 +171,72 @@ fn timer(config: &Config, view: View, committed: View) -> Duration {
 mod tests {
     use super::*;
 
-    #[test]
-    fn r12_timers_double_after_three_views_without_a_commit_and_are_capped() {
-        let config = Config {
+    fn config() -> Config {
+        Config {
             base_timeout: Duration::from_millis(100),
             timeout_cap: Duration::from_millis(900),
-        };
-        let timers: Vec<u128> = (11..=18)
-            .map(|view| timer(&config, View(view), View(10)).as_millis())
-            .collect();
+            dead_after_views: 0,
+        }
+    }
+
+    #[test]
+    fn r12_timers_double_after_three_views_without_a_commit_and_are_capped() {
+        let config = config();
+        let timer = |view| timer(&config, config.base_timeout, View(view), View(10));
+        let timers: Vec<u128> = (11..=18).map(|view| timer(view).as_millis()).collect();
         assert_eq!(timers, [100, 100, 100, 200, 400, 800, 900, 900]);
+        assert_eq!(timer(u64::MAX), Duration::from_millis(900));
+    }
+
+    /// Views that take `took` each, all committed at once.
+    fn views(pacemaker: &mut Pacemaker, count: u64, took: Duration) {
+        for _ in 0..count {
+            let now = pacemaker.entered.after(took);
+            pacemaker.leaves(now, true);
+            pacemaker.enter(now, View(5), View(4));
+        }
+    }
+
+    #[test]
+    fn r12_base_grows_with_slow_views_and_comes_back_after_overload() {
+        let mut pacemaker = Pacemaker::new(config(), Timestamp(0), View(1), View(0));
+        views(&mut pacemaker, 40, Duration::from_millis(10));
         assert_eq!(
-            timer(&config, View(u64::MAX), View(0)),
-            Duration::from_millis(900)
+            pacemaker.timer,
+            Duration::from_millis(100),
+            "the least timer"
         );
+        views(&mut pacemaker, 40, Duration::from_millis(60));
+        assert_eq!(
+            pacemaker.timer,
+            Duration::from_millis(300),
+            "five times a view"
+        );
+        views(&mut pacemaker, 40, Duration::from_secs(5));
+        assert_eq!(
+            pacemaker.timer,
+            Duration::from_millis(900),
+            "never over the cap"
+        );
+        // A few slow views among fast ones change nothing.
+        views(&mut pacemaker, 32, Duration::from_millis(10));
+        views(&mut pacemaker, 4, Duration::from_secs(5));
+        views(&mut pacemaker, 4, Duration::from_millis(10));
+        assert_eq!(
+            pacemaker.timer,
+            Duration::from_millis(100),
+            "back to normal"
+        );
+    }
+
+    #[test]
+    fn r12_views_that_timed_out_are_not_measured() {
+        let mut pacemaker = Pacemaker::new(config(), Timestamp(0), View(1), View(0));
+        for _ in 0..40 {
+            let now = pacemaker.entered.after(Duration::from_secs(1));
+            pacemaker.leaves(now, false);
+            pacemaker.enter(now, View(5), View(4));
+        }
+        assert_eq!(pacemaker.timer, Duration::from_millis(100));
     }
 }

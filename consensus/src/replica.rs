@@ -5,27 +5,42 @@ use crate::config::Config;
 use crate::input::{Input, Restored};
 use crate::leader::LeaderSchedule;
 use crate::pacemaker::Pacemaker;
+use crate::presence::Presence;
 use crate::step::{Step, Writes};
 use crate::tree::{BlockTree, PayloadState};
 use crate::votes::{VIEWS_AHEAD_MAX, Votes};
 use outrider_types::{
     Block, BlockId, BlockRecord, Certificate, Committee, ConsensusMessage, FinalityCertificate,
     Height, Justification, MemberIndex, ProposalKind, SafetyState, SecretKey, TimeoutMessage,
-    Timestamp, Verified, View,
+    Timestamp, Verified, View, Vote,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Certificates of blocks that nothing extends are kept for this many views.
 const CERTIFICATE_VIEWS: u64 = 1_024;
 
-/// One member's part of the protocol. Pure: what it does depends on what it was told and when, on nothing else.
-#[derive(Debug)]
+/// A place in the committee, and the key to speak from it.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    /// Which member.
+    pub member: MemberIndex,
+    /// Its key.
+    pub key: SecretKey,
+}
+
+/// One member's part of the protocol in one epoch. Pure: what it does depends on what it was told and when, on nothing
+/// else.
+///
+/// Without a [`Seat`] it is *mute*: it follows everything and signs nothing. That is what a member does that has lost its
+/// safety state, that has left the committee, or that is not in it yet.
+#[derive(Clone, Debug)]
 pub struct Replica {
     pub(crate) committee: Committee,
     pub(crate) schedule: LeaderSchedule,
-    pub(crate) me: MemberIndex,
-    pub(crate) key: SecretKey,
+    pub(crate) seat: Option<Seat>,
     pub(crate) safety: SafetyState,
+    /// The vote in `safety` that has not been sent: its payload is still being checked (protocol section 3).
+    pub(crate) intent: Option<Vote>,
     /// `safety.entry`, which was verified.
     pub(crate) entry: Option<Verified<Justification>>,
     /// `safety.high`, which was verified.
@@ -37,6 +52,11 @@ pub struct Replica {
     /// First proposal of each kind, by view: what may be voted for.
     pub(crate) candidates: BTreeMap<(View, ProposalKind), BlockId>,
     pub(crate) pacemaker: Pacemaker,
+    pub(crate) presence: Presence,
+    /// How many views in a row, the current one included, were entered by votes for a block of the view before (R3).
+    pub(crate) entered_by_votes: u64,
+    /// The view for which the certificate alone was sent, because the optimistic proposal stands (R2).
+    pub(crate) certificate_sent: View,
     pub(crate) fetching: BTreeSet<BlockId>,
     /// The height up to which ranges were asked for.
     pub(crate) catching_up: Option<Height>,
@@ -44,41 +64,49 @@ pub struct Replica {
     pub(crate) pending_finality: Option<Verified<FinalityCertificate>>,
     /// The view in which a payload was asked for.
     pub(crate) assembling: Option<(View, BlockId)>,
+    /// The last block of the epoch is final: this replica has nothing left to do (R13).
+    pub(crate) over: bool,
     /// `safety` has changed since it was last given out to be written.
     dirty: bool,
+    /// `safety` holds a new intent, which may be written at once.
+    pub(crate) intended: bool,
     out: Output,
 }
 
 /// What a step has come to so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Output {
     records: Vec<BlockRecord>,
     actions: Vec<Action>,
+    kept: Vec<Justification>,
     signed: bool,
 }
 
 impl Replica {
     /// A replica as it was when it last made its state durable, and what it says first: its last vote, commit vote
-    /// and timeout again, byte for byte (protocol section 3).
+    /// and timeout again, byte for byte (protocol section 3). Without a seat it is mute.
     ///
     /// `base` is the epoch's base block; `restored.root` the last block that is final here.
     pub fn new(
         config: Config,
         committee: Committee,
-        me: MemberIndex,
-        key: SecretKey,
-        base: BlockId,
+        seat: Option<Seat>,
+        base: &Block,
         restored: Restored,
         now: Timestamp,
     ) -> (Self, Step) {
-        assert!(
-            committee.stake(me).is_some(),
-            "a replica is a member of its committee"
-        );
+        if let Some(seat) = &seat {
+            let expected = committee.members().get(seat.member.index());
+            assert!(
+                expected.is_some_and(|member| member.public_key == seat.key.public_key()),
+                "a seat is a member's, with its key"
+            );
+        }
         let Restored {
             root,
             safety,
             blocks,
+            vote_left,
         } = restored;
         let (entry, high) = (safety.verified_entry(), safety.verified_high());
         let timeout_high = safety.timeout_high();
@@ -88,33 +116,51 @@ impl Replica {
             committee.id(),
             "safety state of another committee"
         );
+        let last = committee.last_height(base.height);
+        let tree = BlockTree::new(root, base.id(), last);
         let mut replica = Self {
             schedule: LeaderSchedule::new(&committee),
-            pacemaker: Pacemaker::new(config, now, safety.view, root.view),
-            tree: BlockTree::new(root, base),
+            pacemaker: Pacemaker::new(config, now, safety.view, tree.root_view()),
+            presence: Presence::new(config.dead_after_views),
+            over: last.is_some_and(|last| root.height >= last),
+            tree,
             committee,
-            me,
-            key,
+            seat,
+            intent: safety.voted.filter(|vote| {
+                let denied = safety.timed_out.is_some_and(|timeout| {
+                    timeout.view == vote.view && timeout.voted != Some(vote.block)
+                });
+                !vote_left || denied
+            }),
             safety,
             entry,
             high,
             timeout: None,
             votes: Votes::default(),
             candidates: BTreeMap::new(),
+            entered_by_votes: 0,
+            certificate_sent: View(0),
             fetching: BTreeSet::new(),
             catching_up: None,
             pending_finality: None,
             assembling: None,
             dirty: false,
+            intended: false,
             out: Output::default(),
         };
+        if replica.seat.is_none() {
+            replica.pacemaker.mute();
+        }
         replica.restore(blocks, timeout_high, now);
-        let step = replica.finish(now);
+        let step = replica.finish();
         (replica, step)
     }
 
     /// Tell the replica one thing. It never fails on hostile input, and never panics on it.
     pub fn step(&mut self, now: Timestamp, input: Input) -> Step {
+        if self.over {
+            return Step::default();
+        }
         let (view, voted, committed) = (
             self.safety.view,
             self.safety.voted.map(|vote| vote.view),
@@ -123,6 +169,10 @@ impl Replica {
         self.handle(now, input);
         self.on_time(now);
         self.advance(now);
+        assert!(
+            self.seat.is_some() || !self.out.signed,
+            "a mute replica signs nothing"
+        );
         assert!(self.safety.view >= view, "R1: the view never goes back");
         assert!(
             self.safety.voted.map(|vote| vote.view) >= voted,
@@ -132,13 +182,41 @@ impl Replica {
             self.tree.root().height >= committed,
             "what is final stays final"
         );
-        self.finish(now)
+        self.finish()
     }
 
     /// When to call [`step`](Self::step) with [`Input::Wake`] if nothing else happens before.
     #[must_use]
     pub fn wake_at(&self) -> Option<Timestamp> {
-        Some(self.pacemaker.wake_at())
+        if self.over {
+            None
+        } else {
+            self.pacemaker.wake_at()
+        }
+    }
+
+    /// Whether the last block of the epoch is final: the next epoch needs a new replica (R13).
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Its place in the committee; none if it is mute.
+    #[must_use]
+    pub fn member(&self) -> Option<MemberIndex> {
+        self.seat.as_ref().map(|seat| seat.member)
+    }
+
+    /// The committee of its epoch.
+    #[must_use]
+    pub const fn committee(&self) -> &Committee {
+        &self.committee
+    }
+
+    /// The last vote, if it was sent: an intent is not a vote yet.
+    #[must_use]
+    pub fn voted(&self) -> Option<Vote> {
+        self.safety.voted.filter(|vote| self.intent != Some(*vote))
     }
 
     /// The current view.
@@ -224,19 +302,45 @@ impl Replica {
             self.note_certificate(certificate);
         }
         self.out.actions.push(self.entered(false));
+        if self.over {
+            return;
+        }
         if self.leads() {
             self.pacemaker.leads();
         }
-        // Already durable: an intent found after a restart counts as sent, so sending it again signs nothing new.
-        if let Some(vote) = self.safety.voted {
+        if let Some(seat) = self.seat.clone() {
+            self.say_again(&seat, timeout_high, now);
+        }
+        self.out.signed = false;
+        self.advance(now);
+    }
+
+    /// What was said last, byte for byte. It is durable already, so saying it again signs nothing new.
+    fn say_again(
+        &mut self,
+        seat: &Seat,
+        timeout_high: Option<Verified<Certificate>>,
+        now: Timestamp,
+    ) {
+        // Whether a vote of a view before the timeout's ever left cannot be known, and nobody needs it any more.
+        let over = |vote: &Vote| {
+            self.safety
+                .timed_out
+                .is_some_and(|timeout| timeout.view > vote.view)
+        };
+        if let Some(vote) = self.voted().filter(|vote| !over(vote)) {
             self.say_vote(vote);
         }
         if let Some(vote) = self.safety.commit_voted {
             self.say_commit_vote(vote);
         }
         if let Some(timeout) = self.safety.timed_out {
-            let signed =
-                outrider_types::Signed::sign(timeout, self.committee.chain(), self.me, &self.key);
+            let signed = outrider_types::Signed::sign(
+                timeout,
+                self.committee.chain(),
+                seat.member,
+                &seat.key,
+            );
             let message = TimeoutMessage::assemble(signed, timeout_high);
             assert!(
                 message.is_some(),
@@ -251,8 +355,6 @@ impl Replica {
                 self.votes.timeout(message);
             }
         }
-        self.out.signed = false;
-        self.advance(now);
     }
 
     /// R1: a justification of the current view or a later one ends it; an older one changes nothing but `high`.
@@ -279,13 +381,23 @@ impl Replica {
             *entry,
             Justification::Timeout(_) | Justification::Certificate(Certificate::Adopting(_))
         );
+        let next = self.safety.view.next() == view;
+        self.entered_by_votes = match (by_timeout, next) {
+            (true, _) => 0,
+            (false, true) => self.entered_by_votes.saturating_add(1),
+            (false, false) => 1,
+        };
+        self.presence.left(&self.committee);
+        self.pacemaker.leaves(now, !by_timeout && next);
         self.safety.view = view;
         self.safety.entry = Some((*entry).clone());
+        self.out.kept.push((*entry).clone());
         self.entry = Some(entry);
         self.timeout = None;
-        self.assembling = None;
+        // A payload that was asked for ahead of the view serves the normal proposal as well (R3).
+        self.assembling = self.assembling.filter(|(asked, _)| *asked >= view);
         self.dirty = true;
-        let committed = self.tree.root().view;
+        let committed = self.tree.root_view();
         self.pacemaker.enter(now, view, committed);
         if self.leads() {
             self.pacemaker.leads();
@@ -334,7 +446,7 @@ impl Replica {
     /// Keep a certificate, and fetch its block if it is not known (R11).
     pub(crate) fn note_certificate(&mut self, certificate: Verified<Certificate>) {
         let (block, view) = (certificate.block(), certificate.rank());
-        if view <= self.tree.root().view && block != self.tree.root_id() {
+        if view <= self.tree.root_view() && block != self.tree.root_id() {
             return;
         }
         let holders = certificate.holders();
@@ -351,7 +463,7 @@ impl Replica {
     pub(crate) fn fetch(&mut self, block: BlockId, from: Vec<MemberIndex>) {
         let from: Vec<MemberIndex> = from
             .into_iter()
-            .filter(|member| *member != self.me)
+            .filter(|member| self.member() != Some(*member))
             .collect();
         if !from.is_empty() && self.fetching.insert(block) {
             self.out.actions.push(Action::Fetch { block, from });
@@ -372,7 +484,7 @@ impl Replica {
     }
 
     pub(crate) fn leads(&self) -> bool {
-        self.schedule.leader(self.safety.view) == self.me
+        self.member() == Some(self.schedule.leader(self.safety.view))
     }
 
     /// Mark the safety state as changed.
@@ -384,6 +496,14 @@ impl Replica {
         self.out.actions.push(action);
     }
 
+    /// To be kept for the evidence period (protocol section 6).
+    pub(crate) fn keep_as_evidence(&mut self, certificate: &Verified<Certificate>) {
+        let certificate = Justification::Certificate((**certificate).clone());
+        if self.out.kept.last() != Some(&certificate) {
+            self.out.kept.push(certificate);
+        }
+    }
+
     pub(crate) fn store(&mut self, record: BlockRecord) {
         self.out.records.push(record);
     }
@@ -391,6 +511,9 @@ impl Replica {
     /// Say something signed: the safety state goes to disk first.
     pub(crate) fn say(&mut self, message: ConsensusMessage) {
         self.out.signed = true;
+        if let Some(me) = self.member() {
+            self.presence.heard(me);
+        }
         self.broadcast(message);
     }
 
@@ -398,15 +521,22 @@ impl Replica {
         self.out.actions.push(Action::Broadcast { message });
     }
 
-    fn finish(&mut self, _now: Timestamp) -> Step {
+    fn finish(&mut self) -> Step {
         let Output {
             records,
             actions,
+            kept,
             signed,
         } = std::mem::take(&mut self.out);
         // A new view alone needs no write: nothing was said under it yet.
-        let safety =
-            (signed && std::mem::take(&mut self.dirty)).then(|| Box::new(self.safety.clone()));
-        Step::new(Writes { records, safety }, actions)
+        let intended = std::mem::take(&mut self.intended);
+        let safety = ((signed || intended) && std::mem::take(&mut self.dirty))
+            .then(|| Box::new(self.safety.clone()));
+        let writes = Writes {
+            records,
+            safety,
+            signed,
+        };
+        Step::new(writes, actions, kept)
     }
 }

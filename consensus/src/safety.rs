@@ -9,15 +9,28 @@ use outrider_types::{
 };
 
 impl Replica {
-    /// R4: vote for a candidate of the current view, if all its conditions hold.
+    /// R4: vote for a candidate of the current view, if all its conditions hold; if only its payload is still being
+    /// checked, the intent to vote for it goes to the journal already (protocol section 3).
     pub(crate) fn try_vote(&mut self, now: Timestamp) {
         let view = self.safety.view;
         for kind in [ProposalKind::Normal, ProposalKind::Optimistic] {
-            if let Some(block) = self.candidates.get(&(view, kind)).copied()
-                && self.may_vote(view)
-                && self.votable(block)
-            {
+            let Some(block) = self.candidates.get(&(view, kind)).copied() else {
+                continue;
+            };
+            if self.may_vote(view, block) && self.votable(block, &[PayloadState::Valid]) {
                 self.vote(now, view, block);
+            }
+        }
+        for kind in [ProposalKind::Normal, ProposalKind::Optimistic] {
+            let Some(block) = self.candidates.get(&(view, kind)).copied() else {
+                continue;
+            };
+            let intended = self.intent.is_some_and(|vote| vote.view == view);
+            if !intended
+                && self.may_vote(view, block)
+                && self.votable(block, &[PayloadState::Asked])
+            {
+                self.intend(view, block);
             }
         }
     }
@@ -26,8 +39,7 @@ impl Replica {
     /// up, it votes for the certified block once it holds it.
     pub(crate) fn try_late_vote(&mut self, now: Timestamp) {
         let said = self
-            .safety
-            .voted
+            .voted()
             .map(|vote| vote.view)
             .max(self.safety.timed_out.map(|timeout| timeout.view))
             .unwrap_or_default();
@@ -36,9 +48,17 @@ impl Replica {
                 .tree
                 .get(&block)
                 .is_some_and(|node| node.payload == PayloadState::Valid);
-            if held && view < self.safety.view && self.may_vote(view) {
+            if held && view < self.safety.view && self.may_vote(view, block) {
                 self.vote(now, view, block);
             }
+        }
+    }
+
+    /// R10: a leader that is silent while a quorum speaks is not waited for.
+    pub(crate) fn try_skip(&mut self, now: Timestamp) {
+        let leader = self.schedule.leader(self.safety.view);
+        if self.member() != Some(leader) && self.presence.dead(leader) {
+            self.give_up(now);
         }
     }
 
@@ -83,36 +103,62 @@ impl Replica {
     }
 
     fn may_give_up(&self, view: View) -> bool {
-        self.safety
-            .timed_out
-            .is_none_or(|timeout| timeout.view < view)
+        self.seat.is_some()
+            && self
+                .safety
+                .timed_out
+                .is_none_or(|timeout| timeout.view < view)
     }
 
-    /// Once per view, never after a later vote, never after giving up on it or a later view.
-    fn may_vote(&self, view: View) -> bool {
-        let voted = self.safety.voted.is_some_and(|vote| vote.view >= view);
+    /// Once per view, never after a later vote, never after giving up on it or a later view. An intent counts as a vote,
+    /// but for the vote that it is the intent of.
+    fn may_vote(&self, view: View, block: BlockId) -> bool {
+        let voted = self.safety.voted.is_some_and(|vote| {
+            let same = vote.view == view && vote.block == block && self.intent == Some(vote);
+            vote.view >= view && !same
+        });
         let timed_out = self
             .safety
             .timed_out
             .is_some_and(|timeout| timeout.view >= view);
-        !voted && !timed_out
+        self.seat.is_some() && !voted && !timed_out
     }
 
-    /// The block, its payload and its justified ancestors are held.
-    fn votable(&self, block: BlockId) -> bool {
+    /// The block and its justified ancestors are held, and their payloads; the block's own may be in another state.
+    fn votable(&self, block: BlockId, own: &[PayloadState]) -> bool {
         let Some(branch) = self.tree.branch(block) else {
             return false;
         };
-        !branch.is_empty()
-            && branch
-                .iter()
-                .filter_map(|id| self.tree.get(id))
-                .all(|node| self.tree.sound(node))
+        let Some((last, ancestors)) = branch.split_last() else {
+            return false;
+        };
+        let node = |id: &BlockId| self.tree.get(id);
+        ancestors
+            .iter()
+            .filter_map(node)
+            .all(|node| node.payload == PayloadState::Valid && self.tree.sound(node))
+            && node(last).is_some_and(|node| {
+                own.contains(&node.payload) && !node.unwelcome && self.tree.sound(node)
+            })
+    }
+
+    /// Put the vote on record before it can be sent: the journal's sync overlaps the check of the payload. No other vote is
+    /// possible in this view from now on, and the vote itself only once the payload was found valid.
+    fn intend(&mut self, view: View, block: BlockId) {
+        let vote = Vote {
+            epoch: self.committee.epoch(),
+            view,
+            block,
+        };
+        self.safety.voted = Some(vote);
+        self.intent = Some(vote);
+        self.intended = true;
+        self.changed();
     }
 
     fn vote(&mut self, now: Timestamp, view: View, block: BlockId) {
         assert!(
-            self.may_vote(view),
+            self.may_vote(view, block),
             "R4: one vote per view, none after giving up"
         );
         self.store_branch(block);
@@ -121,23 +167,28 @@ impl Replica {
             view,
             block,
         };
-        self.safety.voted = Some(vote);
-        self.changed();
-        let signed = self.say_vote(vote);
-        self.count_vote(now, signed);
+        if self.intent != Some(vote) {
+            self.safety.voted = Some(vote);
+            self.changed();
+        }
+        self.intent = None;
+        if let Some(signed) = self.say_vote(vote) {
+            self.count_vote(now, signed);
+        }
     }
 
     /// Sign and send a vote that the safety state holds.
-    pub(crate) fn say_vote(&mut self, vote: Vote) -> Verified<Signed<Vote>> {
+    pub(crate) fn say_vote(&mut self, vote: Vote) -> Option<Verified<Signed<Vote>>> {
         assert_eq!(
-            self.safety.voted,
+            self.voted(),
             Some(vote),
             "only the vote on record is signed"
         );
-        let signed = Signed::sign(vote, self.committee.chain(), self.me, &self.key);
+        let seat = self.seat.as_ref()?;
+        let signed = Signed::sign(vote, self.committee.chain(), seat.member, &seat.key);
         self.votes.vote(signed.clone());
         self.say(ConsensusMessage::Vote(*signed));
-        signed
+        Some(signed)
     }
 
     /// The block and its ancestors, with their justifications, are durable before a vote for it leaves.
@@ -177,7 +228,7 @@ impl Replica {
     /// R5: on a quorum certificate, unless this member gave up on its view or a later one, or has commit-voted in
     /// its view or a later one. Always, also when the fast path seems near.
     pub(crate) fn try_commit_vote(&mut self, now: Timestamp, certificate: &Verified<Certificate>) {
-        if !matches!(**certificate, Certificate::Quorum(_)) {
+        if !matches!(**certificate, Certificate::Quorum(_)) || self.seat.is_none() {
             return;
         }
         let (view, block) = (certificate.rank(), certificate.block());
@@ -206,38 +257,44 @@ impl Replica {
             block,
         };
         self.safety.commit_voted = Some(vote);
+        self.keep_as_evidence(certificate);
         self.changed();
-        let signed = self.say_commit_vote(vote);
-        self.count_commit_vote(now, signed);
+        if let Some(signed) = self.say_commit_vote(vote) {
+            self.count_commit_vote(now, signed);
+        }
     }
 
     /// Sign and send a commit vote that the safety state holds.
-    pub(crate) fn say_commit_vote(&mut self, vote: CommitVote) -> Verified<Signed<CommitVote>> {
+    pub(crate) fn say_commit_vote(
+        &mut self,
+        vote: CommitVote,
+    ) -> Option<Verified<Signed<CommitVote>>> {
         assert_eq!(
             self.safety.commit_voted,
             Some(vote),
             "only the commit vote on record is signed"
         );
-        let signed = Signed::sign(vote, self.committee.chain(), self.me, &self.key);
+        let seat = self.seat.as_ref()?;
+        let signed = Signed::sign(vote, self.committee.chain(), seat.member, &seat.key);
         self.votes.commit_vote(signed.clone());
         self.say(ConsensusMessage::CommitVote(*signed));
-        signed
+        Some(signed)
     }
 
     /// R8: give up on the current view, once.
     pub(crate) fn give_up(&mut self, now: Timestamp) {
         let view = self.safety.view;
-        if !self.may_give_up(view) {
+        let Some(seat) = self.seat.clone().filter(|_| self.may_give_up(view)) else {
             return;
-        }
+        };
         let high_view = self.safety.high_rank();
         assert!(
             high_view < view,
             "a member that holds a certificate of a view has left it"
         );
+        // An intent whose vote never left is no vote, and none can follow this timeout.
         let voted = self
-            .safety
-            .voted
+            .voted()
             .filter(|vote| vote.view == view)
             .map(|vote| vote.block);
         let timeout = Timeout {
@@ -249,7 +306,7 @@ impl Replica {
         self.safety.timed_out = Some(timeout);
         self.safety.timed_out_high = None;
         self.changed();
-        let signed = Signed::sign(timeout, self.committee.chain(), self.me, &self.key);
+        let signed = Signed::sign(timeout, self.committee.chain(), seat.member, &seat.key);
         let message = TimeoutMessage::assemble(signed, self.high.clone());
         assert!(
             message.is_some(),

@@ -1,22 +1,26 @@
 //! The outcome of a step: what must be durable, and then what to do.
 
 use crate::action::Action;
-use outrider_types::{BlockRecord, SafetyState};
+use outrider_types::{BlockRecord, Justification, SafetyState};
 
 /// What must be durable before any action of the step happens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Writes {
     /// Blocks voted for or committed, with their justifications.
     pub records: Vec<BlockRecord>,
-    /// The newest safety state, if something was signed under a new one.
+    /// The newest safety state, if something was signed under a new one or is going to be: an intent may be written while
+    /// the payload is still being checked (protocol section 3).
     pub safety: Option<Box<SafetyState>>,
+    /// Something signed is among the actions: these writes, and every safety state given out before, must be durable
+    /// first. Otherwise it is enough to begin to write them.
+    pub signed: bool,
 }
 
 impl Writes {
     /// Whether there is nothing to write.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.safety.is_none()
+        self.records.is_empty() && self.safety.is_none() && !self.signed
     }
 }
 
@@ -26,11 +30,26 @@ impl Writes {
 pub struct Step {
     writes: Writes,
     actions: Vec<Action>,
+    kept: Vec<Justification>,
 }
 
 impl Step {
-    pub(crate) const fn new(writes: Writes, actions: Vec<Action>) -> Self {
-        Self { writes, actions }
+    pub(crate) const fn new(
+        writes: Writes,
+        actions: Vec<Action>,
+        kept: Vec<Justification>,
+    ) -> Self {
+        Self {
+            writes,
+            actions,
+            kept,
+        }
+    }
+
+    /// Certificates that moved the replica through a view or that it commit-voted on, to be kept for the evidence period
+    /// (protocol section 6). Nothing waits for them.
+    pub fn take_kept(&mut self) -> Vec<Justification> {
+        std::mem::take(&mut self.kept)
     }
 
     /// Make the writes durable, then get the actions. If `write` fails, the actions are gone, and the caller must end
@@ -51,7 +70,9 @@ impl Step {
         if later.writes.safety.is_some() {
             self.writes.safety = later.writes.safety;
         }
+        self.writes.signed |= later.writes.signed;
         self.actions.extend(later.actions);
+        self.kept.extend(later.kept);
         self
     }
 

@@ -1,6 +1,9 @@
 //! The blocks above the last final one, and what is known of each.
 
-use outrider_types::{Block, BlockId, Certificate, Justification, Resolved, Verified, View};
+use outrider_types::{
+    Block, BlockId, Certificate, CommitteeId, Height, Justification, Payload, Resolved, Verified,
+    View,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most blocks above the last final one; a block past that is not kept and is fetched again when it is needed.
@@ -27,6 +30,8 @@ pub(crate) struct Node {
     pub(crate) payload: PayloadState,
     /// Given to the store with a vote or a commit.
     pub(crate) stored: bool,
+    /// Not to be voted for here unless it is certified; as an ancestor it is as good as any.
+    pub(crate) unwelcome: bool,
 }
 
 /// The tree. Its root is the last final block; blocks that do not descend from it go when it moves.
@@ -37,21 +42,48 @@ pub(crate) struct BlockTree {
     nodes: BTreeMap<BlockId, Node>,
     certificates: BTreeMap<BlockId, Verified<Certificate>>,
     base: BlockId,
+    /// The last height of the epoch; what stands above it is a filler (R13).
+    last: Option<Height>,
 }
 
 impl BlockTree {
-    pub(crate) fn new(root: Block, base: BlockId) -> Self {
+    pub(crate) fn new(root: Block, base: BlockId, last: Option<Height>) -> Self {
         Self {
             root,
             root_id: root.id(),
             nodes: BTreeMap::new(),
             certificates: BTreeMap::new(),
             base,
+            last,
         }
     }
 
     pub(crate) const fn root(&self) -> &Block {
         &self.root
+    }
+
+    /// The view of the last final block in this epoch: 0 if that is the epoch's base, whatever view it was proposed in.
+    pub(crate) fn root_view(&self) -> View {
+        self.view_of(&self.root)
+    }
+
+    /// The view of a block in this epoch.
+    fn view_of(&self, block: &Block) -> View {
+        if self.root_id == self.base && *block == self.root {
+            View(0)
+        } else {
+            block.view
+        }
+    }
+
+    /// The last height of the epoch.
+    pub(crate) const fn last(&self) -> Option<Height> {
+        self.last
+    }
+
+    /// Whether a block of this height is a filler: above the last height of the epoch (R13).
+    pub(crate) fn is_filler(&self, height: Height) -> bool {
+        self.last.is_some_and(|last| height > last)
     }
 
     pub(crate) const fn root_id(&self) -> BlockId {
@@ -89,7 +121,7 @@ impl BlockTree {
         high: Option<BlockId>,
     ) {
         let id = block.id();
-        if block.height <= self.root.height || block.view <= self.root.view {
+        if block.height <= self.root.height || block.view <= self.root_view() {
             return;
         }
         // R4: an attachment that does not fit is ignored, for anyone may have swapped it.
@@ -125,6 +157,7 @@ impl BlockTree {
                 justification,
                 payload: PayloadState::Unasked,
                 stored: false,
+                unwelcome: false,
             },
         );
     }
@@ -141,7 +174,7 @@ impl BlockTree {
     /// Keep a certificate of a block's own view. A quorum certificate replaces one that adopts, for only it calls for
     /// a late vote (R4).
     pub(crate) fn certify(&mut self, certificate: Verified<Certificate>) {
-        if certificate.rank() < self.root.view {
+        if certificate.rank() < self.root_view() {
             return;
         }
         let replace = match self.certificates.get(&certificate.block()) {
@@ -193,13 +226,19 @@ impl BlockTree {
         Some(branch)
     }
 
-    /// What is wrong with a block as a child of its parent, if the parent is held.
+    /// What is wrong with a block by itself, and as a child of its parent if that is held.
     pub(crate) fn fault(&self, block: &Block) -> Option<&'static str> {
+        if (Some(block.height) == self.last) != (block.next != CommitteeId::NONE) {
+            return Some("the last block of an epoch, and no other, names the next committee");
+        }
+        if self.is_filler(block.height) && block.payload != Payload::default().id() {
+            return Some("a filler carries nothing");
+        }
         let parent = self.header(&block.parent)?;
         if parent.height.next() != block.height {
             return Some("its height is not its parent's plus one");
         }
-        if parent.view != block.justify {
+        if self.view_of(parent) != block.justify {
             return Some("its parent is not of the view that justifies it");
         }
         if parent.timestamp >= block.timestamp {
@@ -208,11 +247,9 @@ impl BlockTree {
         None
     }
 
-    /// What R4 asks of a block and of each of its ancestors: payload held and valid, well formed, parent justified.
+    /// What R4 asks of a block and of each of its ancestors beside its payload: well formed, parent justified.
     pub(crate) fn sound(&self, node: &Node) -> bool {
-        node.payload == PayloadState::Valid
-            && self.fault(&node.block).is_none()
-            && self.justified(node)
+        self.fault(&node.block).is_none() && self.justified(node)
     }
 
     /// Whether this is what R4 asks for as justification of the block's parent: (a) a certificate of rank v-1 for it,
@@ -246,7 +283,8 @@ impl BlockTree {
         let Some(parent) = self.header(&block.parent) else {
             return false;
         };
-        parent.view == block.justify && self.warranted(block, node.justification.as_deref())
+        self.view_of(parent) == block.justify
+            && self.warranted(block, node.justification.as_deref())
     }
 
     /// Blocks that descend from the root and whose payload was not asked for yet, parents first.
@@ -269,7 +307,7 @@ impl BlockTree {
             root.height > self.root.height,
             "the last final block never moves down"
         );
-        assert!(root.view > self.root.view, "views rise along a chain");
+        assert!(root.view > self.root_view(), "views rise along a chain");
         let root_id = root.id();
         let mut keep = BTreeSet::from([root_id]);
         let mut by_height: Vec<(BlockId, Block)> = self

@@ -25,19 +25,58 @@ fn handed_on(certificate: impl Into<Verified<Justification>>) -> Input {
 fn a_failed_write_releases_nothing() {
     let mut lab = Lab::four();
     let block = lab.block(1, &lab.base, 0, 0);
-    lab.step(lab.proposal(&block, None));
-    let checked = Input::PayloadChecked {
-        block: block.id(),
-        valid: true,
-    };
-    let step = lab.replica.step(Timestamp(lab.now), checked);
-    assert!(step.needs_write());
+    let step = lab
+        .replica
+        .step(Timestamp(lab.now), lab.proposal(&block, None));
+    assert!(step.needs_write(), "the intent to vote");
     assert_eq!(step.persist_with(|_| Err("disk full")), Err("disk full"));
 
-    // The vote died with the process: after the restart the member may vote for another block of the view.
+    // The intent died with the process: after the restart the member may vote for another block of the view.
     assert!(votes(&lab.restart()).is_empty());
     let other = lab.block(1, &lab.base, 0, 1);
     assert_eq!(votes(&lab.offer(&other, None)), [(1, other.id())]);
+}
+
+/// Member 0 has written that it will vote for a block, and its power goes before the payload is checked.
+fn crashed_with_an_intent() -> (Lab, outrider_types::Block) {
+    let mut lab = Lab::four();
+    let block = lab.block(1, &lab.base, 0, 0);
+    assert!(votes(&lab.step(lab.proposal(&block, None))).is_empty());
+    let recorded = lab.disk.safety.as_ref().and_then(|safety| safety.voted);
+    assert_eq!(recorded.map(|vote| vote.block), Some(block.id()));
+    assert!(votes(&lab.restart()).is_empty(), "it never left");
+    (lab, block)
+}
+
+#[test]
+fn an_intent_found_after_a_restart_is_no_vote_but_forbids_any_other() {
+    let (mut lab, block) = crashed_with_an_intent();
+    let other = lab.block(1, &lab.base, 0, 1);
+    assert!(votes(&lab.offer(&other, None)).is_empty());
+    assert!(lab.replica.voted().is_none());
+
+    // The block that was meant may still get its vote: another proposal of the view came first, but a certificate
+    // brings the block.
+    let (mut lab, _) = crashed_with_an_intent();
+    assert_eq!(votes(&lab.offer(&block, None)), [(1, block.id())]);
+}
+
+#[test]
+fn a_timeout_does_not_claim_an_intent_and_no_vote_follows_it() {
+    let (mut lab, block) = crashed_with_an_intent();
+    let sent = timeouts(&lab.wait(2 * BASE));
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].timeout.voted, None);
+    assert!(votes(&lab.offer(&block, None)).is_empty());
+    // Now its payload is stored, as that of an ancestor would be; the timeout still says that no vote was sent.
+    let record = outrider_types::BlockRecord {
+        block,
+        justification: None,
+    };
+    lab.disk.records.insert(block.id(), record);
+    let again = lab.restart();
+    assert!(votes(&again).is_empty());
+    assert_eq!(timeouts(&again)[0].timeout, sent[0].timeout);
 }
 
 #[test]

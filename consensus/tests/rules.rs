@@ -12,7 +12,7 @@
 mod support;
 
 use outrider_consensus::{Action, Input};
-use outrider_types::{Certificate, Justification, Timestamp, Verified};
+use outrider_types::{Certificate, CommitteeId, Justification, Timestamp, Verified};
 use support::lab::{
     Lab, called_bad, commit_votes, commits, fetches, handed, proposals, timeouts, votes,
 };
@@ -126,6 +126,7 @@ fn assembled(lab: &mut Lab, actions: &[Action]) -> Vec<Action> {
         parent,
         payload,
         timestamp: after,
+        next: CommitteeId::NONE,
     })
 }
 

@@ -1,5 +1,5 @@
-//! Whole committees in simulated worlds: agreement (C3), recovery (C4), no honest offence (C1), exact latencies, and
-//! the scripted attacks of protocol section 8 that need no optimistic proposals.
+//! Whole committees in simulated worlds: agreement (C3), recovery (C4), no honest offence (C1), and the
+//! scripted attacks of protocol section 8 that need no optimistic proposals.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,6 +12,7 @@ mod support;
 
 use outrider_types::ConsensusMessage;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use support::exact::{D, entered, exact, latencies, sent};
 use support::link::{self, Link};
 use support::rng::Rng;
 use support::world::{BASE, CAP, Kind, Local, World};
@@ -154,87 +155,6 @@ fn random_worlds_recover() {
     });
 }
 
-/// One-way delay of the exact worlds.
-const D: u64 = 10_000;
-
-fn exact(kinds: &[Kind], link: Link) -> World {
-    let stakes = vec![1; kinds.len()];
-    World::new(1, &stakes, kinds, link, Local::default())
-}
-
-/// When a block of this view left its leader.
-fn sent(world: &World, view: u64) -> Option<u64> {
-    let all = world.nodes.iter().flat_map(|node| &node.proposals);
-    all.copied()
-        .find(|(_, proposed)| *proposed == view)
-        .map(|(at, _)| at)
-}
-
-/// When a node entered a view.
-fn entered(world: &World, node: usize, view: u64) -> u64 {
-    let all = world.nodes[node].entered.iter();
-    all.copied()
-        .find(|(_, entered, _)| *entered == view)
-        .unwrap()
-        .0
-}
-
-/// Each commit of a node as (view, delay after its proposal was sent, fast).
-fn latencies(world: &World, node: usize) -> Vec<(u64, u64, bool)> {
-    let node = &world.nodes[node];
-    let commits = node.commits.iter();
-    commits
-        .map(|(at, height, fast)| {
-            let view = node.disk.ledger[*height as usize - 1].block.view.0;
-            (view, at - sent(world, view).unwrap(), *fast)
-        })
-        .collect()
-}
-
-#[test]
-fn a_fast_commit_takes_two_delays_and_the_next_block_leaves_then() {
-    for silent in [false, true] {
-        // Of 6 (f = 1, F = 5) one may be silent; member 0 leads view 6.
-        let mut kinds = [Kind::Honest; 6];
-        if silent {
-            kinds[0] = Kind::Silent;
-        }
-        let mut world = exact(&kinds, link::fixed(D));
-        world.run_until(world.now + 11 * D);
-        for node in world.honest() {
-            let commits = latencies(&world, node);
-            assert_eq!(commits.len(), 5);
-            for (index, (view, delay, fast)) in commits.into_iter().enumerate() {
-                assert_eq!((view, delay, fast), (index as u64 + 1, 2 * D, true));
-            }
-        }
-        assert_eq!(sent(&world, 4).unwrap() - sent(&world, 3).unwrap(), 2 * D);
-    }
-}
-
-#[test]
-fn a_slow_commit_takes_three_delays_and_a_silent_leader_its_timer_and_one() {
-    // Of 4 with one silent, F = 4 cannot be reached. Member 3 leads views 3, 7 ..
-    let kinds = [Kind::Honest, Kind::Honest, Kind::Honest, Kind::Silent];
-    let mut world = exact(&kinds, link::fixed(D));
-    assert!(world.run_until_height(20, world.now + 80 * BASE));
-    for node in world.honest() {
-        let commits = latencies(&world, node);
-        assert!(commits.len() >= 20);
-        for (view, delay, fast) in commits {
-            assert_eq!((delay, fast), (3 * D, false), "view {view}");
-        }
-        for silent in [3, 7, 11, 15, 19] {
-            let took = entered(&world, node, silent + 1) - entered(&world, node, silent);
-            assert_eq!(took, BASE + D, "view {silent}");
-            assert_eq!(
-                sent(&world, silent + 1).unwrap(),
-                entered(&world, 0, silent + 1)
-            );
-        }
-    }
-}
-
 /// Section 8, *hidden qc*: nobody but the next leader learns of the certificate, and timers are at their cap. The
 /// forwarding of R1 gets it there after a quarter of the timer.
 #[test]
@@ -252,7 +172,7 @@ fn attack_hidden_qc() {
         };
         if hidden { Vec::new() } else { vec![D] }
     });
-    let mut world = exact(&[Kind::Honest; 4], attack);
+    let mut world = exact(1, &[1; 4], &[Kind::Honest; 4], attack);
     // Member 3 withholds its timeouts as well, so tcs need all the others: they still come.
     assert!(world.run_until_height(1, world.now + 40 * CAP));
     let proposed = sent(&world, 12).expect("member 0 proposed in view 12");
@@ -274,7 +194,7 @@ fn attack_selective_fast_votes() {
             };
         if hidden { Vec::new() } else { vec![D] }
     });
-    let mut world = exact(&[Kind::Honest; 4], attack);
+    let mut world = exact(1, &[1; 4], &[Kind::Honest; 4], attack);
     world.run_until(world.now + 41 * D);
     for node in 0..3 {
         let commits = latencies(&world, node);
@@ -300,7 +220,7 @@ fn attack_restart_one_view_apart() {
         _ => Vec::new(),
     });
     let kinds = [Kind::Honest, Kind::Honest, Kind::Honest, Kind::Silent];
-    let mut world = exact(&kinds, apart);
+    let mut world = exact(1, &[1; 4], &kinds, apart);
     world.run_until(world.now + 3 * BASE);
     let views = |world: &World| -> Vec<(u64, u64)> {
         let safety = world.honest().into_iter().map(|node| {
@@ -325,7 +245,7 @@ fn attack_restart_one_view_apart() {
 /// A member that was away far longer than the window of views catches up by certificates and ranges, and votes again.
 #[test]
 fn a_member_that_was_away_for_long_comes_back() {
-    let mut world = exact(&[Kind::Honest; 4], link::fixed(D));
+    let mut world = exact(1, &[1; 4], &[Kind::Honest; 4], link::fixed(D));
     world.crash(0);
     // Views of member 0 time out; the others go on by themselves.
     world.run_until(world.now + 60 * BASE);

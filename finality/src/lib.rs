@@ -3,6 +3,9 @@
 //! ```text
 //! committed block + payload --Ledger::append--> a place for every transaction (height, lane, index, position)
 //! header + path + certificate + payload --FinalityProof::build--> JSON --verify_json(committee)--> Checked
+//! statements, certificates --EvidenceCollector--> Evidence --EvidenceFile--> JSON --verify_evidence_json--> who did what
+//! trusted committee + EpochEnds --Trust::follow--> the committees of later epochs --Trust::verify--> Checked
+//! two proofs that conflict + certificate stores --investigate--> the guilty
 //! ```
 //!
 //! Rule **F1**, checked by every voter with [`duplicate`]: a block at height `h` is invalid if it holds a transaction
@@ -14,22 +17,48 @@
 //!   header commits to, and no transaction stands in it twice; a refused block changes nothing (`ledger::tests`).
 //! - **F3** Positions of a rollup's transactions count from 0 without gaps, also over a restart (`ledger::tests`).
 //! - **F4** [`verify`] accepts only if a valid certificate of the given committee makes final a block that commits to
-//!   the transaction, itself or through an ancestor (`tests/proof.rs`).
+//!   the transaction, itself or through an ancestor of the same epoch (`tests/proof.rs`, `tests/handover.rs`).
 //! - **F5** [`verify_json`] accepts one text per proof: any other byte anywhere is an error (`tests/flips.rs`).
 //! - **F6** Checking never panics, whatever the bytes, and reads at most [`PROOF_BYTES_MAX`] of them
 //!   (`tests/flips.rs`, `tests/proof.rs`).
+//! - **F7** The collector finds exactly the offences E1 to E5 among the statements of its window, in whatever order they
+//!   come, alone or within certificates; an honest member's statements are never evidence (`tests/evidence.rs`).
+//! - **F8** [`verify_evidence_json`] accepts one text per piece of evidence, and only if it proves an offence
+//!   (`tests/evidence_files.rs`).
+//! - **F9** [`investigate`] names stake of at least `f+1`, and nobody honest, given what honest members keep
+//!   (`tests/forensics.rs`).
+//! - **F10** [`Trust`] goes on from an epoch only to the committee that this epoch's own made final, one epoch after the
+//!   other; what is refused changes nothing (`tests/handover.rs`).
+//! - **F11** [`HandoverFile::from_json`] accepts one text per chain of hand-overs (`tests/handover.rs`).
 //!
 //! Assumptions: at most `f` stake of the committee is Byzantine, and the verifier got the committee from a source that
 //! it trusts. Limits: [`PATH_HEADERS_MAX`] headers between a block and the certificate; a ledger remembers one number
-//! per rollup that ever had a transaction. Deliberately absent: disk, hand-over between epochs, settlement on L1.
+//! per rollup that ever had a transaction; a light client remembers [`EPOCHS_KEPT_MAX`] committees. Deliberately absent:
+//! disk, settlement on L1.
 
+mod evidence;
+mod forensics;
+mod handover;
 mod ledger;
 mod proof;
 mod records;
+mod text;
 
+pub use evidence::{
+    CERTIFICATES_BYTES_MAX, CERTIFICATES_VERSION, CertificatePage, CertificateStore,
+    CertificateStoreError, Charge, CheckedEvidence, EVIDENCE_BYTES_MAX, EVIDENCE_PER_OFFENCE_MAX,
+    EVIDENCE_VERSION, EvidenceCollector, EvidenceFile, EvidenceFileError, EvidencePage,
+    STATEMENTS_MAX, WINDOW_VIEWS_MAX, offence_name, verify_evidence_json,
+};
+pub use forensics::{Conflict, ForensicsError, Guilty, Verdict, investigate};
+pub use handover::{
+    EPOCHS_KEPT_MAX, HANDOVERS_BYTES_MAX, HANDOVERS_VERSION, HandoverError, HandoverFile,
+    HandoverFileError, Trust,
+};
 pub use ledger::{Appended, DUPLICATE_WINDOW_BLOCKS, Ledger, LedgerEntry, LedgerError, duplicate};
 pub use proof::{
     Checked, FinalityProof, Inclusion, PATH_HEADERS_MAX, PROOF_BYTES_MAX, PROOF_VERSION,
     ProofError, verify, verify_json,
 };
 pub use records::{LedgerTip, TransactionLocation};
+pub use text::TextError;

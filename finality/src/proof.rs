@@ -28,8 +28,9 @@ pub struct FinalityProof {
     pub committee: CommitteeId,
     /// Header of the block that holds the transaction.
     pub block: Block,
-    /// Headers of its descendants, each the child of the one before, up to the certified block; empty if the block
-    /// itself is certified. At most [`PATH_HEADERS_MAX`].
+    /// Headers of its descendants in the same epoch, each the child of the one before, up to the certified block; empty
+    /// if the block itself is certified. Above the last block of the epoch they are fillers (R13). At most
+    /// [`PATH_HEADERS_MAX`].
     pub path: Vec<Block>,
     /// What makes the last of these blocks final, and its ancestors with it.
     pub certificate: FinalityCertificate,
@@ -73,6 +74,8 @@ pub struct Checked {
     pub rollup: RollupId,
     /// Height of its block.
     pub height: Height,
+    /// The epoch whose committee made it final.
+    pub epoch: Epoch,
     /// Its block.
     pub block: BlockId,
     /// View of the certificate.
@@ -169,6 +172,36 @@ pub enum ProofError {
     BrokenPath {
         /// The height that the child should have.
         height: Height,
+    },
+    /// A block above the last one of an epoch that is no filler (R13).
+    #[error(
+        "the header at height {height} stands above the last block of its epoch, and carries or names something"
+    )]
+    NotFiller {
+        /// The header's height.
+        height: Height,
+    },
+    /// The transaction's block stands where its epoch has none.
+    #[error("the block at height {height} is not of epoch {epoch}, which ends at height {last}")]
+    OutsideEpoch {
+        /// The block's height.
+        height: Height,
+        /// Its epoch.
+        epoch: Epoch,
+        /// The last height of that epoch.
+        last: Height,
+    },
+    /// No committee is known for it.
+    #[error(
+        "proof of epoch {found}, the committees of epochs {first} to {last} are known: follow the hand-overs from a committee that you trust"
+    )]
+    UnknownEpoch {
+        /// The proof's.
+        found: Epoch,
+        /// The first one known.
+        first: Epoch,
+        /// The last one known.
+        last: Epoch,
     },
     /// Certified is another block than the last of the path.
     #[error("the certificate is for block {found}, the headers lead to block {expected}")]
@@ -278,12 +311,18 @@ impl FinalityProof {
         check_header(&self.block, committee)?;
         let block = self.block.id();
         let (mut last, mut last_id) = (&self.block, block);
+        let mut over = self.block.next != CommitteeId::NONE;
         for child in &self.path {
             check_header(child, committee)?;
             let height = last.height.next();
             if child.height != height || child.height == last.height || child.parent != last_id {
                 return Err(ProofError::BrokenPath { height });
             }
+            let names = child.next != CommitteeId::NONE;
+            if over && (names || child.payload != Payload::default().id()) {
+                return Err(ProofError::NotFiller { height });
+            }
+            over |= names;
             (last, last_id) = (child, child.id());
         }
         let (found, view) = (self.certificate.block(), self.certificate.view());
@@ -438,6 +477,7 @@ pub fn verify(committee: &Committee, proof: &FinalityProof) -> Result<Checked, P
         transaction: proof.inclusion.transaction,
         rollup: proof.inclusion.rollup,
         height: proof.block.height,
+        epoch: proof.block.epoch,
         block,
         certified_view: certificate.view(),
         fast,
@@ -458,7 +498,7 @@ pub fn verify_json(committee: &Committee, bytes: &[u8]) -> Result<Checked, Proof
 }
 
 /// Where two texts first differ; for one that is cut short, its end.
-fn first_difference(left: &[u8], right: &[u8]) -> Option<usize> {
+pub(crate) fn first_difference(left: &[u8], right: &[u8]) -> Option<usize> {
     if left == right {
         return None;
     }
@@ -471,7 +511,7 @@ fn first_difference(left: &[u8], right: &[u8]) -> Option<usize> {
 }
 
 /// The byte at which a parser stopped, from its line and column (both from 1; column 0 is the line's end before).
-fn offset_of(bytes: &[u8], line: usize, column: usize) -> usize {
+pub(crate) fn offset_of(bytes: &[u8], line: usize, column: usize) -> usize {
     let before: usize = bytes
         .split_inclusive(|byte| *byte == b'\n')
         .take(line.saturating_sub(1))

@@ -16,8 +16,15 @@ use thiserror::Error;
 /// Most members of one network. Every member holds a connection to every other.
 pub const MEMBERS_MAX: usize = 1_024;
 
-/// Peer sets that `lookup` tracks at once. One: the set is fixed at start.
-pub(crate) const PEER_SETS: usize = 1;
+/// Peer sets that `lookup` tracks at once: this epoch's and the one before, whose members may still ask for its end (R13).
+pub(crate) const PEER_SETS: usize = 2;
+/// Peers that may join while the network runs, beside half as many as there are.
+const ROOM: usize = 16;
+
+/// The largest peer set of a network that starts with so many: the library makes its queues for it at the start.
+pub(crate) const fn peers_max(peers: usize) -> usize {
+    peers + peers / 2 + ROOM
+}
 
 /// Everything [`crate::start`] needs.
 #[derive(Clone)]
@@ -28,7 +35,8 @@ pub struct NetworkConfig {
     pub key_seed: [u8; 32],
     /// Where to listen.
     pub listen: SocketAddr,
-    /// All members in member order, ourselves included. [`crate::Inbound::from`] is an index into it.
+    /// All peers at the start, ourselves included. [`crate::Inbound::from`] is an index into it, and into what
+    /// [`crate::Peers::track`] adds later.
     pub peers: Vec<Peer>,
     /// Largest message, in bytes. All members must agree on it: a peer that sends more is cut off.
     pub max_message_bytes: u32,
@@ -235,7 +243,7 @@ impl Tuning {
 /// Inbound: burst x members slots a channel. Outbound: as many again in the router's queue, and
 /// two queues of `mailbox_messages` per connected peer. An estimate from the sizes of what a slot
 /// holds; the content of queued messages comes on top ([`inbound_content_bytes_max`]).
-/// With the defaults: about 0.7 MB at 4 members, 17 MB at 100.
+/// With the defaults: about 5.5 MB at 4 members, 45 MB at 100; there is room for half as many more and 16.
 #[must_use]
 pub const fn mailbox_memory_bytes(tuning: &Tuning, members: usize) -> usize {
     /// Sequence number and padding of a slot in the lock-free queue.
@@ -243,7 +251,9 @@ pub const fn mailbox_memory_bytes(tuning: &Tuning, members: usize) -> usize {
     const INBOUND: usize = size_of::<(PublicKey, IoBuf)>() + SLOT;
     const OUTBOUND: usize = size_of::<(Recipients<PublicKey>, IoBufs, u64)>() + SLOT;
     const RELAY: usize = size_of::<(IoBufs, u64)>() + SLOT;
-    let slots = tuning.burst_total().saturating_mul(members * PEER_SETS);
+    let slots = tuning
+        .burst_total()
+        .saturating_mul(peers_max(members) * PEER_SETS);
     let queue = tuning.mailbox_messages as usize;
     let relays = members.saturating_sub(1).saturating_mul(2 * queue);
     slots
@@ -262,7 +272,9 @@ pub const fn inbound_content_bytes_max(
     members: usize,
     max_message_bytes: u32,
 ) -> u64 {
-    let slots = tuning.burst_total().saturating_mul(members * PEER_SETS) as u64;
+    let slots = tuning
+        .burst_total()
+        .saturating_mul(peers_max(members) * PEER_SETS) as u64;
     slots.saturating_mul(max_message_bytes as u64)
 }
 

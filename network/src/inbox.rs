@@ -49,7 +49,7 @@ impl Inbox {
     pub async fn recv(&mut self) -> Option<Inbound> {
         loop {
             let (key, message) = self.receiver.recv().await.ok()?;
-            match self.keys.member(&key) {
+            match self.keys.peer(&key) {
                 Some(from) => {
                     return Some(Inbound {
                         from,

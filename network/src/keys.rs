@@ -1,4 +1,4 @@
-//! Transport keys: their derivation from the member seed, and the table from key to member.
+//! Transport keys: their derivation from the member seed, and the table from key to peer.
 
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::{
@@ -7,6 +7,10 @@ use commonware_cryptography::{
 };
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
+
+/// Peers that one process ever knows, over all epochs; past that it needs a restart.
+pub(crate) const PEERS_EVER_MAX: usize = 16_384;
 
 /// Separates the transport key from every other use of the member seed.
 const TRANSPORT_DOMAIN: &[u8] = b"outrider transport key v1";
@@ -44,24 +48,28 @@ pub(crate) fn public_key(bytes: &[u8; 32]) -> Option<PublicKey> {
     PublicKey::decode(Copying(bytes)).ok()
 }
 
-/// Who is who: member index to transport key and back. Immutable after start.
+/// Who is who: peer index to transport key and back. It only grows, so an index means the same peer for ever.
 #[derive(Debug)]
 pub(crate) struct Keys {
     ours: usize,
-    by_member: Vec<PublicKey>,
+    book: RwLock<Book>,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    by_peer: Vec<PublicKey>,
     by_key: BTreeMap<PublicKey, usize>,
 }
 
 impl Keys {
-    /// `by_member` holds distinct keys, `ours` is one of its indices.
-    pub(crate) fn new(ours: usize, by_member: Vec<PublicKey>) -> Self {
-        let by_key: BTreeMap<_, _> = by_member.iter().cloned().zip(0..).collect();
-        assert_eq!(by_key.len(), by_member.len(), "keys were checked distinct");
-        assert!(ours < by_member.len(), "we were checked to be a member");
+    /// `by_peer` holds distinct keys, `ours` is one of its indices.
+    pub(crate) fn new(ours: usize, by_peer: Vec<PublicKey>) -> Self {
+        let by_key: BTreeMap<_, _> = by_peer.iter().cloned().zip(0..).collect();
+        assert_eq!(by_key.len(), by_peer.len(), "keys were checked distinct");
+        assert!(ours < by_peer.len(), "we were checked to be a peer");
         Self {
             ours,
-            by_member,
-            by_key,
+            book: RwLock::new(Book { by_peer, by_key }),
         }
     }
 
@@ -69,16 +77,36 @@ impl Keys {
         self.ours
     }
 
-    pub(crate) const fn members(&self) -> usize {
-        self.by_member.len()
+    pub(crate) fn len(&self) -> usize {
+        self.read().by_peer.len()
     }
 
-    pub(crate) fn key(&self, member: usize) -> Option<&PublicKey> {
-        self.by_member.get(member)
+    pub(crate) fn key(&self, peer: usize) -> Option<PublicKey> {
+        self.read().by_peer.get(peer).cloned()
     }
 
-    pub(crate) fn member(&self, key: &PublicKey) -> Option<usize> {
-        self.by_key.get(key).copied()
+    pub(crate) fn peer(&self, key: &PublicKey) -> Option<usize> {
+        self.read().by_key.get(key).copied()
+    }
+
+    /// The index of a key; a new one if it was never seen. None if the book is full.
+    pub(crate) fn enter(&self, key: &PublicKey) -> Option<usize> {
+        let mut book = self.book.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = book.by_key.get(key) {
+            return Some(*known);
+        }
+        let peer = book.by_peer.len();
+        if peer >= PEERS_EVER_MAX {
+            return None;
+        }
+        book.by_peer.push(key.clone());
+        book.by_key.insert(key.clone(), peer);
+        Some(peer)
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Book> {
+        // A writer does not panic between its two writes; what is read is whole.
+        self.book.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -84,7 +84,7 @@ pub use config::{
 pub use inbox::{Inbound, Inbox};
 pub use keys::{transport_public_key, transport_seed};
 pub use outbound::{Outbound, SendError, To};
-pub use peers::Peers;
+pub use peers::{Peers, TrackError};
 pub use runtime::{Context, runtime_config};
 pub use start::{Network, start};
 

@@ -109,10 +109,10 @@ impl<E: Clock> Outbound<E> {
         for member in members {
             let key = self.keys.key(member).ok_or(SendError::UnknownMember {
                 member,
-                members: self.keys.members(),
+                members: self.keys.len(),
             })?;
             if member != self.keys.ours() {
-                recipients.push(key.clone());
+                recipients.push(key);
             }
         }
         Ok(Recipients::Some(recipients))
@@ -134,7 +134,7 @@ impl<E: Clock> Clone for Outbound<E> {
 impl<E: Clock> fmt::Debug for Outbound<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outbound")
-            .field("members", &self.keys.members())
+            .field("members", &self.keys.len())
             .field("max_message_bytes", &self.max_message_bytes)
             .finish_non_exhaustive()
     }

@@ -1,17 +1,21 @@
 //! The other members as connections: who is connected, who never was, who is to blame.
 
-use crate::keys::Keys;
+use crate::config::Peer;
+use crate::keys::{self, Keys};
 use commonware_cryptography::ed25519::PublicKey;
 use commonware_p2p::{
-    Blocker as _, CheckedSender as _, LimitedSender as _, Recipients,
+    Address, AddressableManager as _, Blocker as _, CheckedSender as _, LimitedSender as _,
+    Recipients,
     authenticated::lookup::{self, Oracle},
 };
 use commonware_runtime::Clock;
+use commonware_utils::ordered::Map;
 use std::{
     fmt,
     sync::Arc,
     time::{Duration, SystemTime},
 };
+use thiserror::Error;
 
 /// Least time between two looks at the connections; in between the last answer stands.
 pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -30,6 +34,36 @@ pub struct Peers<E: Clock> {
     seen: Vec<bool>,
     /// By member: how often it was blamed.
     blames: Vec<u64>,
+    /// Whom to connect to now.
+    tracked: Vec<usize>,
+    /// Peer sets given to the library so far, after the first.
+    sets: u64,
+    peers_max: usize,
+}
+
+/// Why peers cannot be tracked.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum TrackError {
+    /// The queues were made for fewer.
+    #[error("{peers} peers: this process has queues for {limit}; restart it to connect to all")]
+    TooMany {
+        /// How many.
+        peers: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Not a point on the curve.
+    #[error("a transport key is not an ed25519 key")]
+    BadPublicKey {
+        /// Which.
+        public_key: [u8; 32],
+    },
+    /// One key, two peers.
+    #[error("two peers have the same transport key")]
+    SameKey,
+    /// Too many peers over the life of the process.
+    #[error("more peers than one process can know; restart it")]
+    BookFull,
 }
 
 impl<E: Clock> Peers<E> {
@@ -38,8 +72,9 @@ impl<E: Clock> Peers<E> {
         clock: E,
         oracle: Oracle<PublicKey>,
         presence: lookup::Sender<PublicKey, E>,
+        peers_max: usize,
     ) -> Self {
-        let members = keys.members();
+        let members = keys.len();
         Self {
             keys,
             clock,
@@ -49,13 +84,61 @@ impl<E: Clock> Peers<E> {
             connected: Vec::new(),
             seen: vec![false; members],
             blames: vec![0; members],
+            tracked: (0..members).collect(),
+            sets: 0,
+            peers_max,
         }
+    }
+
+    /// Connect to these from now on, and to ourselves never; those of the set before this one stay connected. Gives the
+    /// index of each, in the same order: a peer that was known keeps its own. Known peers that moved are found at their
+    /// new address.
+    ///
+    /// # Errors
+    ///
+    /// [`TrackError`]: nothing has changed.
+    pub fn track(&mut self, peers: &[Peer]) -> Result<Vec<usize>, TrackError> {
+        if peers.len() > self.peers_max {
+            return Err(TrackError::TooMany {
+                peers: peers.len(),
+                limit: self.peers_max,
+            });
+        }
+        let mut indexes = Vec::with_capacity(peers.len());
+        let mut addresses = Vec::with_capacity(peers.len() + 1);
+        for peer in peers {
+            let key = keys::public_key(&peer.public_key).ok_or(TrackError::BadPublicKey {
+                public_key: peer.public_key,
+            })?;
+            let index = self.keys.enter(&key).ok_or(TrackError::BookFull)?;
+            if !indexes.contains(&index) {
+                addresses.push((key, peer.address.into()));
+            }
+            indexes.push(index);
+        }
+        self.seen.resize(self.keys.len(), false);
+        self.blames.resize(self.keys.len(), 0);
+        let Ok(set) = Map::<PublicKey, Address>::try_from(addresses) else {
+            return Err(TrackError::SameKey);
+        };
+        self.tracked = indexes.clone();
+        self.sets += 1;
+        let moved = self.oracle.overwrite(set.clone());
+        let feedback = self.oracle.track(self.sets, set);
+        tracing::info!(
+            set = self.sets,
+            peers = peers.len(),
+            ?moved,
+            ?feedback,
+            "peers tracked"
+        );
+        Ok(indexes)
     }
 
     /// How many members there are, ourselves included.
     #[must_use]
     pub fn members(&self) -> usize {
-        self.keys.members()
+        self.keys.len()
     }
 
     /// Our own member index.
@@ -76,10 +159,12 @@ impl<E: Clock> Peers<E> {
             // An error means the quota of looks is used up (the clock jumped): keep the last answer.
             if let Ok(checked) = self.presence.check(Recipients::All) {
                 let keys = checked.recipients();
-                self.connected = keys.iter().filter_map(|k| self.keys.member(k)).collect();
+                self.connected = keys.iter().filter_map(|k| self.keys.peer(k)).collect();
                 self.connected.sort_unstable();
                 for &member in &self.connected {
-                    self.seen[member] = true;
+                    if let Some(seen) = self.seen.get_mut(member) {
+                        *seen = true;
+                    }
                 }
             }
         }
@@ -91,7 +176,7 @@ impl<E: Clock> Peers<E> {
     ///
     /// `count` must be below the number of members.
     pub async fn until_connected(&mut self, count: usize) {
-        assert!(count < self.keys.members(), "more peers than there are");
+        assert!(count < self.keys.len(), "more peers than there are");
         while self.connected().len() < count {
             self.clock.sleep(LOOK_INTERVAL).await;
         }
@@ -102,7 +187,9 @@ impl<E: Clock> Peers<E> {
     /// off by more than [`crate::Tuning::synchrony_bound_ms`].
     pub fn never_connected(&mut self) -> Vec<usize> {
         self.connected();
-        (0..self.keys.members())
+        self.tracked
+            .iter()
+            .copied()
             .filter(|&member| member != self.keys.ours() && !self.seen[member])
             .collect()
     }
@@ -133,7 +220,7 @@ impl<E: Clock> Peers<E> {
         let Some(key) = self.keys.key(member).filter(|_| member != self.keys.ours()) else {
             return false;
         };
-        let feedback = self.oracle.block(key.clone());
+        let feedback = self.oracle.block(key);
         tracing::warn!(member, ?feedback, "member blocked");
         true
     }

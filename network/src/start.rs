@@ -2,7 +2,7 @@
 
 use crate::{
     Channel, Context, Inbox, NetworkConfig, NetworkError, Outbound, Peers, Tuning,
-    config::{PEER_SETS, at_least_1, ms, quota, size_at_least_1},
+    config::{PEER_SETS, at_least_1, ms, peers_max, quota, size_at_least_1},
     keys,
     runtime::Upgrade,
 };
@@ -82,9 +82,9 @@ pub async fn start<E: Context>(
         .peers
         .iter()
         .enumerate()
-        .filter_map(|(member, peer)| Some((keys.key(member)?.clone(), peer.address.into())))
+        .filter_map(|(at, peer)| Some((keys.key(at)?, peer.address.into())))
         .collect();
-    assert_eq!(peers.len(), keys.members());
+    assert_eq!(peers.len(), keys.len());
     let Ok(peers) = Map::try_from(peers) else {
         unreachable!("keys were checked distinct");
     };
@@ -101,7 +101,13 @@ pub async fn start<E: Context>(
         consensus: Inbox::new(Channel::Consensus, keys.clone(), consensus_rx),
         payload: Inbox::new(Channel::Payload, keys.clone(), payload_rx),
         sync: Inbox::new(Channel::Sync, keys.clone(), sync_rx),
-        peers: Peers::new(keys, context, oracle, presence),
+        peers: Peers::new(
+            keys,
+            context,
+            oracle,
+            presence,
+            peers_max(config.peers.len()),
+        ),
         task,
     })
 }
@@ -127,7 +133,7 @@ fn lookup_config(config: &NetworkConfig) -> lookup::Config<Upgrade> {
         allow_dns: false,
         bypass_ip_check: !tuning.check_peer_ip,
         max_message_size: config.max_message_bytes,
-        max_peers_per_set: size_at_least_1(config.peers.len()),
+        max_peers_per_set: size_at_least_1(peers_max(config.peers.len())),
         mailbox_size: size_at_least_1(tuning.mailbox_messages as usize),
         send_batch_size: size_at_least_1(tuning.send_batch_messages as usize),
         handshake_timeout: ms(tuning.handshake_timeout_ms),

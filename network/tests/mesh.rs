@@ -12,8 +12,8 @@ use bytes::Bytes;
 use commonware_runtime::{Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
 use futures::{FutureExt as _, future::join_all};
 use outrider_network::{
-    Channel, Inbound, Network, NetworkConfig, NetworkError, Peer, SendError, To, Tuning,
-    runtime_config, start, transport_public_key, transport_seed,
+    Channel, Inbound, Network, NetworkConfig, NetworkError, Peer, SendError, To, TrackError,
+    Tuning, runtime_config, start, transport_public_key, transport_seed,
 };
 use std::{
     collections::BTreeSet,
@@ -167,7 +167,8 @@ fn mesh_exchanges_on_every_channel() {
             let others: Vec<_> = (0..4).filter(|&member| member != ours).collect();
             assert_eq!(node.peers.connected(), others);
             assert!(node.peers.never_connected().is_empty());
-            assert_eq!(node.consensus.capacity().get(), 4 * 128);
+            // Room for those who may join.
+            assert_eq!(node.consensus.capacity().get(), (4 + 2 + 16) * 128);
             assert_eq!(node.consensus.strangers(), 0);
         }
         // The largest message passes, to some and to one.
@@ -195,6 +196,62 @@ fn mesh_exchanges_on_every_channel() {
         "junk in the working directory"
     );
     assert!(listing(dir.path()).len() <= 1);
+}
+
+#[test]
+fn a_peer_that_is_tracked_later_joins_the_mesh_and_one_that_is_dropped_stays_for_a_set() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path(), |context| async move {
+        let all = configs(&Tuning::default());
+        let peers = all[0].peers.clone();
+        let early: Vec<NetworkConfig> = all[..3]
+            .iter()
+            .map(|config| NetworkConfig {
+                peers: peers[..3].to_vec(),
+                ..config.clone()
+            })
+            .collect();
+        let mut nodes = start_all(&context, early).await;
+        exchange(&mut nodes, "three", &CORE).await;
+        nodes.push(start(context.child("late"), all[3].clone()).await.unwrap());
+        // Whoever is tracked again keeps its index.
+        for node in &mut nodes[..3] {
+            assert_eq!(node.peers.track(&peers), Ok(vec![0, 1, 2, 3]));
+        }
+        exchange(&mut nodes, "four", &CORE).await;
+        // Member 0 leaves: it is still heard until the next change.
+        for node in &mut nodes[1..] {
+            assert_eq!(node.peers.track(&peers[1..]), Ok(vec![1, 2, 3]));
+        }
+        exchange(&mut nodes, "last", &CORE).await;
+    });
+}
+
+#[test]
+fn peers_beyond_the_room_of_a_process_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path(), |context| async move {
+        let config = configs(&Tuning::default()).remove(0);
+        let mut node = start(context.child("m0"), config.clone()).await.unwrap();
+        let mut peers = config.peers;
+        while peers.len() <= 22 {
+            let seed = transport_seed(&[100 + u8::try_from(peers.len()).unwrap(); 32]);
+            let mut peer = peers[0].clone();
+            peer.public_key = transport_public_key(&seed);
+            peers.push(peer);
+        }
+        let refused = TrackError::TooMany {
+            peers: 23,
+            limit: 22,
+        };
+        assert_eq!(node.peers.track(&peers), Err(refused));
+        peers[1].public_key = peers[2].public_key;
+        assert!(
+            node.peers
+                .track(&peers[..4])
+                .is_ok_and(|indexes| indexes == [0, 2, 2, 3])
+        );
+    });
 }
 
 #[test]

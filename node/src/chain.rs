@@ -9,7 +9,12 @@
 //! | Transaction | transaction id | [`TransactionLocation`] |
 //! | Meta | `tip` | [`LedgerTip`], written last: what it names is there |
 //! | Meta | `lane` + rollup | transactions of the rollup so far |
+//! | Evidence | see [`evidence`] | evidence, and certificates kept for the evidence period |
 //! | Meta | `journal` | set before the first vote: a member that lost its journal must not vote |
+
+mod evidence;
+
+pub use evidence::{EVIDENCE_PER_PAGE, Paged};
 
 use crate::handle::{BlockAt, CommittedBlock, TransactionStatus};
 use bytes::Bytes;
@@ -78,6 +83,8 @@ pub struct Chain<S> {
     committee: Committee,
     genesis: Block,
     root: Block,
+    /// A block was put that is not on the disk yet.
+    unsynced: bool,
 }
 
 impl<S: Store> Chain<S> {
@@ -90,6 +97,7 @@ impl<S: Store> Chain<S> {
             committee,
             genesis,
             root: genesis,
+            unsynced: false,
         };
         match chain.read::<LedgerTip>(Table::Meta, TIP, "ledger tip")? {
             None => chain.begin()?,
@@ -185,6 +193,7 @@ impl<S: Store> Chain<S> {
 
     /// Keep a block with its justification.
     pub fn put_record(&mut self, record: &BlockRecord) -> Result<(), ChainError> {
+        self.unsynced = true;
         Ok(self
             .store
             .put(Table::Block, &record.block.id().0, encode(record))?)
@@ -200,7 +209,16 @@ impl<S: Store> Chain<S> {
 
     /// Everything put so far is durable on return.
     pub fn sync(&mut self) -> Result<(), ChainError> {
+        self.unsynced = false;
         Ok(self.store.sync()?)
+    }
+
+    /// Every block put so far, with its payload, is durable on return.
+    pub fn sync_records(&mut self) -> Result<(), ChainError> {
+        if self.unsynced {
+            self.sync()?;
+        }
+        Ok(())
     }
 
     /// Append final blocks, parents first; the certificate is of the last one.
@@ -374,7 +392,9 @@ impl<S: Store> Chain<S> {
             blocks.truncate(len);
             Range {
                 blocks,
+                fillers: Vec::new(),
                 certificate,
+                change: None,
             }
         }))
     }

@@ -2,62 +2,18 @@
 //! `outrider verify --committee` takes.
 
 use outrider_network::Peer;
-use outrider_types::limits::MEMBERS_MAX;
-use outrider_types::{Committee, RollupId};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use outrider_types::limits::{CONTACT_NAME_BYTES_MAX, CONTACT_RPC_BYTES_MAX, MEMBERS_MAX};
+use outrider_types::{Committee, Contact, RollupId};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Most bytes of a committee file.
 pub const COMMITTEE_FILE_BYTES_MAX: u64 = 2 * 1024 * 1024;
-/// Most bytes of a member's name.
-pub const NAME_BYTES_MAX: usize = 64;
 /// Most rollups that a committee file names.
 pub const ROLLUPS_MAX: usize = 65_536;
-
-/// A public transport key, in hex.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TransportKey(pub [u8; 32]);
-
-impl fmt::Debug for TransportKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
-    }
-}
-
-impl Serialize for TransportKey {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&hex::encode(self.0))
-    }
-}
-
-impl<'de> Deserialize<'de> for TransportKey {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let mut bytes = [0; 32];
-        hex::decode_to_slice(&text, &mut bytes)
-            .map_err(|_| serde::de::Error::custom("a transport key is 32 bytes in hex"))?;
-        Ok(Self(bytes))
-    }
-}
-
-/// Where a member is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MemberEntry {
-    /// What people call it.
-    pub name: String,
-    /// What it proves itself with on the network.
-    pub transport_key: TransportKey,
-    /// Where other members connect to.
-    pub address: SocketAddr,
-    /// Where users connect to, if it serves them: an `http://` or `https://` URL.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rpc: Option<String>,
-}
 
 /// The committee with all that its members need to find each other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +22,7 @@ pub struct CommitteeFile {
     /// Keys and stake, in member order.
     pub committee: Committee,
     /// Names and addresses, in the same order.
-    pub members: Vec<MemberEntry>,
+    pub members: Vec<Contact>,
     /// The rollups that are ordered; none: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollups: Option<BTreeSet<RollupId>>,
@@ -121,7 +77,7 @@ pub enum MemberFault {
     },
     /// A name is empty, too long or not printable.
     #[error(
-        "members[{member}].name is empty, not printable, or longer than {NAME_BYTES_MAX} bytes"
+        "members[{member}].name is empty, not printable, or longer than {CONTACT_NAME_BYTES_MAX} bytes"
     )]
     Name {
         /// Whose.
@@ -148,7 +104,9 @@ pub enum MemberFault {
         address: SocketAddr,
     },
     /// Not a URL.
-    #[error("members[{member}].rpc is not an http:// or https:// URL")]
+    #[error(
+        "members[{member}].rpc is not an http:// or https:// URL of at most {CONTACT_RPC_BYTES_MAX} bytes"
+    )]
     Rpc {
         /// Whose.
         member: usize,
@@ -201,13 +159,15 @@ impl CommitteeFile {
         let (mut names, mut keys, mut addresses) =
             (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for (member, entry) in self.members.iter().enumerate() {
-            let MemberEntry {
+            let Contact {
                 name,
                 transport_key,
                 address,
                 rpc,
             } = entry;
-            if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control)
+            if name.is_empty()
+                || name.len() > CONTACT_NAME_BYTES_MAX
+                || name.chars().any(char::is_control)
             {
                 faults.push(MemberFault::Name { member });
             }
@@ -217,7 +177,10 @@ impl CommitteeFile {
                     address: *address,
                 });
             }
-            if rpc.as_deref().is_some_and(|url| !is_http(url)) {
+            if rpc
+                .as_deref()
+                .is_some_and(|url| !is_http(url) || url.len() > CONTACT_RPC_BYTES_MAX)
+            {
                 faults.push(MemberFault::Rpc { member });
             }
             let same = [
@@ -279,7 +242,8 @@ fn is_http(url: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use outrider_types::{ChainId, Epoch, Member, SecretKey, Stake};
+    use outrider_types::{ChainId, Epoch, Member, SecretKey, Stake, TransportKey};
+    use std::net::SocketAddr;
 
     fn sample() -> CommitteeFile {
         let members = (1..=4)
@@ -291,7 +255,7 @@ mod tests {
         CommitteeFile {
             committee: Committee::new(ChainId(1), Epoch(0), members, None).unwrap(),
             members: (0..4)
-                .map(|index| MemberEntry {
+                .map(|index| Contact {
                     name: format!("member-{index}"),
                     transport_key: TransportKey([index; 32]),
                     address: SocketAddr::from(([127, 0, 0, 1], 9000 + u16::from(index))),
@@ -363,7 +327,7 @@ mod tests {
             ("\"name\"", "\"nick\"", "unknown field"),
             ("\"stake\": 1", "\"stake\": 0", "no stake"),
             ("127.0.0.1:9000", "localhost", "address"),
-            ("0101010101", "0101", "32 bytes in hex"),
+            ("0101010101", "0101", "64 hex digits"),
         ] {
             let changed = text.replacen(from, to, 1);
             assert_ne!(changed, text, "{from}");

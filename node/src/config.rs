@@ -110,6 +110,8 @@ pub struct ConsensusSection {
     pub timeout_cap_ms: u64,
     /// How long a leader waits for transactions before it proposes an empty block.
     pub idle_block_ms: u64,
+    /// R10; 0: never.
+    pub dead_after_views: u64,
 }
 
 /// The disk.
@@ -123,6 +125,8 @@ pub struct StorageConfig {
     pub cache_bytes: u64,
     /// Size of each of the two journal files.
     pub journal_file_bytes: u64,
+    /// Certificates are kept as evidence for this many views.
+    pub evidence_views: u64,
 }
 
 /// The log.
@@ -141,6 +145,7 @@ impl ConsensusSection {
         ConsensusConfig {
             base_timeout: Duration::from_millis(self.base_timeout_ms),
             timeout_cap: Duration::from_millis(self.timeout_cap_ms),
+            dead_after_views: self.dead_after_views,
         }
     }
 
@@ -357,6 +362,7 @@ impl NodeConfig {
             base_timeout_ms,
             timeout_cap_ms,
             idle_block_ms,
+            ..
         } = self.consensus;
         check(
             timeout_cap_ms >= base_timeout_ms,

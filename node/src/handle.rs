@@ -3,9 +3,9 @@
 //! The driver owns everything; a [`NodeHandle`] is a cheap clone with a bounded queue to it. It works in every
 //! world, because it needs no runtime of its own.
 
-use outrider_finality::FinalityProof;
+use outrider_finality::{CertificatePage, EvidencePage, FinalityProof};
 use outrider_types::{
-    Block, BlockId, Committee, FinalityCertificate, Height, MemberIndex, Payload, RollupId,
+    Block, BlockId, Committee, Epoch, FinalityCertificate, Height, MemberIndex, Payload, RollupId,
     Transaction, TransactionId, View,
 };
 use serde::Serialize;
@@ -47,6 +47,22 @@ pub enum Command {
         id: TransactionId,
         /// The answer; none while it is not committed here.
         reply: oneshot::Sender<Option<FinalityProof>>,
+    },
+    /// Evidence of offences.
+    Evidence {
+        /// Where the page begins; none: at the start.
+        from: Option<Vec<u8>>,
+        /// The answer.
+        reply: oneshot::Sender<EvidencePage>,
+    },
+    /// Certificates kept for the evidence period.
+    Certificates {
+        /// Of which epoch; none: the current one.
+        epoch: Option<Epoch>,
+        /// Where the page begins; none: at the start.
+        from: Option<Vec<u8>>,
+        /// The answer; none if nothing is known of the epoch.
+        reply: oneshot::Sender<Option<CertificatePage>>,
     },
 }
 
@@ -247,6 +263,21 @@ impl NodeHandle {
     /// Proof that a transaction is final.
     pub async fn proof(&self, id: TransactionId) -> Result<Option<FinalityProof>, Stopped> {
         self.ask(|reply| Command::Proof { id, reply }).await
+    }
+
+    /// A page of the evidence held.
+    pub async fn evidence(&self, from: Option<Vec<u8>>) -> Result<EvidencePage, Stopped> {
+        self.ask(|reply| Command::Evidence { from, reply }).await
+    }
+
+    /// A page of the certificates kept of an epoch, by default the current one; none if it is not known.
+    pub async fn certificates(
+        &self,
+        epoch: Option<Epoch>,
+        from: Option<Vec<u8>>,
+    ) -> Result<Option<CertificatePage>, Stopped> {
+        self.ask(|reply| Command::Certificates { epoch, from, reply })
+            .await
     }
 
     /// The chain as this member sees it now.

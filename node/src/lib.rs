@@ -24,6 +24,7 @@ pub mod chain;
 pub mod committee_file;
 pub mod config;
 pub mod driver;
+pub mod durable;
 pub mod ethereum;
 pub mod handle;
 pub mod keys;

@@ -136,6 +136,7 @@ fn load(config: &NodeConfig) -> Result<(DriverConfig, NetworkConfig), MemberErro
         idle_block: config.consensus.idle_block(),
         workers: usize::try_from(config.node.verify_workers).unwrap_or(1),
         accept_lost_journal: config.node.unsafe_accept_lost_journal,
+        evidence_views: config.storage.evidence_views,
     };
     Ok((driver, network))
 }

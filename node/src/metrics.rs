@@ -3,7 +3,7 @@
 use crate::config::MetricsConfig;
 use crate::handle::NodeHandle;
 use outrider_network::Channel;
-use outrider_types::{Height, MemberIndex, View};
+use outrider_types::{Height, MemberIndex, Offence, View};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -48,6 +48,32 @@ struct Reason {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Path {
     path: CommitPath,
+}
+
+const OFFENCES: [Offence; 5] = [
+    Offence::E1,
+    Offence::E2,
+    Offence::E3,
+    Offence::E4,
+    Offence::E5,
+];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Offender {
+    offence: &'static str,
+}
+
+impl Offender {
+    const fn of(offence: Offence) -> Self {
+        let offence = match offence {
+            Offence::E1 => "E1",
+            Offence::E2 => "E2",
+            Offence::E3 => "E3",
+            Offence::E4 => "E4",
+            Offence::E5 => "E5",
+        };
+        Self { offence }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -115,6 +141,11 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         "Refused messages of peers, by reason; the log at level debug names the peer",
     ),
     (
+        "outrider_evidence_total",
+        "counter",
+        "Pieces of evidence that were new here, by offence, E1 to E5; the log names the member",
+    ),
+    (
         "outrider_messages_received_total",
         "counter",
         "Messages of peers, by channel",
@@ -149,6 +180,7 @@ pub struct Metrics {
     pending: Gauge,
     latency: Histogram,
     bad: Family<Reason, Counter>,
+    evidence: Family<Offender, Counter>,
     received: Family<Carried, Counter>,
     sync: Histogram,
     fetched: Counter,
@@ -181,6 +213,7 @@ impl Metrics {
             pending: Gauge::default(),
             latency: doubling(0.000_5, 16),
             bad: Family::default(),
+            evidence: Family::default(),
             received: Family::default(),
             sync: doubling(0.000_02, 16),
             fetched: Counter::default(),
@@ -191,6 +224,12 @@ impl Metrics {
         // Every label is there from the start, at zero: an alert on a series that does not exist yet stays silent.
         for reason in BadMessage::ALL {
             metrics.bad.get_or_create(&Reason { reason }).inc_by(0);
+        }
+        for offence in OFFENCES {
+            metrics
+                .evidence
+                .get_or_create(&Offender::of(offence))
+                .inc_by(0);
         }
         for path in CommitPath::ALL {
             metrics.blocks.get_or_create(&Path { path }).inc_by(0);
@@ -228,6 +267,7 @@ impl Metrics {
                     registry.register(short, *help, self.latency.clone())
                 }
                 "outrider_bad_messages_total" => registry.register(short, *help, self.bad.clone()),
+                "outrider_evidence_total" => registry.register(short, *help, self.evidence.clone()),
                 "outrider_messages_received_total" => {
                     registry.register(short, *help, self.received.clone())
                 }
@@ -259,6 +299,10 @@ impl Metrics {
 
     pub(crate) fn bad_message(&self, _from: MemberIndex, reason: BadMessage) {
         self.bad.get_or_create(&Reason { reason }).inc();
+    }
+
+    pub(crate) fn evidence(&self, offence: Offence) {
+        self.evidence.get_or_create(&Offender::of(offence)).inc();
     }
 
     pub(crate) fn journal_synced(&self, took: Duration) {

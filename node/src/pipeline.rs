@@ -12,9 +12,9 @@ use outrider_types::message::{
     BlockRequest, ConsensusMessage, FullBlock, PayloadMessage, Range, RangeRequest, SyncMessage,
 };
 use outrider_types::{
-    Block, BlockRecord, CommitVote, Committee, FinalityCertificate, Invalid, Justification,
-    MemberIndex, Payload, PayloadId, Proposal, Signed, TimeoutMessage, Transaction, TransactionId,
-    Verified, Vote, decode,
+    Block, BlockRecord, CommitVote, Committee, Evidence, FinalityCertificate, Invalid,
+    Justification, MemberIndex, Payload, PayloadId, Proposal, Signed, TimeoutMessage, Transaction,
+    TransactionId, Verified, Vote, decode,
 };
 use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc};
@@ -81,6 +81,8 @@ pub enum Event {
     RangeRequest(RangeRequest),
     /// Final blocks that a peer sent.
     Range(CheckedRange),
+    /// Evidence that a peer sent.
+    Evidence(Verified<Evidence>),
 }
 
 /// An event with the member that it came from.
@@ -200,6 +202,7 @@ fn consensus(
         ConsensusMessage::Certificate(justification) => {
             Event::Certificate(justification.verify(committee).map_err(invalid)?)
         }
+        ConsensusMessage::EpochEnd(_) => return Err(malformed("epochs do not end here")),
     };
     Ok((event, None))
 }
@@ -228,7 +231,14 @@ fn sync(bytes: Bytes, committee: &Committee) -> Result<Event, Refused> {
             let payload = matching(&record.block, payload)?;
             Event::Block(record.verify(committee).map_err(invalid)?, payload)
         }
+        SyncMessage::Evidence(evidence) => {
+            let verified = evidence.verify(committee);
+            Event::Evidence(verified.map_err(|error| (BadMessage::Invalid, error.to_string()))?)
+        }
         SyncMessage::Range(range) => Event::Range(checked_range(range, committee)?),
+        SyncMessage::ChangeRequest(_) | SyncMessage::Change(_) => {
+            return Err(malformed("epochs do not end here"));
+        }
     })
 }
 
@@ -246,6 +256,7 @@ fn checked_range(range: Range, committee: &Committee) -> Result<CheckedRange, Re
     let Range {
         blocks,
         certificate,
+        ..
     } = range;
     let certificate = certificate.verify(committee).map_err(invalid)?;
     let mut checked = Vec::with_capacity(blocks.len());

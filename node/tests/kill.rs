@@ -10,11 +10,13 @@
     reason = "a test fails by panicking, also in its helpers"
 )]
 
-use outrider_consensus::{Action, Config, Input, Replica, Restored, Step};
+use outrider_consensus::{Action, Config, Input, Replica, Restored, Seat, Step};
 use outrider_node::chain::Chain;
+use outrider_node::durable::{persist, vote_left};
 use outrider_storage::{FileJournal, Journal, JournalOptions, SledStore, StoreOptions};
 use outrider_types::{
-    Committee, ConsensusMessage, Payload, SafetyState, Timestamp, Verified, encode, testing,
+    Committee, CommitteeId, ConsensusMessage, Payload, SafetyState, Timestamp, Verified, encode,
+    testing,
 };
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -57,17 +59,20 @@ impl Voter {
             .collect();
         let restored = Restored {
             root: *chain.root(),
+            vote_left: vote_left(&chain, &safety, true).unwrap(),
             safety,
             blocks,
         };
-        let base = chain.genesis().id();
-        let me = committee.indexes().next().unwrap();
+        let base = *chain.genesis();
+        let seat = Seat {
+            member: committee.indexes().next().unwrap(),
+            key: keys[0].clone(),
+        };
         let (replica, step) = Replica::new(
             Config::default(),
             committee.clone(),
-            me,
-            keys[0].clone(),
-            base,
+            Some(seat),
+            &base,
             restored,
             Timestamp(0),
         );
@@ -100,16 +105,7 @@ impl Voter {
     fn take(&mut self, step: Step) -> Vec<Input> {
         let (chain, journal) = (&mut self.chain, &mut self.journal);
         let actions = step
-            .persist_with(|writes| -> Result<(), Box<dyn std::error::Error>> {
-                for record in &writes.records {
-                    chain.put_record(record)?;
-                }
-                if let Some(safety) = &writes.safety {
-                    chain.sync()?;
-                    journal.append(&safety.to_bytes())?;
-                }
-                Ok(())
-            })
+            .persist_with(|writes| persist(chain, journal, writes))
             .unwrap();
         actions
             .into_iter()
@@ -138,7 +134,7 @@ impl Voter {
                             proposal.block.id()
                         ));
                     }
-                    ConsensusMessage::Certificate(_) => {}
+                    ConsensusMessage::Certificate(_) | ConsensusMessage::EpochEnd(_) => {}
                 }
                 None
             }
@@ -157,6 +153,7 @@ impl Voter {
                     parent,
                     payload: payload.id(),
                     timestamp,
+                    next: CommitteeId::NONE,
                 })
             }
             Action::CheckPayload { block } => Some(Input::PayloadChecked {
@@ -166,6 +163,7 @@ impl Voter {
             Action::Commit {
                 blocks,
                 certificate,
+                ..
             } => {
                 certificate
                     .clone()

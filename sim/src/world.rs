@@ -379,6 +379,7 @@ impl Host {
             idle_block: Duration::from_millis(200),
             workers: 1,
             accept_lost_journal: false,
+            evidence_views: 65_536,
         };
         let mut commits = handle.follow();
         let metrics = Arc::new(Metrics::new());

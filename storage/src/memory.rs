@@ -11,12 +11,8 @@ use crate::store::{RANGE_ENTRIES_MAX, Store, StoreError, Table, check_key, check
 
 type Contents = BTreeMap<Vec<u8>, Bytes>;
 
-/// One operation the disk has not promised to keep.
-#[derive(Debug)]
-enum Unsynced {
-    Change(Vec<u8>, Option<Bytes>),
-    Record(Vec<u8>),
-}
+/// Begun records at most: one that is being written and one that waits.
+const RECORDS_MAX: usize = 2;
 
 #[derive(Debug, Default)]
 struct Disk {
@@ -25,22 +21,33 @@ struct Disk {
     fail_next_sync: bool,
     synced: Contents,
     synced_record: Option<Vec<u8>>,
-    unsynced: Vec<Unsynced>,
+    /// The store's changes that the disk has not promised to keep.
+    changes: Vec<(Vec<u8>, Option<Bytes>)>,
+    /// The journal's records that the disk has not promised to keep: other files, so whether they survive a
+    /// crash has nothing to do with the changes.
+    records: Vec<Vec<u8>>,
     /// What reads see: `synced` with the unsynced changes applied.
     seen: Contents,
 }
 
 impl Disk {
-    fn keep(&mut self, operation: Unsynced) {
-        match operation {
-            Unsynced::Change(key, Some(value)) => {
-                self.synced.insert(key, value);
-            }
-            Unsynced::Change(key, None) => {
-                self.synced.remove(&key);
-            }
-            Unsynced::Record(record) => self.synced_record = Some(record),
+    fn keep_changes(&mut self, first: usize) {
+        for (key, value) in self.changes.drain(..).take(first) {
+            match value {
+                Some(value) => self.synced.insert(key, value),
+                None => self.synced.remove(&key),
+            };
         }
+    }
+
+    fn keep_records(&mut self, first: usize) {
+        if let Some(newest) = self.records.drain(..).take(first).next_back() {
+            self.synced_record = Some(newest);
+        }
+    }
+
+    fn unsynced(&self) -> usize {
+        (self.changes.len() + 1) * (self.records.len() + 1) - 1
     }
 
     fn fails(&mut self) -> bool {
@@ -74,44 +81,41 @@ impl MemoryDisk {
         }
     }
 
-    /// Opens the journal. What `latest` then returns is durable, also when an earlier handle's append
-    /// had failed after its bytes were written.
+    /// Opens the journal. What `latest` then returns is durable, also when an earlier handle had not
+    /// settled it, or had failed after its bytes were written.
     pub fn journal(&self) -> MemoryJournal {
         let mut disk = self.lock();
-        let operations = std::mem::take(&mut disk.unsynced);
-        for operation in operations {
-            match operation {
-                Unsynced::Record(_) => disk.keep(operation),
-                Unsynced::Change(..) => disk.unsynced.push(operation),
-            }
-        }
+        disk.keep_records(RECORDS_MAX);
         MemoryJournal {
             disk: self.clone(),
             crashes: disk.crashes,
             poisoned: false,
+            begun: None,
             latest: disk.synced_record.clone(),
         }
     }
 
-    /// The machine loses power: of the operations since the last sync the first `keep` happen to be on
-    /// disk, the rest are gone. Handles opened before fail from now on.
+    /// The machine loses power: a few of the store's changes since its last sync happen to be on disk, the
+    /// first ones, and of the begun records none, the older or both. `keep` chooses: with `c` changes
+    /// and `r` records unsynced, `keep % (c + 1)` changes and `keep / (c + 1)` records; beyond
+    /// [`Self::unsynced`] all. Handles opened before fail from now on.
     pub fn crash(&self, keep: usize) {
         let mut disk = self.lock();
-        let operations = std::mem::take(&mut disk.unsynced);
-        for operation in operations.into_iter().take(keep) {
-            disk.keep(operation);
-        }
+        let choices = disk.changes.len() + 1;
+        let keep = keep.min(disk.unsynced());
+        disk.keep_changes(keep % choices);
+        disk.keep_records(keep / choices);
         disk.seen = disk.synced.clone();
         disk.crashes += 1;
         disk.fail_next_sync = false;
     }
 
-    /// Operations a crash could lose now: the range for [`Self::crash`]'s choice.
+    /// The greatest choice [`Self::crash`] has now; 0 when nothing can be lost.
     pub fn unsynced(&self) -> usize {
-        self.lock().unsynced.len()
+        self.lock().unsynced()
     }
 
-    /// Makes the next sync of the store, or append to the journal, fail.
+    /// Makes the next sync of the store, or of the journal, fail.
     pub fn fail_next_sync(&self) {
         self.lock().fail_next_sync = true;
     }
@@ -146,7 +150,7 @@ impl MemoryStore {
             Some(value) => disk.seen.insert(key.clone(), value.clone()),
             None => disk.seen.remove(&key),
         };
-        disk.unsynced.push(Unsynced::Change(key, value));
+        disk.changes.push((key, value));
         Ok(())
     }
 }
@@ -196,7 +200,7 @@ impl Store for MemoryStore {
             return Err(StoreError::Poisoned);
         }
         // As on a real disk, nothing new means no sync that could fail.
-        if disk.unsynced.is_empty() {
+        if disk.changes.is_empty() {
             return Ok(());
         }
         if disk.fails() {
@@ -204,13 +208,7 @@ impl Store for MemoryStore {
             self.poisoned = true;
             return Err(StoreError::Simulated);
         }
-        let operations = std::mem::take(&mut disk.unsynced);
-        for operation in operations {
-            match operation {
-                Unsynced::Change(..) => disk.keep(operation),
-                Unsynced::Record(_) => disk.unsynced.push(operation),
-            }
-        }
+        disk.keep_changes(usize::MAX);
         Ok(())
     }
 
@@ -221,38 +219,61 @@ impl Store for MemoryStore {
     }
 }
 
-/// A [`Journal`] on a [`MemoryDisk`].
+/// A [`Journal`] on a [`MemoryDisk`]. It has no thread: the first record begun counts as being written, a
+/// later one waits until `settle` or is superseded.
 #[derive(Debug)]
 pub struct MemoryJournal {
     disk: MemoryDisk,
     crashes: u64,
     poisoned: bool,
+    begun: Option<Vec<u8>>,
     latest: Option<Vec<u8>>,
 }
 
-impl Journal for MemoryJournal {
-    fn append(&mut self, record: &[u8]) -> Result<(), JournalError> {
-        let mut disk = self.disk.lock();
+impl MemoryJournal {
+    fn live(&self) -> Result<MutexGuard<'_, Disk>, JournalError> {
+        let disk = self.disk.lock();
         if disk.crashes != self.crashes {
             return Err(JournalError::Crashed);
         }
         if self.poisoned {
             return Err(JournalError::Poisoned);
         }
+        Ok(disk)
+    }
+}
+
+impl Journal for MemoryJournal {
+    fn begin(&mut self, record: &[u8]) -> Result<(), JournalError> {
+        let mut disk = self.live()?;
         if record.is_empty() || record.len() > RECORD_BYTES_MAX {
             return Err(JournalError::RecordSize {
                 bytes: record.len(),
                 limit: RECORD_BYTES_MAX,
             });
         }
+        disk.records.truncate(RECORDS_MAX - 1);
+        disk.records.push(record.to_vec());
+        drop(disk);
+        self.begun = Some(record.to_vec());
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<(), JournalError> {
+        let mut disk = self.live()?;
+        // As on a real disk, nothing begun means no sync that could fail.
+        if disk.records.is_empty() {
+            return Ok(());
+        }
         if disk.fails() {
             // Whether it reached the disk is only known after a crash or a restart.
-            disk.unsynced.push(Unsynced::Record(record.to_vec()));
+            drop(disk);
             self.poisoned = true;
             return Err(JournalError::Simulated);
         }
-        disk.synced_record = Some(record.to_vec());
-        self.latest = Some(record.to_vec());
+        disk.keep_records(RECORDS_MAX);
+        drop(disk);
+        self.latest = self.begun.take();
         Ok(())
     }
 

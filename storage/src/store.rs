@@ -28,17 +28,20 @@ pub enum Table {
     Transaction = 5,
     /// Single values of the node.
     Meta = 6,
+    /// Evidence of offences and the certificates that lead to it, by epoch and view.
+    Evidence = 7,
 }
 
 impl Table {
     /// All tables, in the order of their bytes.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Block,
         Self::Payload,
         Self::Certificate,
         Self::Height,
         Self::Transaction,
         Self::Meta,
+        Self::Evidence,
     ];
 
     /// The table's byte on disk.

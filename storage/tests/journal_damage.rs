@@ -290,3 +290,58 @@ fn file_size_may_change_between_runs_and_is_checked() {
     let error = FileJournal::open(dir.path(), options).unwrap_err();
     assert!(matches!(error, JournalError::Options { .. }), "{error}");
 }
+
+#[test]
+fn crash_while_a_begun_record_is_written_gives_a_begun_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = open(dir.path()).unwrap();
+    journal.append(b"settled").unwrap();
+    let (intent, newer) = (vec![0xC7; 700], vec![0xC8; 900]);
+    journal.begin(&intent).unwrap();
+    journal.settle().unwrap();
+    journal.begin(&newer).unwrap();
+    journal.settle().unwrap();
+    // 16 + bytes + 1, the first two padded to a multiple of 16.
+    let starts = [HEADER + 32, HEADER + 32 + 720];
+    let end = starts[1] + 917;
+    for cut in starts[0]..=end {
+        let torn = changed(dir.path(), NAMES[1], |bytes| bytes[cut..].fill(0));
+        let expected = match cut {
+            _ if cut == end => &newer[..],
+            _ if cut >= starts[0] + 717 => &intent[..],
+            _ => b"settled",
+        };
+        let mut journal = open(torn.path()).unwrap();
+        assert_eq!(journal.latest(), Some(expected), "cut at {cut}");
+        journal.begin(b"next").unwrap();
+        journal.settle().unwrap();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn record_changes_neither_length_nor_blocks_of_its_file() {
+    use std::os::unix::fs::MetadataExt;
+    let options = JournalOptions {
+        file_bytes: 1 << 20,
+        durable: true,
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = FileJournal::open(dir.path(), options).unwrap();
+    let path = dir.path().join(NAMES[1]);
+    let state = || {
+        let found = fs::metadata(&path).unwrap();
+        (found.ino(), found.len(), found.blocks())
+    };
+    let before = state();
+    assert_eq!(before.1, options.file_bytes);
+    assert!(
+        before.2 * 512 >= options.file_bytes,
+        "the file has holes: {before:?}"
+    );
+    for fill in 0..100_u8 {
+        journal.begin(&vec![fill; 9000]).unwrap();
+        journal.settle().unwrap();
+        assert_eq!(state(), before);
+    }
+}

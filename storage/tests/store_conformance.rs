@@ -29,17 +29,28 @@ impl Place {
     }
 
     fn open(&self) -> Box<dyn Store> {
+        self.open_with(4096)
+    }
+
+    fn open_with(&self, segment_bytes: u64) -> Box<dyn Store> {
         match self {
             Self::Sled(dir) => {
                 let options = StoreOptions {
                     durable: true,
-                    segment_bytes: 4096,
+                    segment_bytes,
                     cache_bytes: 1 << 20,
                 };
                 Box::new(SledStore::open(dir.path(), options).unwrap())
             }
             Self::Memory(disk) => Box::new(disk.store()),
         }
+    }
+
+    /// Bytes of the segment files, as the file system says.
+    fn segment_bytes(&self) -> Option<u64> {
+        let Self::Sled(dir) = self else { return None };
+        let files = std::fs::read_dir(dir.path().join("segments")).unwrap();
+        Some(files.map(|f| f.unwrap().metadata().unwrap().len()).sum())
     }
 
     fn crash(&self, keep: usize) {
@@ -151,6 +162,69 @@ fn limits_of_key_and_value_are_exact() {
         store.put(Table::Block, b"long", longest.clone()).unwrap();
         store.sync().unwrap();
         assert!(store.get(Table::Block, b"long").unwrap() == Some(longest));
+    }
+}
+
+/// Steps of `reclaim` until two in a row free nothing: with segments of this size, the first of two moves what
+/// is alive and the second frees.
+fn reclaim_all(store: &mut dyn Store) -> u64 {
+    const STEPS_MAX: usize = 10_000;
+    let (mut freed, mut idle, mut steps) = (0, 0, 0);
+    while idle < 2 {
+        match store.reclaim().unwrap() {
+            0 => idle += 1,
+            bytes => (freed, idle) = (freed + bytes, 0),
+        }
+        steps += 1;
+        assert!(steps < STEPS_MAX, "reclaim does not come to an end");
+    }
+    freed
+}
+
+#[test]
+fn bytes_on_disk_fall_when_most_values_are_deleted_and_reclaimed() {
+    const KEYS: u32 = 10_000;
+    // Pruning deletes the oldest; the tenth that stays is either the newest or spread over all.
+    for spread in [false, true] {
+        for place in Place::all() {
+            let mut store = place.open_with(256 << 10);
+            let value = |key: u32| Bytes::from(vec![key.to_le_bytes()[0]; 600]);
+            let stays = |key: u32| {
+                if spread {
+                    key.is_multiple_of(10)
+                } else {
+                    key >= 9_000
+                }
+            };
+            for key in 0..KEYS {
+                store
+                    .put(Table::Payload, &key.to_be_bytes(), value(key))
+                    .unwrap();
+            }
+            store.sync().unwrap();
+            let full = store.bytes_on_disk();
+            assert!(full > u64::from(KEYS) * 600);
+            for key in (0..KEYS).filter(|key| !stays(*key)) {
+                store.delete(Table::Payload, &key.to_be_bytes()).unwrap();
+            }
+            store.sync().unwrap();
+            reclaim_all(&mut *store);
+            let left = store.bytes_on_disk();
+            assert!(left < full / 2, "{left} of {full} bytes are left");
+            if let Some(files) = place.segment_bytes() {
+                assert!(files < full / 4, "segments of {files} bytes are left");
+            }
+            // A second time there is nothing to do.
+            assert_eq!(reclaim_all(&mut *store), 0);
+            drop(store);
+            place.crash(0);
+            let store = place.open_with(256 << 10);
+            for key in 0..KEYS {
+                let expected = stays(key).then(|| value(key));
+                let found = store.get(Table::Payload, &key.to_be_bytes()).unwrap();
+                assert!(found == expected, "key {key}");
+            }
+        }
     }
 }
 

@@ -4,7 +4,9 @@ use crate::certificate::Justification;
 use crate::codec::{Error, FixedSize, Read, Write, wire_struct};
 use crate::committee::Committee;
 use crate::crypto::{SecretKey, Signature, sha256};
-use crate::ids::{BlockId, ChainId, Epoch, Height, MemberIndex, PayloadId, Timestamp, View};
+use crate::ids::{
+    BlockId, ChainId, CommitteeId, Epoch, Height, MemberIndex, PayloadId, Timestamp, View,
+};
 use crate::statement::{Propose, Signed};
 use crate::verified::{Invalid, Verified};
 use bytes::BufMut;
@@ -12,7 +14,7 @@ use commonware_codec::Buf;
 use serde::{Deserialize, Serialize};
 
 /// Version of the block header. A change of its fields is a new version.
-pub const BLOCK_VERSION: u16 = 1;
+pub const BLOCK_VERSION: u16 = 2;
 
 /// A block header. The payload is named by its commitment and travels apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +40,8 @@ pub struct Block {
     pub timestamp: Timestamp,
     /// The leader of the view.
     pub proposer: MemberIndex,
+    /// In the last block of an epoch, the committee of the next one (R13); [`CommitteeId::NONE`] in every other block.
+    pub next: CommitteeId,
 }
 
 wire_struct!(Block {
@@ -50,12 +54,13 @@ wire_struct!(Block {
     justify,
     payload,
     timestamp,
-    proposer
+    proposer,
+    next
 });
 
 impl Block {
     /// Bytes of the fixed-width header.
-    pub const BYTES: usize = 2 + 8 * 6 + 32 * 2 + 2;
+    pub const BYTES: usize = 2 + 8 * 6 + 32 * 3 + 2;
 
     /// The header as hashed: every field, fixed width, big-endian, in declaration order.
     #[must_use]
@@ -91,6 +96,7 @@ impl Block {
             payload: PayloadId(committee.id().0),
             timestamp: Timestamp(0),
             proposer: MemberIndex(0),
+            next: CommitteeId::NONE,
         }
     }
 }

@@ -89,7 +89,7 @@ impl<S: Statement> Aggregate<S> {
         committee.stake_of(self.signatures.iter().map(|(member, _)| *member))
     }
 
-    fn check(&self, committee: &Committee, needed: Stake) -> Result<(), Invalid> {
+    pub(crate) fn check(&self, committee: &Committee, needed: Stake) -> Result<(), Invalid> {
         committee.same_epoch(self.statement.epoch())?;
         self.statement.well_formed()?;
         let found = self.stake(committee)?;

@@ -2,7 +2,7 @@
 
 use crate::codec::{Error, wire_struct};
 use crate::crypto::{KeyError, Preimage, PublicKey, Signature, sha256, verify_strict};
-use crate::ids::{ChainId, CommitteeId, Epoch, MemberIndex, Stake};
+use crate::ids::{ChainId, CommitteeId, Epoch, Height, MemberIndex, Stake};
 use crate::limits::MEMBERS_MAX;
 use crate::verified::Invalid;
 use commonware_codec::{Encode, EncodeSize, Read, Write};
@@ -81,6 +81,12 @@ pub enum CommitteeError {
         first: MemberIndex,
         /// The later.
         second: MemberIndex,
+    },
+    /// Not an order of the members.
+    #[error("`ring` must name each of the {members} members exactly once, or be left out")]
+    Ring {
+        /// How many members there are.
+        members: usize,
     },
     /// Too many faults assumed.
     #[error(
@@ -174,10 +180,15 @@ struct Description {
     epoch: Epoch,
     byzantine: Stake,
     crashed: Stake,
+    /// Heights in the epoch; 0: it does not end.
+    epoch_blocks: u64,
+    /// Members in the order in which they take turns; none: the order of `members`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    ring: Vec<MemberIndex>,
     members: Vec<Member>,
 }
 
-wire_struct!(Description { chain, epoch, byzantine, crashed, members[MEMBERS_MAX] });
+wire_struct!(Description { chain, epoch, byzantine, crashed, epoch_blocks, ring[MEMBERS_MAX], members[MEMBERS_MAX] });
 
 impl Committee {
     /// Check members and thresholds. `faults` is `(f, c)`; by default `f` is the largest that is safe, `c` 0.
@@ -187,6 +198,22 @@ impl Committee {
         members: Vec<Member>,
         faults: Option<(Stake, Stake)>,
     ) -> Result<Self, CommitteeError> {
+        let total = members.iter().map(|member| member.stake.0);
+        let total = total.fold(0_u64, u64::saturating_add);
+        let (byzantine, crashed) = faults.unwrap_or((Stake(total.saturating_sub(1) / 3), Stake(0)));
+        Self::build(Description {
+            chain,
+            epoch,
+            byzantine,
+            crashed,
+            epoch_blocks: 0,
+            ring: Vec::new(),
+            members,
+        })
+    }
+
+    fn build(description: Description) -> Result<Self, CommitteeError> {
+        let members = &description.members;
         if members.is_empty() || members.len() > MEMBERS_MAX {
             return Err(CommitteeError::Size {
                 members: members.len(),
@@ -194,7 +221,7 @@ impl Committee {
         }
         let mut keys = Vec::with_capacity(members.len());
         let mut total: u64 = 0;
-        for (member, Member { public_key, stake }) in indexed(&members) {
+        for (member, Member { public_key, stake }) in indexed(members) {
             if stake.0 == 0 {
                 return Err(CommitteeError::NoStake { member });
             }
@@ -210,7 +237,7 @@ impl Committee {
                     .map_err(|reason| CommitteeError::Key { member, reason })?,
             );
             if let Some((first, _)) =
-                indexed(&members).find(|(other, m)| *other < member && m.public_key == *public_key)
+                indexed(members).find(|(other, m)| *other < member && m.public_key == *public_key)
             {
                 return Err(CommitteeError::SameKey {
                     first,
@@ -218,22 +245,80 @@ impl Committee {
                 });
             }
         }
-        let (byzantine, crashed) = faults.unwrap_or((Stake((total - 1) / 3), Stake(0)));
-        let thresholds = Thresholds::new(total, byzantine.0, crashed.0)?;
-        let description = Description {
-            chain,
-            epoch,
-            byzantine,
-            crashed,
-            members,
-        };
+        let (byzantine, crashed) = (description.byzantine.0, description.crashed.0);
+        let thresholds = Thresholds::new(total, byzantine, crashed)?;
+        let mut ring = description.ring.clone();
+        ring.sort_unstable();
+        let every = (0..members.len()).map(|at| MemberIndex(u16::try_from(at).unwrap_or(u16::MAX)));
+        if !ring.is_empty() && !ring.into_iter().eq(every) {
+            return Err(CommitteeError::Ring {
+                members: members.len(),
+            });
+        }
+        Ok(Self::from_parts(description, keys, thresholds))
+    }
+
+    fn from_parts(
+        description: Description,
+        keys: Vec<VerifyingKey>,
+        thresholds: Thresholds,
+    ) -> Self {
         let id = CommitteeId(sha256(&[b"OUTRCOMM", &description.encode()]));
-        Ok(Self(Arc::new(Inner {
+        Self(Arc::new(Inner {
             description,
             keys,
             thresholds,
             id,
-        })))
+        }))
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Description)) -> Self {
+        let mut description = self.0.description.clone();
+        change(&mut description);
+        Self::from_parts(description, self.0.keys.clone(), self.0.thresholds)
+    }
+
+    /// The same committee with an epoch of so many heights (R13); 0 is one that does not end.
+    #[must_use]
+    pub fn with_epoch_blocks(&self, blocks: u64) -> Self {
+        self.with(|description| description.epoch_blocks = blocks)
+    }
+
+    /// The same committee whose members take turns in this order, so that neighbours in network latency follow each
+    /// other. Every member is in it once; an empty one is the order of the members.
+    pub fn with_ring(&self, ring: Vec<MemberIndex>) -> Result<Self, CommitteeError> {
+        let mut description = self.0.description.clone();
+        description.ring = ring;
+        Self::build(description)
+    }
+
+    /// The same members with the same stake in the next epoch: what follows when nothing else was approved (R13).
+    #[must_use]
+    pub fn successor(&self) -> Self {
+        self.with(|description| description.epoch = description.epoch.next())
+    }
+
+    /// Heights in the epoch; none if it does not end.
+    #[must_use]
+    pub fn epoch_blocks(&self) -> Option<u64> {
+        Some(self.0.description.epoch_blocks).filter(|blocks| *blocks > 0)
+    }
+
+    /// The last height of the epoch that begins after this block; none if it does not end (R13).
+    #[must_use]
+    pub fn last_height(&self, base: Height) -> Option<Height> {
+        self.epoch_blocks()
+            .map(|blocks| Height(base.0.saturating_add(blocks)))
+    }
+
+    /// Members in the order in which they take turns.
+    #[must_use]
+    pub fn ring(&self) -> Vec<MemberIndex> {
+        if self.0.description.ring.is_empty() {
+            self.indexes().collect()
+        } else {
+            self.0.description.ring.clone()
+        }
     }
 
     /// The network.
@@ -265,7 +350,7 @@ impl Committee {
         &self.0.thresholds
     }
 
-    /// Identity: SHA-256 over chain, epoch, f, c, keys and stakes.
+    /// Identity: SHA-256 over chain, epoch, f, c, epoch length, ring, keys and stakes.
     #[must_use]
     pub fn id(&self) -> CommitteeId {
         self.0.id
@@ -388,14 +473,7 @@ impl Read for Committee {
 impl TryFrom<Description> for Committee {
     type Error = CommitteeError;
     fn try_from(description: Description) -> Result<Self, CommitteeError> {
-        let Description {
-            chain,
-            epoch,
-            byzantine,
-            crashed,
-            members,
-        } = description;
-        Self::new(chain, epoch, members, Some((byzantine, crashed)))
+        Self::build(description)
     }
 }
 

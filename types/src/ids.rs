@@ -73,6 +73,14 @@ impl Height {
     }
 }
 
+impl Epoch {
+    /// The epoch after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
 impl Timestamp {
     /// This instant moved later by `duration` (microsecond resolution, saturating).
     #[must_use]
@@ -126,4 +134,13 @@ hex_id! {
 hex_id! {
     /// SHA-256 of a committee's encoding.
     CommitteeId
+}
+
+impl CommitteeId {
+    /// Names no committee; the hash of none, as far as anyone can tell.
+    pub const NONE: Self = Self([0; 32]);
+}
+hex_id! {
+    /// SHA-256 of a committee and where its members are: what members sign when they approve of a successor (R13).
+    ChangeId
 }

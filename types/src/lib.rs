@@ -24,6 +24,7 @@ pub mod certificate;
 pub mod codec;
 pub mod committee;
 pub mod crypto;
+pub mod epoch;
 pub mod evidence;
 pub mod ids;
 pub mod limits;
@@ -46,10 +47,11 @@ pub use certificate::{
 pub use codec::{DecodeError, decode, encode};
 pub use committee::{Committee, CommitteeError, Member, Thresholds};
 pub use crypto::{PublicKey, SecretKey, Signature};
+pub use epoch::{Approve, CommitteeChange, Contact, EpochEnd, TransportKey};
 pub use evidence::{Evidence, Offence};
 pub use ids::{
-    BlockId, ChainId, CommitteeId, Epoch, Height, MemberIndex, PayloadId, RollupId, Stake,
-    Timestamp, TransactionId, View,
+    BlockId, ChainId, ChangeId, CommitteeId, Epoch, Height, MemberIndex, PayloadId, RollupId,
+    Stake, Timestamp, TransactionId, View,
 };
 pub use message::{ConsensusMessage, PayloadMessage, SyncMessage};
 pub use payload::{Batch, Payload, PayloadError, Transaction};

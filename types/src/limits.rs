@@ -23,3 +23,9 @@ pub const MESSAGE_BYTES_MAX: usize = 6 * 1024 * 1024;
 /// the wire, except handles of short transactions and batches, which are limited by count. A list is given room for
 /// no more items than the bytes that came would fill, whatever length it claims (`tests/decode.rs` counts all of it).
 pub const DECODE_BYTES_MAX: usize = 4 * MESSAGE_BYTES_MAX;
+/// Most bytes of a member's name.
+pub const CONTACT_NAME_BYTES_MAX: usize = 64;
+/// Most bytes of a member's RPC address.
+pub const CONTACT_RPC_BYTES_MAX: usize = 256;
+/// Most fillers in the proof that an epoch is over; a replica holds no more blocks above its last final one.
+pub const FILLERS_MAX: usize = 1_024;

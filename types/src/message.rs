@@ -1,11 +1,15 @@
 //! What members send each other, by channel. Decoding is bounded; nothing here is trusted until verified.
 
-use crate::block::{BlockRecord, Proposal};
+use crate::block::{Block, BlockRecord, Proposal};
 use crate::certificate::{FinalityCertificate, Justification};
-use crate::codec::{EncodeSize, Error, RangeCfg, Read, Write, read_items, wire_enum, wire_struct};
-use crate::ids::{BlockId, Height, TransactionId};
+use crate::codec::{
+    EncodeSize, Error, RangeCfg, Read, Write, read_items, read_list, wire_enum, wire_struct,
+};
+use crate::epoch::{CommitteeChange, EpochEnd};
+use crate::evidence::Evidence;
+use crate::ids::{BlockId, CommitteeId, Epoch, Height, TransactionId};
 use crate::limits::{
-    BLOCKS_PER_RANGE_MAX, MESSAGE_BYTES_MAX, TRANSACTIONS_PER_MESSAGE_MAX,
+    BLOCKS_PER_RANGE_MAX, FILLERS_MAX, MESSAGE_BYTES_MAX, TRANSACTIONS_PER_MESSAGE_MAX,
     TRANSACTIONS_PER_RANGE_MAX,
 };
 use crate::payload::{Payload, Transaction};
@@ -24,9 +28,26 @@ pub enum ConsensusMessage {
     Timeout(TimeoutMessage),
     /// What ended a view: for a leader that may miss it (R1), or a laggard (R11).
     Certificate(Justification),
+    /// The epoch is over: said before leaving it, and to whoever is still in it (R13, R11).
+    EpochEnd(EpochEnd),
 }
 
-wire_enum!(ConsensusMessage { 0 => Proposal, 1 => Vote, 2 => CommitVote, 3 => Timeout, 4 => Certificate });
+wire_enum!(ConsensusMessage { 0 => Proposal, 1 => Vote, 2 => CommitVote, 3 => Timeout, 4 => Certificate, 5 => EpochEnd });
+
+impl ConsensusMessage {
+    /// The epoch it is said in.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        match self {
+            Self::Proposal(proposal) => proposal.block.epoch,
+            Self::Vote(vote) => vote.statement.epoch,
+            Self::CommitVote(vote) => vote.statement.epoch,
+            Self::Timeout(timeout) => timeout.timeout.statement.epoch,
+            Self::Certificate(justification) => justification.epoch(),
+            Self::EpochEnd(end) => end.last.epoch,
+        }
+    }
+}
 
 /// On the payload channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,9 +91,24 @@ pub enum SyncMessage {
     RangeRequest(RangeRequest),
     /// Final blocks with the proof that they are.
     Range(Range),
+    /// "Send me the change that leads to this committee."
+    ChangeRequest(ChangeRequest),
+    /// A committee that members approved of (R13).
+    Change(CommitteeChange),
+    /// A member broke the protocol. Forwarded once by everyone to whom it is new.
+    Evidence(Evidence),
 }
 
-wire_enum!(SyncMessage { 0 => BlockRequest, 1 => Block, 2 => RangeRequest, 3 => Range });
+wire_enum!(SyncMessage { 0 => BlockRequest, 1 => Block, 2 => RangeRequest, 3 => Range, 4 => ChangeRequest, 5 => Change, 6 => Evidence });
+
+/// Asks for an approved change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChangeRequest {
+    /// The committee that it leads to.
+    pub next: CommitteeId,
+}
+
+wire_struct!(ChangeRequest { next });
 
 /// Asks for one block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,27 +139,36 @@ pub struct RangeRequest {
 
 wire_struct!(RangeRequest { from });
 
-/// Final blocks in order of height, each the parent of the next; the certificate makes the last one final, and so
-/// all of them.
+/// Final blocks of one epoch in order of height, each the parent of the next. The certificate makes the last one final,
+/// and so all of them; at the end of an epoch it may be of a filler above the last one (R13).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Range {
     /// Blocks, ascending, at most [`BLOCKS_PER_RANGE_MAX`] with [`TRANSACTIONS_PER_RANGE_MAX`] transactions in all;
     /// [`Range::fitting`] says how many that is.
     pub blocks: Vec<FullBlock>,
+    /// Fillers from the last of them up to the block of the certificate; none but at the end of an epoch.
+    pub fillers: Vec<Block>,
     /// Proof that the last of them is final.
     pub certificate: FinalityCertificate,
+    /// The committee that the last of them names, if it is not the same one with the next epoch's number.
+    pub change: Option<CommitteeChange>,
 }
 
 impl Write for Range {
     fn write(&self, buf: &mut impl bytes::BufMut) {
         self.blocks.write(buf);
+        self.fillers.write(buf);
         self.certificate.write(buf);
+        self.change.write(buf);
     }
 }
 
 impl EncodeSize for Range {
     fn encode_size(&self) -> usize {
-        self.blocks.encode_size() + self.certificate.encode_size()
+        self.blocks.encode_size()
+            + self.fillers.encode_size()
+            + self.certificate.encode_size()
+            + self.change.encode_size()
     }
 }
 
@@ -142,7 +187,9 @@ impl Read for Range {
         })?;
         Ok(Self {
             blocks,
+            fillers: read_list(buf, FILLERS_MAX)?,
             certificate: FinalityCertificate::read_cfg(buf, &())?,
+            change: Option::read_cfg(buf, &())?,
         })
     }
 }
@@ -155,8 +202,8 @@ impl Range {
         blocks: impl IntoIterator<Item = &'a FullBlock>,
         certificate: &FinalityCertificate,
     ) -> usize {
-        // Version byte, tag byte and a list length of at most two bytes.
-        let mut bytes = 4 + certificate.encode_size();
+        // Version byte, tag byte, a list length of at most two bytes, no fillers and no change.
+        let mut bytes = 6 + certificate.encode_size();
         let mut transactions = 0;
         blocks
             .into_iter()

@@ -294,6 +294,9 @@ fn identity_covers_everything_that_defines_a_committee() {
         new(members(&[1, 1, 1, 1, 1, 1, 2]), Some((1, 1))),
         new(members(&[1; 8]), Some((1, 1))),
         new(swapped, Some((1, 1))),
+        Ok(base.with_epoch_blocks(9)),
+        Ok(base.successor()),
+        base.with_ring((0..7).rev().map(outrider_types::MemberIndex).collect()),
     ];
     for other in others {
         assert_ne!(other.unwrap().id(), base.id());

@@ -216,8 +216,8 @@ fn frame_faults_are_told_apart() {
         Err(DecodeError::Empty)
     ));
     assert!(matches!(
-        decode::<Payload>(vec![2, 0]),
-        Err(DecodeError::Version { found: 2 })
+        decode::<Payload>(vec![3, 0]),
+        Err(DecodeError::Version { found: 3 })
     ));
     assert!(decode::<Payload>(vec![WIRE_VERSION, 0]).is_ok());
     assert!(
@@ -357,7 +357,9 @@ fn range(blocks: usize, payload: &Payload, entries: usize) -> Range {
     };
     Range {
         blocks: vec![block; blocks],
+        fillers: Vec::new(),
         certificate: FinalityCertificate::Fast(aggregate(4)),
+        change: None,
     }
 }
 
@@ -487,7 +489,9 @@ fn what_fitting_allows_decodes_and_one_more_would_not() {
         let accepted = |count: usize| {
             let range = Range {
                 blocks: all[..count].to_vec(),
+                fillers: Vec::new(),
                 certificate: certificate.clone(),
+                change: None,
             };
             decode::<SyncMessage>(encode(&SyncMessage::Range(range))).is_ok()
         };

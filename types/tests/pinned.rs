@@ -38,7 +38,7 @@ fn is_pinned(found: &[(&'static str, String)], pinned: &Table) {
 
 #[test]
 fn versions_are_pinned() {
-    assert_eq!((WIRE_VERSION, BLOCK_VERSION, Block::BYTES), (1, 1, 116));
+    assert_eq!((WIRE_VERSION, BLOCK_VERSION, Block::BYTES), (2, 2, 148));
 }
 
 #[test]
@@ -65,6 +65,10 @@ fn preimages_are_pinned() {
         ),
         ("timeout/voted", timeout(5, 3, Some(B)).preimage(CHAIN)),
         ("timeout/none", timeout(5, 3, None).preimage(CHAIN)),
+        (
+            "approve",
+            World::six().change().approvals.statement.preimage(CHAIN),
+        ),
     ]
     .map(|(name, preimage)| (name, hex::encode(preimage)));
     is_pinned(&found, PREIMAGES);
@@ -90,115 +94,131 @@ fn identities_are_pinned() {
 const ENCODINGS: &Table = &[
     (
         "committee",
-        "e34040471162b18c0bb4c14f5e9fd1758b489f958e46bad6ea1dc5ccf4287ed7",
+        "842cc6c84adaa499da61300bd4cc1e8779c56f3a549ec39495f575f3fd67847b",
     ),
     (
         "block-record",
-        "2a271bc321d9c96f6896138ede614551d9325ff074a1ba1cd3424aa07f3c3a50",
+        "c7db41b88d3ff3bc755ecad03218bdcf3b355ae9c06178ccccd4a96cd2177e38",
     ),
     (
         "safety-state",
-        "45050509245f321724cf54e16f061ab08107d90ba79a854a0103fcfe08c12e57",
+        "ab8c3e7a325171f1483be3a3ba652fcd1c88571d330db835ab87504bbca214e2",
     ),
     (
         "safety-state/fresh",
-        "def3e95cb5eaad4282587ff5a2deae2e2c805de867c74710d7a186a9a9317cbe",
+        "1cdb56a90594fd08b87cf3c31b3a716b367719eb085a483c4b843921fc178652",
     ),
     (
         "payload-record",
-        "77d437e3841fc843341e08c921b02b5ff512d7f2709b34daea931e723b03cc3d",
+        "3edd51e28a52c21d932756d9e5113318a3e6c8efb1a652d75894f5cc5893c2d6",
     ),
     (
         "finality/fast",
-        "2fb93b0e1399f84e0e5849acd9312848126fc5f30ed05e8e49591d3191f146fb",
+        "4fa05ceb6a40905adb7ac376c5912941ff1f55558344b674616c7bd628e841c7",
     ),
     (
         "finality/slow",
-        "587431830343438284107589a99f25a7ff4bfbc3e36292f204d88b9d2a2ef1d6",
+        "db72cf5b83f2fb40ca11c3fbb0cbbf30dfde5d824a1dd134a47168e556372652",
     ),
     (
         "justification",
-        "459737f8a738e71372915566a77b89df2955ab5a5c078c97a865b93792c8f380",
+        "747bbbab9808a8d8c865de3665d0809f07c4c48ed8ea1bb78fbef04bde8ed127",
     ),
     (
         "consensus/proposal",
-        "ead7809bd987998e502dd42b7919d5a26245ceb69183e9942d7878f976ba3714",
+        "77d34b9ad0730f8038eb2a831b159b6cce27213ac605553322c8c54145147131",
     ),
     (
         "consensus/vote",
-        "50e1fd94df37d310dd3b68d292a77f7968650c4cf6f904ae3f385578d6310bd7",
+        "f4103f22c3e63da2df72d69b41bdcfbd3b6a1de6642f53547a43ae537b14e115",
     ),
     (
         "consensus/commit-vote",
-        "f25be4d8756dd11a60acec85c8ea6498007afdf7a62aee73479371922a3a2601",
+        "f0d8e61fb901cc350f0eb20d993a20b11f2f34aee8e1fc2cc7e7adb3445a2fc0",
     ),
     (
         "consensus/timeout",
-        "ce3bf6007466de84e27e4e6a9dfaa0dc4077b8215b24a8c4a8c3961f841bb89e",
+        "b010978df5c684a74a178d03d604799bae6045ca9d24deebc69dc82de73a259b",
     ),
     (
         "consensus/certificate-quorum",
-        "a87bc2dc155a9e62d190a0c2c31b68cbcdde153b09570372b439042ef3292dcf",
+        "b603aba1d7ae684a89ee3f55ef97607e76c0f50b899f4ed15b440918c80fed37",
     ),
     (
         "consensus/certificate-commit",
-        "832a440e651537723d16b1be227a58231a46dfa78f00b95c1311a74edc5a05a1",
+        "bd3092bc36d157dd5aaae6c73b4d79b8a3151bf51f5319daf27e2e3a7fa2ea33",
     ),
     (
         "consensus/certificate-adopting",
-        "f42ad8ba6d2f5d7ade42c3ccb335c7381db71c70fd14e7f464a21f47a32526e6",
+        "b45f393954986b0702563bfa263d875eb93e161b935986b5fc98210721daf200",
     ),
     (
         "consensus/certificate-timeout",
-        "0d7801ab38ce3621e1312bb0972710ad709b4cbeac8a55082d01c1aaa55cd5ff",
+        "03aa137ff3dbcae0881e980cd06cbb914160b43ccb72d227251e93e70c266595",
+    ),
+    (
+        "consensus/epoch-end",
+        "520af5cd7d36d7a636a81c9e63c98aae6ca535238131765e46257a9d9697c97a",
     ),
     (
         "payload/payload",
-        "a33de0e8ec3a2d59d78966215251fef9d5b90b3b39901a9208cfe00099831388",
+        "08c41a906e52b9700989ba7c33fe7ac6cf34db4fd2125934078a240ac94fffc5",
     ),
     (
         "payload/transactions",
-        "6613e21f949bd60f60e9f965cce07dff6687a30c370b6732d5c30070a308b6ab",
+        "5925831117b52b850265cb7a8d16fe50b55e675bb46aa04ef7822f227f18f369",
     ),
     (
         "payload/received",
-        "c9e5117972e5f55cbda00c36ae5bc364ffdf9879286abe508925dee7a3a7ef8b",
+        "f7cfa44c595be0eba51d3d7f30fc997aba3db441e715c9fe585b635e416fd23a",
     ),
     (
         "sync/block-request",
-        "12f94faf22dee4abb174ef00b07d8a6c3443e8af8fe69d8d08dbf21fbac0fb7a",
+        "86d267709159b1606c666d0041fc203660b6ecd274ca8728e53b6a967855aa90",
     ),
     (
         "sync/block",
-        "4d63e2ca4872f703a667fb12defd0a53ee65a5cc14b878b70786fd6ebbbb18be",
+        "26d4a8f9ef21dedd81d118dfe9761a1309ffcc85c4237b192e394f624a3c48b9",
     ),
     (
         "sync/range-request",
-        "3f09aa6e29723f05e3071be16ac1b7ee0748b7ba3d2f86a6f927704c506d4228",
+        "56e14adce149d68728a5b5fc51685f4d7e014de8f80064847aec1e09474f5841",
     ),
     (
         "sync/range",
-        "cb3cd8759f0bb090bea99f917fb6f5dc35f61e76a8c0d3dda742a31b7b26aa19",
+        "46b7b3d0480d6ecbb58bbbdf4658309fdcfaaef7b46efd8f6781e92e28b88776",
+    ),
+    (
+        "sync/change-request",
+        "d4f7fca20203386935f40450f29b54d7af0e5b5b11b03a06d26d457e5c2dd2a9",
+    ),
+    (
+        "sync/change",
+        "9439f864840b1c9e0898b79457f9564020c379a4bc9bd84cdaaa9c5c0ad3d93e",
+    ),
+    (
+        "sync/evidence",
+        "df26242447c337c180f4fb3be0bf384ce48a42d656352bfdc32f888e7e225f6c",
     ),
     (
         "evidence/e1",
-        "1e3d04b354189c17cfc3ba30220758fb6ffd974d7f085104d7102f923303aab5",
+        "acd8a13469ae32f32518bea9120a425c953393903f7e8ab6af9983458d541406",
     ),
     (
         "evidence/e2",
-        "e8f851ef572039b73323837b965d58b237a64f735eb29d5aad40d46fe240f3f3",
+        "dcb8930c21bff26c94eb3ecaf5e1782a3c0a73233e3a5073e2fbd6513f510400",
     ),
     (
         "evidence/e3",
-        "d197cceb401972eb457006be070f4f1e7872db5925da0883ca63963e1622f09e",
+        "ad81b5522de8160bb1e7c9d2d9a5b11c31fe09fc9c33dd6d05fc53b8490b5f36",
     ),
     (
         "evidence/e4",
-        "206b1dbcddca22becc43fdc475329ef7ea3f85ec2be6df1f36419b0fa8a3571a",
+        "a7ef72cc31c5c3404ff0061183463d03925a4595f9dc8cbdc8f96979518c2fa0",
     ),
     (
         "evidence/e5",
-        "4908f9178d34153bd546fe5c5014193f1a96732c37f5b7c8a8b829912525e081",
+        "188a3f3846d738a5b25572f02c1dd8d06331aa1b7d3a8b1343a606339c08bee1",
     ),
 ];
 const PREIMAGES: &Table = &[
@@ -226,19 +246,23 @@ const PREIMAGES: &Table = &[
         "timeout/none",
         "4f55545254494d45e16001b8136e6319b53bcff46a5c1e225decbbec2de7b49fbb4240bd1c221978",
     ),
+    (
+        "approve",
+        "4f5554524e45585407cc209deb1b1d9bc435dde09734929940d12b5c7536274a0f4059c7db126f86",
+    ),
 ];
 const IDENTITIES: &Table = &[
     (
         "committee",
-        "60093347a6b90c55105018912d1bbbe8dab2a56ffdeb5b81b92cebaaa4fdd2cb",
+        "413074fdcac702c570040e6b1999a03ad74a9300604bd75a20dd1ddbaf1e6927",
     ),
     (
         "block",
-        "f9822c6e93f78574414c1b12bd3e5f1a5e7937a5013b0e6246ea75b47ad8cec5",
+        "4597e25293ccd0c8f2e33780c1bcae0b300896c03b6c44e7c8e7541e06561291",
     ),
     (
         "genesis",
-        "c73231fdd4f4261f0736df5c439b90d8eb5f31e612c0e8c164e852427bdb2b6a",
+        "eec06f88ba6e60ce077bc03f394cf77aeb01d34c0c06c2a789a2469d2b2e278e",
     ),
     (
         "payload",

@@ -1,10 +1,12 @@
 //! `cargo xtask`: the checks and chores of this repository, in Rust, the same on every machine.
 //!
 //! `cargo xtask ci` runs everything that must hold before a commit; `cargo xtask tidy` runs only the house rules
-//! that no compiler knows. Both print what failed, where, and what to do, and end with exit code 1.
+//! that no compiler knows; `cargo xtask fuzz` lets libFuzzer search. All print what failed, where, and what to do, and
+//! end with exit code 1.
 
 mod ci;
 mod command;
+mod fuzz;
 mod tidy;
 
 use std::process::ExitCode;
@@ -15,6 +17,8 @@ Usage: cargo xtask <VERB>
 Verbs:
   ci [--only STEP]...   every check in order; stops at the first that fails
   tidy [--fix]          the house rules; --fix rewrites the generated tables of docs/reference.md
+  fuzz TARGET [--time T]
+                        search for inputs that break a promise (docs/fuzzing.md); T as 60s, 10m or 2h
   help                  this text
 ";
 
@@ -33,6 +37,7 @@ fn run(arguments: &[String]) -> Result<(), String> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["ci", rest @ ..] => ci::run(&ci::steps_named(rest)?),
+        ["fuzz", rest @ ..] => fuzz::Search::parse(rest)?.run(),
         ["tidy"] => tidy::run(false),
         ["tidy", "--fix"] => tidy::run(true),
         [] | ["help" | "--help" | "-h"] => {

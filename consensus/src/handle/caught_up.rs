@@ -19,6 +19,9 @@ impl Replica {
         if block.height > self.tree.root().height {
             self.advance_root(block);
         }
+        if self.over {
+            return;
+        }
         self.on_certificate(now, certificate.certificate());
     }
 }

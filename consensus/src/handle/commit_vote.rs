@@ -5,7 +5,7 @@ use outrider_types::{CommitVote, Signed, Timestamp, Verified};
 
 impl Replica {
     pub(crate) fn on_commit_vote(&mut self, now: Timestamp, vote: Verified<Signed<CommitVote>>) {
-        if vote.view <= self.tree.root().view || !self.in_window(vote.view) {
+        if vote.view <= self.tree.root_view() || !self.in_window(vote.view) {
             return;
         }
         if self.votes.commit_vote(vote.clone()) {

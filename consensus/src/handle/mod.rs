@@ -17,6 +17,7 @@ use outrider_types::Timestamp;
 
 impl Replica {
     pub(crate) fn handle(&mut self, now: Timestamp, input: Input) {
+        self.note_presence(&input);
         match input {
             Input::Wake => {}
             Input::Proposal { proposal } => self.on_proposal(now, &proposal),
@@ -28,15 +29,33 @@ impl Replica {
             Input::FetchFailed { block } => {
                 self.fetching.remove(&block);
             }
+            Input::Unwelcome { block } => {
+                if let Some(node) = self.tree.get_mut(&block) {
+                    node.unwelcome = true;
+                }
+            }
             Input::PayloadChecked { block, valid } => self.on_payload_checked(now, block, valid),
             Input::Assembled {
                 view,
                 parent,
                 payload,
                 timestamp,
-            } => self.on_assembled(view, parent, payload, timestamp),
+                next,
+            } => self.on_assembled(view, parent, (payload, next), timestamp),
             Input::CaughtUp { block, certificate } => self.on_caught_up(now, block, &certificate),
         }
+    }
+
+    /// R10: these come straight from the member that signed them.
+    fn note_presence(&mut self, input: &Input) {
+        let member = match input {
+            Input::Proposal { proposal } => proposal.block.proposer,
+            Input::Vote { vote } => vote.signer,
+            Input::CommitVote { vote } => vote.signer,
+            Input::Timeout { timeout } => timeout.timeout.signer,
+            _ => return,
+        };
+        self.presence.heard(member);
     }
 
     /// Do everything that what is known now makes possible. Each of these does nothing when it was already done.
@@ -44,20 +63,28 @@ impl Replica {
         loop {
             let view = self.safety.view;
             self.try_commit();
+            if self.over {
+                return;
+            }
             self.seek_certified();
             self.seek_parents();
             self.ask_payloads();
             self.judge_candidates(now);
+            self.try_skip(now);
             self.try_amplify(now);
             self.try_late_vote(now);
             self.try_vote(now);
             // A vote of one's own may have completed a certificate, and that a commit.
             self.try_commit();
-            // It may also have led to a view whose proposal is here already.
-            if self.safety.view == view {
+            let said = self.safety.proposed.max(self.safety.proposed_optimistic);
+            if !self.over {
+                self.try_propose(now);
+            }
+            // A vote may also have led to a view whose proposal is here already, and a proposal asks for one's own vote.
+            let proposed = self.safety.proposed.max(self.safety.proposed_optimistic) != said;
+            if self.safety.view == view && !proposed {
                 break;
             }
         }
-        self.try_propose();
     }
 }

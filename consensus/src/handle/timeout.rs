@@ -22,7 +22,7 @@ impl Replica {
 
     /// R11: hand a member of an old view the certificate that leads to this one.
     fn help(&mut self, now: Timestamp, member: outrider_types::MemberIndex) {
-        if member == self.me || !self.pacemaker.helps(now, member) {
+        if self.member() == Some(member) || !self.pacemaker.helps(now, member) {
             return;
         }
         if let Some(entry) = self.entry.clone().map(Verified::into_inner) {

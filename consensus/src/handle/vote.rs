@@ -5,7 +5,7 @@ use outrider_types::{Signed, Timestamp, Verified, Vote};
 
 impl Replica {
     pub(crate) fn on_vote(&mut self, now: Timestamp, vote: Verified<Signed<Vote>>) {
-        if vote.view <= self.tree.root().view || !self.in_window(vote.view) {
+        if vote.view <= self.tree.root_view() || !self.in_window(vote.view) {
             return;
         }
         self.heard(vote.signer, vote.view);

@@ -2,7 +2,7 @@
 
 use outrider_consensus::{Restored, Writes};
 use outrider_types::{
-    Block, BlockId, BlockRecord, Committee, FinalityCertificate, SafetyState, Verified,
+    Block, BlockId, BlockRecord, Committee, EpochEnd, FinalityCertificate, SafetyState, Verified,
 };
 use std::collections::BTreeMap;
 
@@ -12,7 +12,10 @@ pub struct Disk {
     pub records: BTreeMap<BlockId, BlockRecord>,
     /// Final blocks, heights from 1.
     pub ledger: Vec<BlockRecord>,
+    /// By height; the last block of an epoch has its proof in `ends`.
     pub proofs: BTreeMap<u64, FinalityCertificate>,
+    /// Proofs that the epochs so far are over.
+    pub ends: Vec<EpochEnd>,
     pub writes: usize,
 }
 
@@ -79,17 +82,24 @@ impl Disk {
         let mut blocks: Vec<&BlockRecord> = self
             .records
             .values()
-            .filter(|record| record.block.height > root.height)
+            .filter(|record| {
+                // Fillers of an earlier epoch stand above its last block too.
+                record.block.height > root.height && record.block.epoch == committee.epoch()
+            })
             .collect();
         blocks.sort_by_key(|record| record.block.height);
         let blocks = blocks
             .into_iter()
             .map(|record| record.clone().verify(committee).unwrap())
             .collect();
+        let vote_left = safety
+            .voted
+            .is_none_or(|vote| self.find(&vote.block).is_some());
         Restored {
             root,
             safety,
             blocks,
+            vote_left,
         }
     }
 }

@@ -1,16 +1,15 @@
 //! One replica in the hand, with everyone's keys: what others say is made here.
 
 use super::disk::Disk;
-use super::world::{BASE, CAP};
-use outrider_consensus::{Action, Config, Input, Replica, Step};
+use super::world::config;
+use outrider_consensus::{Action, Input, Replica, Seat, Step};
 use outrider_types::block::BLOCK_VERSION;
 use outrider_types::crypto::sha256;
 use outrider_types::{
-    Block, BlockId, BlockRecord, Certificate, CommitVote, Committee, ConsensusMessage, Height,
-    Justification, MemberIndex, PayloadId, Proposal, ProposalKind, SecretKey, Signed, Timeout,
-    TimeoutMessage, Timestamp, Verified, View, Vote, testing,
+    Block, BlockId, BlockRecord, Certificate, CommitVote, Committee, CommitteeId, ConsensusMessage,
+    Height, Justification, MemberIndex, PayloadId, Proposal, ProposalKind, SecretKey, Signed,
+    Timeout, TimeoutMessage, Timestamp, Verified, View, Vote, testing,
 };
-use std::time::Duration;
 
 pub type Cert = Verified<Certificate>;
 pub type Just = Verified<Justification>;
@@ -33,16 +32,15 @@ fn build(
     now: u64,
 ) -> (Replica, Step) {
     let base = Block::genesis(committee);
-    let config = Config {
-        base_timeout: Duration::from_micros(BASE),
-        timeout_cap: Duration::from_micros(CAP),
+    let seat = Seat {
+        member: MemberIndex(me as u16),
+        key: keys[me].clone(),
     };
     Replica::new(
-        config,
+        config(),
         committee.clone(),
-        MemberIndex(me as u16),
-        keys[me].clone(),
-        base.id(),
+        Some(seat),
+        &base,
         disk.restore(committee, &base),
         Timestamp(now),
     )
@@ -133,6 +131,7 @@ impl Lab {
             payload: PayloadId(sha256(&[&salt.to_be_bytes()])),
             timestamp: Timestamp(parent.timestamp.0 + 1),
             proposer: self.replica.leader(View(view)),
+            next: CommitteeId::NONE,
         }
     }
 
@@ -325,6 +324,7 @@ pub fn commits(actions: &[Action]) -> Vec<(Vec<BlockId>, bool)> {
             Action::Commit {
                 blocks,
                 certificate,
+                ..
             } => Some((
                 blocks.iter().map(|record| record.block.id()).collect(),
                 matches!(**certificate, outrider_types::FinalityCertificate::Fast(_)),

@@ -1,7 +1,9 @@
 //! The signer log: every statement that left a member, and the checkers over it. The arithmetic is restated here on
 //! its own; nothing is asked of the replicas.
 
-use outrider_types::{BlockId, Certificate, ConsensusMessage, Justification, MemberIndex};
+use outrider_types::{
+    BlockId, Certificate, ConsensusMessage, Epoch, Justification, MemberIndex, View,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Thresholds from `N` and `f` (with `c` = 0), as protocol section 1 writes them.
@@ -29,7 +31,12 @@ impl Arithmetic {
     }
 }
 
-/// What one member signed.
+/// Views of all epochs in one order, so that what is said of one epoch clashes with nothing of another.
+const fn slot(epoch: Epoch, view: View) -> u64 {
+    epoch.0 << 40 | view.0
+}
+
+/// What one member signed, by [`slot`].
 #[derive(Clone, Debug, Default)]
 struct Said {
     proposals: BTreeMap<(u64, u8), BlockId>,
@@ -79,14 +86,17 @@ impl Log {
             ConsensusMessage::Proposal(proposal) => {
                 let member = proposal.block.proposer.index();
                 let (slot, id) = (
-                    (proposal.block.view.0, proposal.kind.byte()),
+                    (
+                        slot(proposal.block.epoch, proposal.block.view),
+                        proposal.kind.byte(),
+                    ),
                     proposal.block.id(),
                 );
                 let first = *self.said[member].proposals.entry(slot).or_insert(id);
                 self.rule(member, first == id, "E1: two proposals in one view", slot.0);
             }
             ConsensusMessage::Vote(vote) => {
-                let (member, view) = (vote.signer.index(), vote.view.0);
+                let (member, view) = (vote.signer.index(), slot(vote.epoch, vote.view));
                 let first = *self.said[member].votes.entry(view).or_insert(vote.block);
                 self.rule(member, first == vote.block, "E2: two votes", view);
                 let timeout = self.said[member].timeouts.get(&view).copied();
@@ -95,7 +105,7 @@ impl Log {
                 self.count(member, view, vote.block);
             }
             ConsensusMessage::CommitVote(vote) => {
-                let (member, view) = (vote.signer.index(), vote.view.0);
+                let (member, view) = (vote.signer.index(), slot(vote.epoch, vote.view));
                 let first = *self.said[member].commits.entry(view).or_insert(vote.block);
                 self.rule(member, first == vote.block, "E3: two commit votes", view);
                 let kept = self.said[member]
@@ -106,8 +116,9 @@ impl Log {
             }
             ConsensusMessage::Timeout(message) => {
                 let timeout = &message.timeout;
-                let (member, view) = (timeout.signer.index(), timeout.view.0);
-                let says = (timeout.high_view.0, timeout.voted);
+                let (epoch, member) = (timeout.epoch, timeout.signer.index());
+                let view = slot(epoch, timeout.view);
+                let says = (slot(epoch, timeout.high_view), timeout.voted);
                 let first = *self.said[member].timeouts.entry(view).or_insert(says);
                 self.rule(member, first == says, "two timeouts of one view", view);
                 let voted = self.said[member].votes.get(&view).copied();
@@ -116,10 +127,10 @@ impl Log {
                 let kept = self.said[member]
                     .commits
                     .range(..=view)
-                    .all(|(committed, _)| timeout.high_view.0 >= *committed);
+                    .all(|(committed, _)| says.0 >= *committed);
                 self.rule(member, kept, "E5: a broken lock", view);
             }
-            ConsensusMessage::Certificate(_) => {}
+            ConsensusMessage::Certificate(_) | ConsensusMessage::EpochEnd(_) => {}
         }
     }
 

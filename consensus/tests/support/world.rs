@@ -5,11 +5,11 @@ use super::link::{Link, Packet};
 use super::log::{Arithmetic, Log};
 use super::open;
 use super::rng::{Rng, mix};
-use outrider_consensus::{Action, Config, Input, Replica, Step};
+use outrider_consensus::{Action, Config, Input, Replica, Seat, Step};
 use outrider_types::crypto::sha256;
 use outrider_types::{
-    Block, BlockId, CommitVote, Committee, ConsensusMessage, MemberIndex, PayloadId, SecretKey,
-    Signed, Timeout, TimeoutMessage, Timestamp, View, Vote, testing,
+    Block, BlockId, CommitVote, Committee, CommitteeId, ConsensusMessage, EpochEnd, MemberIndex,
+    PayloadId, SecretKey, Signed, Timeout, TimeoutMessage, Timestamp, View, Vote, testing,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,6 +18,15 @@ use std::time::Duration;
 pub const BASE: u64 = 100_000;
 /// Longest timer.
 pub const CAP: u64 = 800_000;
+
+/// Timers of the worlds; a leader silent for a turn of eight views is skipped.
+pub fn config() -> Config {
+    Config {
+        base_timeout: Duration::from_micros(BASE),
+        timeout_cap: Duration::from_micros(CAP),
+        dead_after_views: 8,
+    }
+}
 
 /// No run of these tests comes near this many; a rule that answers itself does.
 const MESSAGES_MAX: u64 = 200_000;
@@ -38,6 +47,15 @@ pub enum Kind {
     Liar,
     /// Votes and commit-votes for whatever it hears of, and times out beside.
     DoubleVoter,
+    /// Honest, but without a seat: it follows and signs nothing.
+    Mute,
+}
+
+impl Kind {
+    /// What it commits is checked.
+    pub const fn follows(self) -> bool {
+        matches!(self, Self::Honest | Self::Mute)
+    }
 }
 
 #[derive(Debug)]
@@ -46,10 +64,14 @@ pub struct Node {
     pub kind: Kind,
     pub replica: Option<Replica>,
     pub disk: Disk,
-    /// Crashes so far; what was scheduled for an earlier life is void.
-    life: u64,
-    wake: Option<u64>,
-    view: u64,
+    /// The epoch it is in.
+    pub epoch: u64,
+    /// A member of a later epoch was heard, and a range asked for.
+    pub(super) behind: bool,
+    /// Crashes and epochs so far; what was scheduled for an earlier life is void.
+    pub(super) life: u64,
+    pub(super) wake: Option<u64>,
+    pub(super) view: u64,
     /// When it entered which view, and whether by a timeout.
     pub entered: Vec<(u64, u64, bool)>,
     /// When it committed which height, and whether fast.
@@ -60,8 +82,12 @@ pub struct Node {
     fails_next_write: bool,
 }
 
+#[derive(Clone)]
 pub(super) enum Event {
-    Deliver(Input),
+    /// What was said in an epoch.
+    Deliver(u64, Input),
+    /// The proof that an epoch is over, by the driver (R13).
+    End(EpochEnd),
     Answer(Input),
     Wake,
     Payload(Block),
@@ -86,8 +112,11 @@ type Scheduled = (usize, Option<u64>, Event);
 pub struct World {
     pub seed: u64,
     pub now: u64,
+    pub config: Config,
+    /// The committee of the first epoch.
     pub committee: Committee,
     pub keys: Vec<SecretKey>,
+    /// The genesis block.
     pub base: Block,
     pub nodes: Vec<Node>,
     pub link: Link,
@@ -106,9 +135,22 @@ pub struct World {
 impl World {
     /// Members in the order of `kinds`; an equivocator is two replicas.
     pub fn new(seed: u64, stakes: &[u64], kinds: &[Kind], link: Link, local: Local) -> Self {
+        Self::with(seed, stakes, kinds, link, local, (0, config()))
+    }
+
+    /// With epochs of so many heights (0: one that never ends), and these timers.
+    pub fn with(
+        seed: u64,
+        stakes: &[u64],
+        kinds: &[Kind],
+        link: Link,
+        local: Local,
+        (epoch_blocks, config): (u64, Config),
+    ) -> Self {
         let (committee, keys) = testing::committee(stakes);
+        let committee = committee.with_epoch_blocks(epoch_blocks);
         let honest = (0..stakes.len())
-            .filter(|member| kinds[*member] == Kind::Honest)
+            .filter(|member| kinds[*member].follows())
             .collect();
         let mut nodes = Vec::new();
         for (member, kind) in kinds.iter().enumerate() {
@@ -121,6 +163,8 @@ impl World {
                 kind,
                 replica: None,
                 disk: Disk::default(),
+                epoch: 0,
+                behind: false,
                 life: 0,
                 wake: None,
                 view: 0,
@@ -135,6 +179,7 @@ impl World {
         let mut world = Self {
             seed,
             now: 1_000_000,
+            config,
             committee,
             keys,
             base,
@@ -220,12 +265,16 @@ impl World {
             return;
         }
         match event {
-            Event::Deliver(input) => {
+            Event::Deliver(epoch, input) => {
+                if !self.of_this_epoch(node, epoch, &input) {
+                    return;
+                }
                 if self.nodes[node].kind == Kind::DoubleVoter {
                     self.double_vote(node, &input);
                 }
                 self.step(node, input);
             }
+            Event::End(end) => self.hear_end(node, end),
             Event::Answer(input) => self.step(node, input),
             Event::Wake => {
                 if self.nodes[node].wake == Some(self.now) {
@@ -277,6 +326,10 @@ impl World {
         let Some(replica) = self.nodes[node].replica.as_ref() else {
             return;
         };
+        if replica.is_over() {
+            self.turn(node);
+            return;
+        }
         let (view, wake) = (replica.view().0, replica.wake_at().map(|at| at.0));
         assert!(view >= self.nodes[node].view, "a view was entered again");
         assert_eq!(
@@ -303,6 +356,7 @@ impl World {
         node.replica = None;
         node.life += 1;
         node.wake = None;
+        node.behind = false;
     }
 
     fn crash_for_a_while(&mut self, node: usize) {
@@ -315,24 +369,25 @@ impl World {
         if self.nodes[node].kind == Kind::Silent || self.nodes[node].replica.is_some() {
             return;
         }
+        let (committee, base) = self.epoch_of(node);
         let (disk, member) = (&self.nodes[node].disk, self.nodes[node].member);
-        let restored = disk.restore(&self.committee, &self.base);
+        let restored = disk.restore(&committee, &self.base);
         let durable = disk.safety.as_ref().map_or(1, |safety| safety.view.0);
-        let config = Config {
-            base_timeout: Duration::from_micros(BASE),
-            timeout_cap: Duration::from_micros(CAP),
+        let seat = Seat {
+            member: MemberIndex(member as u16),
+            key: self.keys[member].clone(),
         };
         let (replica, step) = Replica::new(
-            config,
-            self.committee.clone(),
-            MemberIndex(member as u16),
-            self.keys[member].clone(),
-            self.base.id(),
+            self.config,
+            committee,
+            Some(seat).filter(|_| self.nodes[node].kind != Kind::Mute),
+            &base,
             restored,
             Timestamp(self.now),
         );
         assert!(replica.view().0 >= durable, "a restart lost the view");
         self.nodes[node].view = replica.view().0;
+        assert!(!replica.is_over(), "the disk knows that the epoch is over");
         self.nodes[node].replica = Some(replica);
         self.settle(node, step);
     }
@@ -350,7 +405,10 @@ impl World {
             Action::CheckPayload { block } => {
                 self.later(node, self.local.payload, Event::Payload(block));
             }
-            Action::Assemble { view, parent, .. } => {
+            Action::Assemble {
+                view, parent, last, ..
+            } => {
+                let next = self.committee_of(node).successor().id();
                 let side = match self.nodes[node].kind {
                     Kind::Equivocator(side) => side,
                     _ => 0,
@@ -364,6 +422,7 @@ impl World {
                         &side.to_be_bytes(),
                     ])),
                     timestamp: Timestamp(self.now),
+                    next: if last { next } else { CommitteeId::NONE },
                 };
                 self.later(node, self.local.assemble, Event::Answer(answer));
             }
@@ -375,8 +434,9 @@ impl World {
             }
             Action::Commit {
                 blocks,
+                fillers,
                 certificate,
-            } => self.commit(node, blocks, &certificate),
+            } => self.commit(node, blocks, fillers, &certificate),
             Action::Entered {
                 view, by_timeout, ..
             } => {
@@ -402,16 +462,21 @@ impl World {
         let (from, kind) = (self.nodes[node].member, self.nodes[node].kind);
         let message = match (kind, message) {
             (Kind::Liar, ConsensusMessage::Timeout(timeout)) => {
-                self.timeout_of_nothing(from, timeout.timeout.view)
+                self.timeout_of_nothing(node, timeout.timeout.view)
             }
             (Kind::Withholder, ConsensusMessage::Certificate(_)) => return,
             _ => message.clone(),
         };
+        assert!(
+            kind != Kind::Mute || matches!(message, ConsensusMessage::Certificate(_)),
+            "mute member {from} signed something"
+        );
         self.log.record(&message);
-        let Some(input) = open(&message, &self.committee) else {
-            assert_ne!(kind, Kind::Honest, "an honest member sends what is valid");
+        let Some(input) = open(&message, &self.committee_of(node)) else {
+            assert!(!kind.follows(), "an honest member sends what is valid");
             return;
         };
+        let event = Event::Deliver(self.nodes[node].epoch, input);
         let chance = mix(self.seed ^ mix(self.nodes[node].view) ^ (from as u64) << 32);
         for to in to {
             let reaches = match kind {
@@ -425,17 +490,23 @@ impl World {
                 _ => true,
             };
             if reaches {
-                self.carry(from, *to, &message, &input);
+                self.carry(from, *to, Some(&message), &event);
             }
         }
     }
 
-    fn carry(&mut self, from: usize, to: usize, message: &ConsensusMessage, input: &Input) {
+    pub(super) fn carry(
+        &mut self,
+        from: usize,
+        to: usize,
+        message: Option<&ConsensusMessage>,
+        event: &Event,
+    ) {
         let packet = Packet {
             from,
             to,
             now: self.now,
-            message: Some(message),
+            message,
         };
         for delay in (self.link)(&packet, &mut self.rng) {
             self.messages += 1;
@@ -443,21 +514,22 @@ impl World {
             for node in 0..self.nodes.len() {
                 if self.nodes[node].member == to {
                     let at = self.now + delay;
-                    self.schedule(at, node, None, Event::Deliver(input.clone()));
+                    self.schedule(at, node, None, event.clone());
                 }
             }
         }
     }
 
-    fn timeout_of_nothing(&self, member: usize, view: View) -> ConsensusMessage {
+    fn timeout_of_nothing(&self, node: usize, view: View) -> ConsensusMessage {
+        let (member, committee) = (self.nodes[node].member, self.committee_of(node));
         let timeout = Timeout {
-            epoch: self.committee.epoch(),
+            epoch: committee.epoch(),
             view,
             high_view: View(0),
             voted: None,
         };
         let index = MemberIndex(member as u16);
-        let signed = Signed::sign(timeout, self.committee.chain(), index, &self.keys[member]);
+        let signed = Signed::sign(timeout, committee.chain(), index, &self.keys[member]);
         ConsensusMessage::Timeout(TimeoutMessage {
             timeout: signed.into_inner(),
             high: None,
@@ -474,7 +546,7 @@ impl World {
         if !self.nodes[node].seen.insert((view.0, block)) {
             return;
         }
-        let (member, epoch) = (self.nodes[node].member, self.committee.epoch());
+        let (member, epoch) = (self.nodes[node].member, self.committee_of(node).epoch());
         let (chain, index) = (self.committee.chain(), MemberIndex(member as u16));
         let vote = Vote { epoch, view, block };
         let commit = CommitVote { epoch, view, block };
@@ -483,7 +555,7 @@ impl World {
         let commit = Signed::sign(commit, chain, index, &key).into_inner();
         self.broadcast(node, &ConsensusMessage::Vote(vote));
         self.broadcast(node, &ConsensusMessage::CommitVote(commit));
-        let timeout = self.timeout_of_nothing(member, view);
+        let timeout = self.timeout_of_nothing(node, view);
         let chance = mix(self.seed ^ view.0);
         let half: Vec<usize> = (0..self.keys.len())
             .filter(|to| *to != member && chance >> to & 1 == 1)

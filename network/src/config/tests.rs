@@ -26,9 +26,9 @@ fn good_config_finds_ourselves() {
     let mut config = config(4);
     config.key_seed = transport_seed(&[2; 32]);
     let keys = config.check().unwrap();
-    assert_eq!((keys.ours(), keys.members()), (2, 4));
+    assert_eq!((keys.ours(), keys.len()), (2, 4));
     for member in 0..4 {
-        assert_eq!(keys.member(keys.key(member).unwrap()), Some(member));
+        assert_eq!(keys.peer(&keys.key(member).unwrap()), Some(member));
     }
     assert!(keys.key(4).is_none());
 }
@@ -127,8 +127,8 @@ fn mailboxes_stay_within_megabytes() {
     let tuning = Tuning::default();
     let memory = |members| mailbox_memory_bytes(&tuning, members);
     println!("4: {}, 100: {}", memory(4), memory(100));
-    assert!(memory(4) < 2_000_000, "{}", memory(4));
-    assert!(memory(100) < 32_000_000, "{}", memory(100));
+    assert!(memory(4) < 6_000_000, "{}", memory(4));
+    assert!(memory(100) < 50_000_000, "{}", memory(100));
     assert!(memory(4) > 4 * tuning.burst_total() * 64);
 }
 

@@ -7,8 +7,9 @@ use crate::handle::BlockAt;
 use jsonrpsee::core::{RegisterMethodError, SubscriptionError};
 use jsonrpsee::types::{ErrorObjectOwned, Params};
 use jsonrpsee::{Extensions, PendingSubscriptionSink, RpcModule, SubscriptionMessage};
+use outrider_storage::KEY_BYTES_MAX;
 use outrider_types::limits::TRANSACTION_BYTES_MAX;
-use outrider_types::{BlockId, Bytes, Height, RollupId, Transaction, TransactionId};
+use outrider_types::{BlockId, Bytes, Epoch, Height, RollupId, Transaction, TransactionId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -35,6 +36,8 @@ pub(super) fn register(module: &mut RpcModule<Api>) -> Result<(), RegisterMethod
             Ok::<_, ErrorObjectOwned>(json!(proof))
         },
     )?;
+    module.register_async_method("outrider_evidence", evidence)?;
+    module.register_async_method("outrider_certificates", certificates)?;
     module.register_async_method("outrider_block", block)?;
     module.register_method("outrider_head", |_, api, extensions| {
         native(extensions).map(|()| json!(api.handle.head()))
@@ -143,6 +146,42 @@ fn transaction(
     let text: String = params.one()?;
     let id: TransactionId = text.parse().map_err(invalid)?;
     Ok(super::ethereum::lookup(api, &id.0).unwrap_or(id))
+}
+
+/// Where a page begins: what the page before said, a key of the store in hex.
+fn page(from: Option<String>) -> Result<Option<Vec<u8>>, ErrorObjectOwned> {
+    let Some(text) = from else { return Ok(None) };
+    if text.len() > 2 * KEY_BYTES_MAX {
+        return Err(invalid("from is not what a page before this one said"));
+    }
+    hex::decode(text).map(Some).map_err(invalid)
+}
+
+async fn evidence(
+    params: Params<'static>,
+    api: Arc<Api>,
+    extensions: Extensions,
+) -> Result<Value, ErrorObjectOwned> {
+    native(&extensions)?;
+    let from = page(params.sequence().optional_next()?)?;
+    let found = api.handle.evidence(from).await.map_err(stopped)?;
+    Ok(json!(found))
+}
+
+async fn certificates(
+    params: Params<'static>,
+    api: Arc<Api>,
+    extensions: Extensions,
+) -> Result<Value, ErrorObjectOwned> {
+    native(&extensions)?;
+    let mut sequence = params.sequence();
+    let epoch: Option<Epoch> = sequence.optional_next()?;
+    let from = page(sequence.optional_next()?)?;
+    let found = api.handle.certificates(epoch, from).await;
+    let found = found
+        .map_err(stopped)?
+        .ok_or_else(|| invalid("this member knows nothing of that epoch"))?;
+    Ok(json!(found))
 }
 
 async fn block(

@@ -61,6 +61,20 @@ pub const METHODS: &[Method] = &[
         "Proof that a transaction is final, for `outrider verify`; null while it is not.",
     ),
     method(
+        "outrider_evidence",
+        "/",
+        "from (start)",
+        "{evidence: [{version, committee, evidence}], next}",
+        "Proven offences of members, for `outrider evidence verify`, a page at a time; pass next as from.",
+    ),
+    method(
+        "outrider_certificates",
+        "/",
+        "epoch (current), from (start)",
+        "{store: {version, committee, headers, certificates}, next}",
+        "Certificates kept for the evidence period, for `outrider forensics`, a page at a time; pass next as from.",
+    ),
+    method(
         "outrider_head",
         "/",
         "",

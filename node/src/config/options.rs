@@ -202,6 +202,7 @@ impl NodeConfig {
                 base_timeout_ms: 0,
                 timeout_cap_ms: 0,
                 idle_block_ms: 0,
+                dead_after_views: 0,
             },
             mempool: Limits::default(),
             storage: StorageConfig {
@@ -209,6 +210,7 @@ impl NodeConfig {
                 segment_bytes: 0,
                 cache_bytes: 0,
                 journal_file_bytes: 0,
+                evidence_views: 0,
             },
             log: LogConfig {
                 format: String::new(),
@@ -283,9 +285,10 @@ pub const OPTIONS: &[Opt] = &[
     option("metrics.listen", Address(|c| &mut c.metrics.listen), "127.0.0.1:9100", "", "Prometheus metrics at /metrics, state at /health."),
     option("metrics.allow_remote", Flag(|c| &mut c.metrics.allow_remote), "false", "", "Allow metrics.listen to be an address that others can reach."),
 
-    option("consensus.base_timeout_ms", U64(10, 10 * MINUTE_MS, |c| &mut c.consensus.base_timeout_ms), "1000", "ms", "Timer of a view while blocks commit: at least five times the delay between members."),
+    option("consensus.base_timeout_ms", U64(10, 10 * MINUTE_MS, |c| &mut c.consensus.base_timeout_ms), "1000", "ms", "Least timer of a view while blocks commit: at least five times the delay between members. It grows by itself when views take longer."),
     option("consensus.timeout_cap_ms", U64(10, 10 * MINUTE_MS, |c| &mut c.consensus.timeout_cap_ms), "8000", "ms", "Longest timer of a view."),
     option("consensus.idle_block_ms", U64(1, MINUTE_MS, |c| &mut c.consensus.idle_block_ms), "200", "ms", "A leader with nothing to order waits this long before it proposes an empty block; below a quarter of base_timeout_ms."),
+    option("consensus.dead_after_views", U64(0, 1_000_000, |c| &mut c.consensus.dead_after_views), "32", "views", "A leader from whom nothing was heard for this many views in which a quorum was heard is skipped at once; 0: never."),
 
     option("mempool.transaction_bytes", Size(1, TRANSACTION_BYTES_MAX, |c| &mut c.mempool.transaction_bytes), "131072", "bytes", "One transaction."),
     option("mempool.total_transactions", Size(1, 16_777_216, |c| &mut c.mempool.total_transactions), "65536", "transactions", "Transactions that wait, all rollups."),
@@ -299,6 +302,7 @@ pub const OPTIONS: &[Opt] = &[
     option("storage.segment_bytes", U64(4_096, GIB, |c| &mut c.storage.segment_bytes), "67108864", "bytes", "Size at which the block store begins a new file."),
     option("storage.cache_bytes", U64(1 << 20, 64 * GIB, |c| &mut c.storage.cache_bytes), "67108864", "bytes", "Memory for the cache of the block store's index."),
     option("storage.journal_file_bytes", U64(8_192, GIB, |c| &mut c.storage.journal_file_bytes), "4194304", "bytes", "Size of each of the two files of the vote journal."),
+    option("storage.evidence_views", U64(1_024, 1_000_000_000, |c| &mut c.storage.evidence_views), "65536", "views", "Certificates are kept for this many views, so that the makers of a fork can be named. At least the time in which stake can be taken from them."),
 
     option("log.format", Choice(&["text", "json"], |c| &mut c.log.format), "text", "", "How log lines on standard error are written."),
     option("log.filter", Text(|c| &mut c.log.filter), "info", "", "What is logged, as tracing's directives: info,outrider_node=debug."),

@@ -44,6 +44,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             Action::Commit {
                 blocks,
                 certificate,
+                ..
             } => self.commit(&blocks, &certificate)?,
             Action::Entered {
                 view,
@@ -51,7 +52,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 by_timeout,
             } => {
                 self.timeouts += u64::from(by_timeout);
-                self.proposal = None;
+                self.proposal = self.proposal.filter(|waiting| waiting.view >= view);
                 self.metrics.entered(view, by_timeout);
                 tracing::debug!(%view, %leader, by_timeout, "entered view");
             }

@@ -124,6 +124,12 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             Command::Proof { id, reply } => {
                 let _ = reply.send(self.chain.proof(id)?);
             }
+            Command::Evidence { from, reply } => {
+                let _ = reply.send(self.evidence_page(from.as_deref())?);
+            }
+            Command::Certificates { epoch, from, reply } => {
+                let _ = reply.send(self.certificate_page(epoch, from.as_deref())?);
+            }
         }
         Ok(())
     }

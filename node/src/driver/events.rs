@@ -12,6 +12,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         &mut self,
         FromPeer { from, event }: FromPeer,
     ) -> Result<(), DriverError> {
+        self.observe(&event)?;
         let input = match event {
             Event::Proposal(proposal) => {
                 self.check_own_signatures(proposal.justification.as_ref())?;
@@ -34,6 +35,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 return Ok(());
             }
             Event::BlockRequest(request) => return self.serve_block(from, request),
+            Event::Evidence(evidence) => return self.on_evidence(from, &evidence),
             Event::Block(record, payload) => return self.on_block(from, record, payload),
             Event::RangeRequest(request) => {
                 return self.serve_range(self.clock.now(), from, request);

@@ -13,14 +13,16 @@
 mod actions;
 mod commands;
 mod events;
+mod evidence;
 mod payloads;
 mod sync;
 
 use crate::chain::{Chain, ChainError};
+use crate::durable::{self, PersistError};
 use crate::handle::{Command, CommittedBlock, DriverEnds, Head};
 use crate::metrics::Metrics;
 use crate::pipeline::{self, CheckedPayload, FromPeer};
-use outrider_consensus::{Action, Config as ConsensusConfig, Input, Replica, Restored, Step};
+use outrider_consensus::{Action, Config as ConsensusConfig, Input, Replica, Restored, Seat, Step};
 use outrider_mempool::{Limits, Mempool};
 use outrider_network::{Channel, Context, Network, Outbound, Peers, To};
 use outrider_storage::{Journal, JournalError, Store};
@@ -63,6 +65,8 @@ pub struct DriverConfig {
     /// Start although the journal is gone that this member once had: it may sign twice. Only for an operator who knows
     /// that the member signed nothing in this epoch, or that the epoch is over.
     pub accept_lost_journal: bool,
+    /// Certificates are kept as evidence for this many views.
+    pub evidence_views: u64,
 }
 
 /// Why a member cannot start, or has to stop.
@@ -130,6 +134,7 @@ pub struct Driver<E: Context, J, S> {
     payloads: payloads::Payloads,
     sync: sync::Sync,
     spread: commands::Spread,
+    witness: evidence::Witness,
     /// A proposal that waits for transactions.
     proposal: Option<payloads::Waiting>,
     /// When a block was first seen, to measure its way to finality.
@@ -165,6 +170,15 @@ fn wall_clock(context: &impl commonware_runtime::Clock) -> Timestamp {
     Timestamp(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }
 
+impl From<PersistError> for DriverError {
+    fn from(error: PersistError) -> Self {
+        match error {
+            PersistError::Chain(error) => Self::Chain(error),
+            PersistError::Journal(error) => Self::Journal(error),
+        }
+    }
+}
+
 impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     /// Restore a member from its disk. The second value is what it says first.
     fn new(
@@ -189,16 +203,19 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             });
         }
         let mut chain = Chain::open(store, committee.clone())?;
+        let begun = chain.journal_begun()?;
         let safety = match journal.latest() {
             Some(record) => SafetyState::restore(record, &committee)?,
-            None if chain.journal_begun()? && !config.accept_lost_journal => {
+            None if begun && !config.accept_lost_journal => {
                 return Err(DriverError::JournalLost);
             }
             None => Verified::fresh(&committee),
         };
         chain.begin_journal()?;
         let (held, blocks) = uncommitted(&chain, &safety)?;
-        let base = chain.genesis().id();
+        let base = *chain.genesis();
+        let vote_left = durable::vote_left(&chain, &safety, begun)?;
+        let witness = evidence::Witness::restore(&mut chain, &committee, &safety)?;
         let clock = Clock {
             started: tokio::time::Instant::now(),
             base: wall_clock(&context),
@@ -207,14 +224,17 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             root: *chain.root(),
             safety,
             blocks,
+            vote_left,
         };
         let now = clock.now();
         let (replica, step) = Replica::new(
             config.consensus,
             committee,
-            config.member,
-            config.key.clone(),
-            base,
+            Some(Seat {
+                member: config.member,
+                key: config.key.clone(),
+            }),
+            &base,
             restored,
             now,
         );
@@ -238,6 +258,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             payloads: payloads::Payloads::default(),
             sync: sync::Sync::default(),
             spread: commands::Spread::default(),
+            witness,
             proposal: None,
             first_seen: BTreeMap::new(),
             fresh: Vec::new(),
@@ -316,21 +337,21 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             return self.turn(Step::default());
         }
         self.flush_spread(now);
+        self.write_evidence(now)?;
         self.survey(now)?;
         Ok(())
     }
 
-    /// Persist before send (C2): blocks and payloads first, for the vote that goes to the journal is about them.
-    fn persist(&mut self, step: Step) -> Result<Vec<Action>, DriverError> {
+    /// Persist before send (C2).
+    fn persist(&mut self, mut step: Step) -> Result<Vec<Action>, DriverError> {
+        self.witness.keep(step.take_kept());
         let (chain, journal, metrics) = (&mut self.chain, &mut self.journal, &self.metrics);
+        let witness = &mut self.witness;
         let started = tokio::time::Instant::now();
         step.persist_with(|writes| {
-            for record in &writes.records {
-                chain.put_record(record)?;
-            }
-            if let Some(safety) = &writes.safety {
-                chain.sync()?;
-                journal.append(&safety.to_bytes())?;
+            durable::persist(chain, journal, writes)?;
+            witness.keep_records(&writes.records);
+            if writes.signed {
                 metrics.journal_synced(started.elapsed());
             }
             Ok(())

@@ -10,22 +10,21 @@ use outrider_network::{Channel, Context, To};
 use outrider_storage::{Journal, Store};
 use outrider_types::message::PayloadMessage;
 use outrider_types::{
-    Block, BlockId, MemberIndex, Payload, PayloadId, Timestamp, TransactionId, View, encode,
+    Block, BlockId, CommitteeId, MemberIndex, Payload, PayloadId, Timestamp, TransactionId, View,
+    encode,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// Payloads kept that no known block names yet, per sender.
 const UNCLAIMED_PER_MEMBER: usize = 8;
-/// A proposal may be this far ahead of this member's clock.
-const CLOCK_AHEAD_MAX: Duration = Duration::from_secs(10);
 /// A payload that is announced by its block should come by itself; after this it is asked for.
 const GRACE: Duration = Duration::from_millis(50);
 
 /// One's own proposal, waiting for something to order.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waiting {
-    view: View,
+    pub(super) view: View,
     parent: BlockId,
     after: Timestamp,
     /// When an empty block is proposed instead.
@@ -145,6 +144,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             parent,
             payload: payload.id,
             timestamp,
+            next: CommitteeId::NONE,
         });
         self.payloads.keep(self.config.member, payload);
         Ok(())
@@ -193,8 +193,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         Ok(())
     }
 
-    /// F1: no transaction twice along a chain; and a timestamp that a clock could show. Then the payload is kept, and
-    /// is durable before a vote for its block leaves.
+    /// F1: no transaction twice along a chain. Then the payload is kept, and is durable before a vote for its block leaves.
     fn check(&mut self, block: &Block, payload: CheckedPayload) -> Result<(), DriverError> {
         let pending = self.pending(block.parent);
         let mut failed = None;
@@ -214,13 +213,6 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             above.contains(id)
         }) {
             failed = Some(format!("transaction {id} is ordered already"));
-        }
-        let ahead = block.timestamp.since(wall_clock(&self.context));
-        if ahead > CLOCK_AHEAD_MAX {
-            failed = Some(format!(
-                "its timestamp is {} s ahead of this member's clock",
-                ahead.as_secs()
-            ));
         }
         let id = block.id();
         if let Some(reason) = failed {

@@ -2,15 +2,19 @@
 
 #![allow(dead_code, reason = "not every test uses all of it")]
 
-use outrider_finality::FinalityProof;
+use outrider_finality::{
+    CertificatePage, CertificateStore, EvidenceFile, EvidencePage, FinalityProof,
+};
 use outrider_node::api::{self, RunningApi};
 use outrider_node::config::{NodeConfig, RpcConfig};
 use outrider_node::handle::{
     BlockAt, Command, CommittedBlock, DriverEnds, Head, NodeHandle, SubmitError, TransactionStatus,
 };
+use outrider_types::evidence::Pair;
 use outrider_types::{
-    Aggregate, Batch, Block, CommitVote, Committee, FinalityCertificate, Height, MemberIndex,
-    Payload, RollupId, SecretKey, Signed, Timestamp, Transaction, TransactionId, View, testing,
+    Aggregate, Batch, Block, BlockId, CommitVote, Committee, Evidence, FinalityCertificate, Height,
+    MemberIndex, Payload, RollupId, SecretKey, Signed, Timestamp, Transaction, TransactionId, View,
+    Vote, testing,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -87,7 +91,42 @@ impl MockDriver {
                 });
                 let _ = reply.send(proof);
             }
+            Command::Evidence { from, reply } => {
+                let second = from.is_some();
+                let page = EvidencePage {
+                    evidence: vec![self.evidence(if second { 2 } else { 1 })],
+                    next: (!second).then(|| "02ff".to_owned()),
+                };
+                let _ = reply.send(page);
+            }
+            Command::Certificates { epoch, from, reply } => {
+                let known = epoch.is_none_or(|epoch| epoch == self.committee.epoch());
+                let page = CertificatePage {
+                    store: CertificateStore::new(self.committee.clone()),
+                    next: from.is_none().then(|| "03ff".to_owned()),
+                };
+                let _ = reply.send(known.then_some(page));
+            }
         }
+    }
+
+    /// A member votes twice in view 5.
+    fn evidence(&self, member: usize) -> EvidenceFile {
+        let sign = |block| {
+            let vote = Vote {
+                epoch: self.committee.epoch(),
+                view: View(5),
+                block: BlockId([block; 32]),
+            };
+            let index = MemberIndex(u16::try_from(member).unwrap());
+            Signed::sign(vote, self.committee.chain(), index, &self.keys[member]).into_inner()
+        };
+        let pair = Pair {
+            first: sign(1),
+            second: sign(2),
+        };
+        let evidence = Evidence::DoubleVote(pair).verify(&self.committee).unwrap();
+        EvidenceFile::new(self.committee.clone(), evidence)
     }
 
     fn submit(&mut self, transaction: Transaction) -> Result<TransactionId, SubmitError> {

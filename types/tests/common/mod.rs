@@ -4,16 +4,18 @@
 use outrider_types::certificate::TimeoutJustification;
 use outrider_types::evidence::Pair;
 use outrider_types::message::{
-    BlockRequest, FullBlock, Range, RangeRequest, Received, Transactions,
+    BlockRequest, ChangeRequest, FullBlock, Range, RangeRequest, Received, Transactions,
 };
-use outrider_types::testing::{CHAIN, committee};
+use outrider_types::testing::{CHAIN, committee, key};
 use outrider_types::{
-    Aggregate, Batch, Block, BlockId, BlockRecord, Bytes, Certificate, CommitVote, Committee,
-    ConsensusMessage, Epoch, Evidence, FinalityCertificate, Height, Invalid, Justification,
-    MemberIndex, Payload, PayloadMessage, Proposal, ProposalKind, Propose, RollupId, SafetyState,
-    SecretKey, Signature, Signed, Statement, SyncMessage, Timeout, TimeoutMessage, Timestamp,
-    Transaction, Verified, View, Vote, encode,
+    Aggregate, Approve, Batch, Block, BlockId, BlockRecord, Bytes, Certificate, CommitVote,
+    Committee, CommitteeChange, CommitteeId, ConsensusMessage, Contact, Epoch, EpochEnd, Evidence,
+    FinalityCertificate, Height, Invalid, Justification, Member, MemberIndex, Payload,
+    PayloadMessage, Proposal, ProposalKind, Propose, RollupId, SafetyState, SecretKey, Signature,
+    Signed, Stake, Statement, SyncMessage, Timeout, TimeoutMessage, Timestamp, Transaction,
+    TransportKey, Verified, View, Vote, encode,
 };
+use std::net::SocketAddr;
 
 pub const A: BlockId = BlockId([0xaa; 32]);
 pub const B: BlockId = BlockId([0xbb; 32]);
@@ -151,6 +153,7 @@ impl World {
             payload: payload().id(),
             timestamp: Timestamp(1_700_000_000_000_000),
             proposer: member(2),
+            next: CommitteeId::NONE,
             ..Block::genesis(&self.committee)
         }
     }
@@ -199,6 +202,66 @@ impl World {
             Evidence::HiddenVote(self.pair(vote(5, A), timeout(5, 4, None))),
             Evidence::BrokenLock(self.pair(commit_vote(5, A), timeout(7, 4, None))),
         ]
+    }
+
+    /// A successor with another member and other stake, approved by members of a quorum.
+    pub fn change(&self) -> CommitteeChange {
+        let mut members = self.committee.members().to_vec();
+        members[0] = Member {
+            public_key: key(9).public_key(),
+            stake: Stake(1),
+        };
+        let next = Committee::new(CHAIN, self.committee.epoch().next(), members, None)
+            .unwrap()
+            .with_epoch_blocks(100);
+        let contacts: Vec<Contact> = (0..next.members().len())
+            .map(|at| Contact {
+                name: format!("member {at}"),
+                transport_key: TransportKey([u8::try_from(at).unwrap(); 32]),
+                address: if at % 2 == 0 {
+                    SocketAddr::from(([10, 0, 0, 1], 9_000))
+                } else {
+                    SocketAddr::from(([1; 8], 9_001))
+                },
+                rpc: (at == 1).then(|| "http://10.0.0.1:8600".to_owned()),
+            })
+            .collect();
+        let approve = Approve {
+            epoch: self.committee.epoch(),
+            change: CommitteeChange::id_of(&next, &contacts),
+        };
+        CommitteeChange {
+            approvals: aggregate(self, approve, &[0, 1, 2, 3]),
+            next,
+            contacts,
+        }
+    }
+
+    /// The end of the epoch with this many fillers, final by commit votes.
+    pub fn epoch_end(&self, fillers: u64) -> EpochEnd {
+        let change = self.change();
+        let mut last = self.block();
+        last.next = change.next.id();
+        let mut parent = last;
+        let mut above = Vec::new();
+        for _ in 0..fillers {
+            parent = Block {
+                view: parent.view.next(),
+                justify: parent.view,
+                height: parent.height.next(),
+                parent: parent.id(),
+                payload: Payload::default().id(),
+                next: CommitteeId::NONE,
+                ..parent
+            };
+            above.push(parent);
+        }
+        EpochEnd {
+            certificate: self.slow(parent.view.0, parent.id()).into_inner(),
+            last,
+            fillers: above,
+            change: Some(change),
+        }
     }
 
     /// Two statements of member 1.
@@ -281,6 +344,10 @@ fn consensus_samples(world: &World) -> Vec<(&'static str, Bytes)> {
             "consensus/certificate-timeout",
             ConsensusMessage::Certificate(world.extending().into_inner()),
         ),
+        (
+            "consensus/epoch-end",
+            ConsensusMessage::EpochEnd(world.epoch_end(2)),
+        ),
     ]
     .map(|(name, message)| (name, encode(&message)))
     .to_vec()
@@ -303,7 +370,9 @@ pub fn samples(world: &World) -> Vec<(&'static str, Bytes)> {
     ];
     let range = Range {
         blocks: vec![world.full_block(), world.full_block()],
+        fillers: vec![world.block()],
         certificate: world.slow(6, A).into_inner(),
+        change: Some(world.change()),
     };
     let sync = [
         (
@@ -316,6 +385,17 @@ pub fn samples(world: &World) -> Vec<(&'static str, Bytes)> {
             SyncMessage::RangeRequest(RangeRequest { from: Height(9) }),
         ),
         ("sync/range", SyncMessage::Range(range)),
+        (
+            "sync/change-request",
+            SyncMessage::ChangeRequest(ChangeRequest {
+                next: world.change().next.id(),
+            }),
+        ),
+        ("sync/change", SyncMessage::Change(world.change())),
+        (
+            "sync/evidence",
+            SyncMessage::Evidence(world.offences()[4].clone()),
+        ),
     ];
     let names = [
         "evidence/e1",

@@ -25,7 +25,7 @@ const fn row(folder: &'static str, level: u8, may: May) -> Row {
 }
 
 /// The table of ARCHITECTURE.md, the crates that come later included.
-const TABLE: [Row; 14] = [
+const TABLE: [Row; 15] = [
     row("types", 0, May::Use(&[])),
     row("mempool", 1, May::Use(&["types"])),
     row("consensus", 1, May::Use(&["types"])),
@@ -38,12 +38,18 @@ const TABLE: [Row; 14] = [
     row("conductor", 3, May::Use(&["types", "finality", "client"])),
     row("sim", 4, May::UseBelow),
     row("bench", 4, May::UseBelow),
+    row("fuzz", 4, May::UseBelow),
     row("xtask", 4, May::UseBelow),
     row("cli", 5, May::UseBelow),
 ];
 
 /// Nobody depends on these, except as said.
-const LEAVES: [(&str, &[&str]); 3] = [("sim", &["cli"]), ("bench", &[]), ("xtask", &[])];
+const LEAVES: [(&str, &[&str]); 4] = [
+    ("sim", &["cli"]),
+    ("bench", &[]),
+    ("fuzz", &[]),
+    ("xtask", &[]),
+];
 
 /// How one package needs another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,745 @@
+//! The reference replica: rules R1 to R9 as docs/protocol.md says them, over statements without signatures, with
+//! plain sets of everything received, counted again at every step. It was written from the specification, to be
+//! compared with the real one; it is slow and forgets nothing on purpose.
+//!
+//! What the specification leaves open, and what is done here because the implementation does it:
+//! - within one step: what was received first, then the timer, then in this order as long as the view changes:
+//!   commit, give up on a wrong candidate, amplify (R9), late votes by view, vote (normal before optimistic), commit;
+//! - the first statement of a kind of a member in a view counts, a second one does not, and the first proposal of a
+//!   kind is the only one that may be voted for; other blocks are kept if they were asked for (R11);
+//! - of several proofs of finality the one of the latest view is waited for; a certificate's votes are counted by
+//!   themselves, not together with votes that came alone;
+//! - a late vote is for a block above the last committed one;
+//! - the timer of a view is set when the view is entered, with what was committed then (R12);
+//! - a proposal that is wrong in its signed part counts in the current view only;
+//! - certificates found in stored blocks on a restart justify, but neither raise `high` nor call for commit votes.
+
+use super::rules::{Mutation, Rules};
+use super::words::{Heard, Proof, Said};
+use outrider_types::block::BLOCK_VERSION;
+use outrider_types::{
+    Block, BlockId, CommitteeId, Height, MemberIndex, PayloadId, ProposalKind, Timestamp, View,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+const KINDS: [ProposalKind; 2] = [ProposalKind::Normal, ProposalKind::Optimistic];
+
+/// Section 3: what must survive.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Safety {
+    pub view: u64,
+    pub entry: Option<Proof>,
+    pub voted: Option<(u64, BlockId)>,
+    pub commit_voted: Option<(u64, BlockId)>,
+    /// View, the certificate named, the vote reported.
+    pub timed_out: Option<(u64, Option<Proof>, Option<BlockId>)>,
+    pub proposed: Option<(u64, BlockId)>,
+    pub proposed_optimistic: Option<(u64, BlockId)>,
+    pub high: Option<Proof>,
+    /// The vote in `voted` was put on record and not sent, for its payload is not checked yet.
+    pub intent: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Reference {
+    pub rules: Rules,
+    pub me: usize,
+    base: Block,
+    pub root: Block,
+    pub safety: Safety,
+    pub durable: Safety,
+    votes: BTreeMap<(u64, usize), BlockId>,
+    commit_votes: BTreeMap<(u64, usize), BlockId>,
+    timeouts: BTreeMap<(u64, usize), (Option<Proof>, Option<BlockId>)>,
+    /// Certificates, however they came.
+    pub certificates: BTreeSet<Proof>,
+    blocks: BTreeMap<BlockId, Block>,
+    /// What came with blocks.
+    attached: BTreeSet<(BlockId, Proof)>,
+    payloads: BTreeMap<BlockId, bool>,
+    candidates: BTreeMap<(u64, ProposalKind), BlockId>,
+    /// Blocks asked for (R11). Whom to ask, and when, is not compared: the world says what was asked.
+    pub asked: BTreeSet<BlockId>,
+    pub deadline: u64,
+    entered: u64,
+    /// How long views took that ended by votes.
+    took: Vec<u64>,
+    /// R3: how many views up to this one were entered by votes.
+    by_votes: u64,
+    /// R10: who was heard in this view, and for how many views of a quorum who was not.
+    present: BTreeSet<usize>,
+    silent: BTreeMap<usize, u64>,
+    said: Vec<Said>,
+    recorded: bool,
+}
+
+impl Reference {
+    pub fn new(rules: Rules, me: usize, base: Block, now: u64) -> Self {
+        let safety = Safety {
+            view: 1,
+            ..Safety::default()
+        };
+        Self::restored(rules, me, base, base, safety, now)
+    }
+
+    fn restored(
+        rules: Rules,
+        me: usize,
+        base: Block,
+        root: Block,
+        safety: Safety,
+        now: u64,
+    ) -> Self {
+        let deadline = now + rules.timer(safety.view, root.view.0, &[]);
+        Self {
+            rules,
+            me,
+            base,
+            root,
+            durable: safety.clone(),
+            safety,
+            votes: BTreeMap::new(),
+            commit_votes: BTreeMap::new(),
+            timeouts: BTreeMap::new(),
+            certificates: BTreeSet::new(),
+            blocks: BTreeMap::new(),
+            attached: BTreeSet::new(),
+            payloads: BTreeMap::new(),
+            candidates: BTreeMap::new(),
+            asked: BTreeSet::new(),
+            deadline,
+            entered: now,
+            took: Vec::new(),
+            by_votes: 0,
+            present: BTreeSet::new(),
+            silent: BTreeMap::new(),
+            said: Vec::new(),
+            recorded: false,
+        }
+    }
+
+    /// Section 3: a restart keeps what was durable, and the blocks on the disk. A vote whose block is not among them
+    /// has not left.
+    pub fn restart(
+        &mut self,
+        root: Block,
+        blocks: &[(Block, Option<Proof>)],
+        vote_left: bool,
+        now: u64,
+    ) -> Vec<Said> {
+        let mut safety = self.durable.clone();
+        if self.rules.is(Mutation::StateLostOnRestart) {
+            (safety.voted, safety.commit_voted, safety.timed_out) = (None, None, None);
+        }
+        *self = Self::restored(self.rules.clone(), self.me, self.base, root, safety, now);
+        for (block, proof) in blocks {
+            self.note(proof.clone());
+            self.keep(*block, proof.clone());
+            self.payloads.insert(block.id(), true);
+        }
+        self.note(self.safety.high.clone());
+        self.note(self.safety.entry.clone());
+        let (me, timed_out) = (self.me, self.safety.timed_out.clone());
+        let last = timed_out.as_ref().map_or(0, |(view, ..)| *view);
+        if let Some((view, block)) = self.safety.voted {
+            let denied = last == view && timed_out.as_ref().is_some_and(|t| t.2 != Some(block));
+            self.safety.intent = !vote_left || denied;
+            if !self.safety.intent && last <= view {
+                self.votes.insert((view, me), block);
+                self.say(Said::Vote { view, block });
+            }
+        }
+        if let Some((view, block)) = self.safety.commit_voted {
+            self.commit_votes.insert((view, me), block);
+            self.say(Said::CommitVote { view, block });
+        }
+        if let Some((view, high, voted)) = timed_out {
+            let high_view = high.as_ref().map_or(0, Proof::view);
+            self.timeouts.insert((view, me), (high, voted));
+            self.said.push(Said::Timeout {
+                view,
+                high_view,
+                voted,
+            });
+        }
+        self.settle(now);
+        self.finish()
+    }
+
+    pub fn step(&mut self, now: u64, heard: Heard) -> Vec<Said> {
+        self.hear(now, heard);
+        if now >= self.deadline {
+            self.time_out(now); // R8
+        }
+        self.settle(now);
+        self.finish()
+    }
+
+    /// Section 3: durable before anything leaves.
+    fn finish(&mut self) -> Vec<Said> {
+        if std::mem::take(&mut self.recorded) || !self.said.is_empty() {
+            self.durable = self.safety.clone();
+        }
+        std::mem::take(&mut self.said)
+    }
+
+    fn say(&mut self, said: Said) {
+        self.present.insert(self.me);
+        self.silent.insert(self.me, 0);
+        self.said.push(said);
+    }
+
+    fn hear(&mut self, now: u64, heard: Heard) {
+        let from = match &heard {
+            Heard::Proposal { block, .. } => Some(block.proposer.index()),
+            Heard::Vote { by, .. } | Heard::CommitVote { by, .. } | Heard::Timeout { by, .. } => {
+                Some(*by)
+            }
+            _ => None,
+        };
+        self.present.extend(from);
+        self.silent.extend(from.map(|from| (from, 0)));
+        let window = self.safety.view.saturating_sub(64)..=self.safety.view + 64;
+        match heard {
+            Heard::Nothing => {}
+            Heard::Proposal { block, kind, proof } => self.hear_proposal(now, block, kind, proof),
+            Heard::Vote { by, view, block } => {
+                if window.contains(&view) && view > self.root.view.0 {
+                    self.votes.entry((view, by)).or_insert(block);
+                    self.count_votes(now, view, block);
+                }
+            }
+            Heard::CommitVote { by, view, block } => {
+                if window.contains(&view) && view > self.root.view.0 {
+                    self.commit_votes.entry((view, by)).or_insert(block);
+                    self.count_commit_votes(now, view, block);
+                }
+            }
+            Heard::Timeout {
+                by,
+                view,
+                voted,
+                high,
+            } => {
+                if let Some(high) = high.clone() {
+                    self.learn(now, high);
+                }
+                if view >= self.safety.view && window.contains(&view) {
+                    self.timeouts.entry((view, by)).or_insert((high, voted));
+                    self.count_timeouts(now, view);
+                    self.amplify(now);
+                }
+            }
+            Heard::Proof(proof) => self.learn(now, proof),
+            Heard::Record { block, proof } => {
+                if self.asked.remove(&block.id()) {
+                    if let Some(proof) = proof.clone() {
+                        self.learn(now, proof);
+                    }
+                    if self.warranted(&block, proof.as_ref()) {
+                        self.keep(block, proof);
+                    }
+                }
+            }
+            Heard::FetchFailed(block) => {
+                self.asked.remove(&block);
+            }
+            Heard::Payload { block, valid } => {
+                if self.blocks.contains_key(&block) {
+                    self.payloads.entry(block).or_insert(valid);
+                }
+            }
+            Heard::Assembled {
+                view,
+                parent,
+                payload,
+                timestamp,
+                next,
+            } => {
+                self.propose(view, parent, (payload, next), timestamp);
+            }
+            Heard::CaughtUp { block, proof } => {
+                if block.height > self.root.height {
+                    self.make_final(block);
+                }
+                self.learn(now, proof);
+            }
+        }
+    }
+
+    fn hear_proposal(&mut self, now: u64, block: Block, kind: ProposalKind, proof: Option<Proof>) {
+        if let Some(proof) = proof.clone() {
+            self.learn(now, proof);
+        }
+        let (id, view) = (block.id(), block.view.0);
+        if self.asked.remove(&id) {
+            self.keep(block, proof.clone());
+        }
+        let ahead = view > self.safety.view + 64;
+        if view < self.safety.view || ahead || self.rules.leader(view) != block.proposer.index() {
+            return;
+        }
+        let out_of_place = block.version != BLOCK_VERSION
+            || block.justify >= block.view
+            || (kind == ProposalKind::Optimistic && block.justify.0 + 1 != view);
+        if out_of_place || self.misfit(&block) {
+            if view == self.safety.view {
+                self.time_out(now);
+            }
+        } else if block.timestamp.0 <= now + 10_000_000 {
+            let first = self.candidates.entry((view, kind)).or_insert(id);
+            if self.rules.is(Mutation::TwoVotesPerView) {
+                *first = id;
+            }
+            if *first == id {
+                self.keep(block, proof);
+            }
+        }
+    }
+
+    /// R1, and R5 in the same step.
+    fn learn(&mut self, now: u64, proof: Proof) {
+        let view = proof.view();
+        let certificate = self.rules.certificate(&proof);
+        if let Some(certificate) = certificate.clone() {
+            if certificate.view() > self.high_rank() {
+                self.safety.high = Some(certificate.clone());
+            }
+            self.certificates.insert(certificate);
+        }
+        if view >= self.safety.view {
+            self.enter(now, proof);
+        }
+        if let Some(Proof::Qc { view, block, .. }) = certificate {
+            self.commit_vote(now, view, block);
+        }
+    }
+
+    fn enter(&mut self, now: u64, proof: Proof) {
+        let view = proof.view() + 1;
+        let votes = !matches!(proof, Proof::Tc { .. });
+        let next = view == self.safety.view + 1;
+        if votes && next {
+            self.took.push(now - self.entered);
+        }
+        self.by_votes = match (votes, next) {
+            (true, true) => self.by_votes + 1,
+            (votes, _) => u64::from(votes),
+        };
+        let present = std::mem::take(&mut self.present);
+        if self.rules.stake(&present) >= self.rules.quorum {
+            for member in (0..self.rules.stakes.len()).filter(|m| !present.contains(m)) {
+                *self.silent.entry(member).or_default() += 1;
+            }
+        }
+        self.entered = now;
+        self.deadline = now + self.rules.timer(view, self.root.view.0, &self.took); // R12
+        (self.safety.view, self.safety.entry) = (view, Some(proof));
+    }
+
+    fn note(&mut self, proof: Option<Proof>) {
+        let certificate = proof.and_then(|proof| self.rules.certificate(&proof));
+        self.certificates.extend(certificate);
+    }
+
+    /// R2: the parent of a proposal for the current view and its rank, if this member has to make one.
+    fn normal(&self) -> Option<(BlockId, u64)> {
+        let view = self.safety.view;
+        let entry = self.safety.entry.as_ref();
+        let certificate = entry.and_then(|entry| self.rules.certificate(entry));
+        let parent = certificate.as_ref().and_then(|held| self.rules.block(held));
+        let parent = parent.unwrap_or(self.base.id());
+        let rank = certificate.map_or(0, |held| held.view());
+        let proposed = self.safety.proposed.is_some_and(|(last, _)| last >= view);
+        let ahead = self
+            .safety
+            .proposed_optimistic
+            .filter(|(last, _)| *last == view);
+        let stands = ahead.and_then(|(_, id)| self.blocks.get(&id));
+        let stands = stands.is_some_and(|block| block.parent == parent && block.justify.0 == rank);
+        let free = !proposed && !stands && !self.gave_up(view);
+        (self.rules.leader(view) == self.me && free).then_some((parent, rank))
+    }
+
+    /// R3: the parent of an optimistic proposal for the next view, if this member may make one.
+    fn ahead(&self) -> Option<(BlockId, u64)> {
+        let view = self.safety.view;
+        let voted = self
+            .safety
+            .voted
+            .filter(|(last, _)| *last == view && !self.safety.intent);
+        let proposed = self
+            .safety
+            .proposed_optimistic
+            .is_some_and(|(last, _)| last > view);
+        let allowed = self.rules.leader(view + 1) == self.me
+            && self.root.view.0 + 3 >= view
+            && self.by_votes >= 2
+            && !proposed
+            && !self.gave_up(view);
+        voted.filter(|_| allowed).map(|(_, block)| (block, view))
+    }
+
+    /// The view and parent for which this member is about to propose.
+    pub fn proposes(&self) -> Option<(u64, BlockId)> {
+        let view = self.safety.view;
+        let normal = self.normal().map(|(parent, _)| (view, parent));
+        let next = normal.or_else(|| self.ahead().map(|(parent, _)| (view + 1, parent)));
+        next.filter(|(_, parent)| {
+            self.branch(*parent)
+                .is_some_and(|held| self.all_valid(&held))
+        })
+    }
+
+    fn propose(&mut self, view: u64, on: BlockId, content: (PayloadId, CommitteeId), at: u64) {
+        let (kind, found) = if view == self.safety.view {
+            (ProposalKind::Normal, self.normal())
+        } else {
+            (
+                ProposalKind::Optimistic,
+                self.ahead().filter(|(_, rank)| rank + 1 == view),
+            )
+        };
+        let found = found.filter(|(parent, _)| *parent == on);
+        let (Some((parent, rank)), Some(held)) = (found, self.header(&on)) else {
+            return;
+        };
+        let block = Block {
+            view: View(view),
+            height: Height(held.height.0 + 1),
+            parent,
+            justify: View(rank),
+            payload: content.0,
+            timestamp: Timestamp(at.max(held.timestamp.0 + 1)),
+            proposer: MemberIndex(self.me as u16),
+            next: content.1,
+            ..self.base
+        };
+        let id = block.id();
+        let (last, proof) = match kind {
+            ProposalKind::Normal => (&mut self.safety.proposed, self.safety.entry.clone()),
+            ProposalKind::Optimistic => (&mut self.safety.proposed_optimistic, None),
+        };
+        *last = Some((view, id));
+        self.say(Said::Proposal {
+            view,
+            kind,
+            block: id,
+        });
+        self.keep(block, proof);
+        self.payloads.insert(id, true);
+        self.candidates.insert((view, kind), id);
+    }
+
+    /// Everything that has become possible.
+    fn settle(&mut self, now: u64) {
+        loop {
+            let view = self.safety.view;
+            self.commit();
+            self.judge(now);
+            let leader = self.rules.leader(self.safety.view);
+            let silent = self.silent.get(&leader).copied().unwrap_or(0);
+            if leader != self.me && self.rules.dead_after > 0 && silent >= self.rules.dead_after {
+                self.time_out(now); // R10
+            }
+            self.amplify(now);
+            self.late_votes(now);
+            self.try_vote(now);
+            self.commit();
+            if view == self.safety.view {
+                return;
+            }
+        }
+    }
+
+    /// R4, and section 3: a vote is on record before its payload is checked, and leaves after.
+    fn try_vote(&mut self, now: u64) {
+        let view = self.safety.view;
+        for (checked, kind) in [
+            (true, KINDS[0]),
+            (true, KINDS[1]),
+            (false, KINDS[0]),
+            (false, KINDS[1]),
+        ] {
+            let Some(id) = self.candidates.get(&(view, kind)).copied() else {
+                continue;
+            };
+            let held = self.payloads.get(&id).copied() == checked.then_some(true);
+            if held && self.may_vote(view, id) && self.votable(id) {
+                if checked {
+                    self.vote(now, view, id);
+                } else if self.safety.voted != Some((view, id)) {
+                    (self.safety.voted, self.safety.intent) = (Some((view, id)), true);
+                    self.recorded = true;
+                }
+            }
+        }
+    }
+
+    /// R4: a candidate that is wrong in its signed part.
+    fn judge(&mut self, now: u64) {
+        for kind in KINDS {
+            let id = self.candidates.get(&(self.safety.view, kind));
+            let block = id.and_then(|id| self.blocks.get(id)).copied();
+            if let Some(block) = block
+                && (self.payloads.get(&block.id()) == Some(&false) || self.misfit(&block))
+            {
+                self.time_out(now);
+            }
+        }
+    }
+
+    /// R4: vote for a candidate of the current view.
+    fn votable(&self, id: BlockId) -> bool {
+        let branch = self.branch(id).unwrap_or_default();
+        let sound = |id: &BlockId| {
+            let block = &self.blocks[id];
+            let mut came = self.attached.iter().filter(|(of, _)| of == id);
+            let by_attachment = came.any(|(_, proof)| self.fits(block, proof));
+            !self.misfit(block) && (self.warranted(block, None) || by_attachment)
+        };
+        !branch.is_empty() && self.all_valid(&branch[1..]) && branch.iter().all(sound)
+    }
+
+    /// R4, late vote.
+    fn late_votes(&mut self, now: u64) {
+        for certificate in self.certificates.clone() {
+            if let Proof::Qc { view, block, .. } = certificate
+                && view < self.safety.view
+                && self.blocks.contains_key(&block)
+                && self.payloads.get(&block) == Some(&true)
+                && self.may_vote(view, block)
+            {
+                self.vote(now, view, block);
+            }
+        }
+    }
+
+    fn may_vote(&self, view: u64, block: BlockId) -> bool {
+        let voted = self.safety.voted.is_some_and(|(last, first)| {
+            let same = first == block && self.safety.intent;
+            let again = first != block && self.rules.is(Mutation::TwoVotesPerView);
+            last > view || last == view && !same && !again
+        });
+        !voted && (!self.gave_up(view) || self.rules.is(Mutation::VoteAfterTimeout))
+    }
+
+    fn vote(&mut self, now: u64, view: u64, block: BlockId) {
+        (self.safety.voted, self.safety.intent) = (Some((view, block)), false);
+        self.say(Said::Vote { view, block });
+        self.votes.entry((view, self.me)).or_insert(block);
+        self.count_votes(now, view, block);
+    }
+
+    /// R5.
+    fn commit_vote(&mut self, now: u64, view: u64, block: BlockId) {
+        let voted = self
+            .safety
+            .commit_voted
+            .is_some_and(|(last, _)| last >= view);
+        let anyway = self.rules.is(Mutation::CommitVoteAfterTimeout);
+        if !voted && (!self.gave_up(view) || anyway) {
+            self.safety.commit_voted = Some((view, block));
+            self.say(Said::CommitVote { view, block });
+            self.commit_votes.entry((view, self.me)).or_insert(block);
+            self.count_commit_votes(now, view, block);
+        }
+    }
+
+    /// R9.
+    fn amplify(&mut self, now: u64) {
+        if self.rules.stake(self.timeouts_of(self.safety.view).keys()) >= self.rules.witness {
+            self.time_out(now);
+        }
+    }
+
+    /// R8.
+    fn time_out(&mut self, now: u64) {
+        let view = self.safety.view;
+        if self.gave_up(view) {
+            return;
+        }
+        let told = !self.safety.intent && !self.rules.is(Mutation::TimeoutHidesVote);
+        let voted = self.safety.voted.filter(|(last, _)| *last == view && told);
+        let voted = voted.map(|(_, block)| block);
+        let (high, high_view) = (self.safety.high.clone(), self.high_rank());
+        self.safety.timed_out = Some((view, high.clone(), voted));
+        self.say(Said::Timeout {
+            view,
+            high_view,
+            voted,
+        });
+        self.timeouts.insert((view, self.me), (high, voted));
+        self.count_timeouts(now, view);
+    }
+
+    fn gave_up(&self, view: u64) -> bool {
+        self.safety
+            .timed_out
+            .as_ref()
+            .is_some_and(|(last, ..)| *last >= view)
+    }
+
+    fn high_rank(&self) -> u64 {
+        self.safety.high.as_ref().map_or(0, Proof::view)
+    }
+
+    fn count_votes(&mut self, now: u64, view: u64, block: BlockId) {
+        let by = voters(&self.votes, view, block);
+        if self.rules.stake(&by) >= self.rules.quorum {
+            self.learn(now, Proof::Qc { view, block, by });
+        }
+    }
+
+    fn count_commit_votes(&mut self, now: u64, view: u64, block: BlockId) {
+        let by = voters(&self.commit_votes, view, block);
+        if self.rules.stake(&by) >= self.rules.quorum {
+            self.learn(now, Proof::Cc { view, block, by });
+        }
+    }
+
+    fn timeouts_of(&self, view: u64) -> BTreeMap<usize, (Option<Proof>, Option<BlockId>)> {
+        let all = self.timeouts.range((view, 0)..=(view, usize::MAX));
+        all.map(|((_, by), said)| (*by, said.clone())).collect()
+    }
+
+    /// Section 2: a tc, with the certificate of the greatest rank in it, of the first member that names one.
+    fn count_timeouts(&mut self, now: u64, view: u64) {
+        let all = self.timeouts_of(view);
+        if view >= self.safety.view && self.rules.stake(all.keys()) >= self.rules.timeout {
+            let rank = |high: &Option<Proof>| high.as_ref().map_or(0, Proof::view);
+            let best = all.values().map(|(high, _)| rank(high)).max();
+            let highs = all.values().map(|(high, _)| high);
+            let high = highs
+                .clone()
+                .find(|high| Some(rank(high)) == best)
+                .cloned()
+                .flatten();
+            let reports = all
+                .iter()
+                .map(|(by, said)| (*by, (rank(&said.0), said.1)))
+                .collect();
+            let adopts = self.rules.adopted(&reports).is_some();
+            let high = high.filter(|_| !adopts).map(Box::new);
+            self.learn(
+                now,
+                Proof::Tc {
+                    view,
+                    reports,
+                    high,
+                },
+            );
+        }
+    }
+
+    /// R6 and R7.
+    fn commit(&mut self) {
+        let fast = |by: &BTreeSet<usize>| self.rules.stake(by) >= self.rules.fast;
+        let by_votes = self.votes.iter().filter(|((view, _), block)| {
+            let by = voters(&self.votes, *view, **block);
+            fast(&by)
+        });
+        let by_certificate = self.certificates.iter().filter_map(|proof| match proof {
+            Proof::Qc { view, block, by } if fast(by) => Some((*view, *block)),
+            Proof::Cc { view, block, .. } => Some((*view, *block)),
+            _ => None,
+        });
+        let all = by_votes
+            .map(|((view, _), block)| (*view, *block))
+            .chain(by_certificate);
+        let last = all.filter(|(view, _)| *view > self.root.view.0).max();
+        if let Some((_, id)) = last
+            && let Some(branch) = self.branch(id)
+            && !branch.is_empty()
+            && self.all_valid(&branch)
+        {
+            self.make_final(self.blocks[&id]);
+        }
+    }
+
+    /// Forget what does not descend from the last final block, as far as can be told.
+    fn make_final(&mut self, root: Block) {
+        self.root = root;
+        let above = |mut block: Block| loop {
+            if block.height <= root.height || block.view <= root.view {
+                return false;
+            }
+            match self.blocks.get(&block.parent) {
+                _ if block.parent == root.id() => return true,
+                Some(parent) => block = *parent,
+                None => return true,
+            }
+        };
+        let kept = self.blocks.iter().filter(|(_, block)| above(**block));
+        self.blocks = kept.map(|(id, block)| (*id, *block)).collect();
+    }
+
+    fn keep(&mut self, block: Block, proof: Option<Proof>) {
+        if block.height > self.root.height && block.view > self.root.view {
+            self.asked.remove(&block.id());
+            self.blocks.insert(block.id(), block);
+            self.attached.extend(proof.map(|proof| (block.id(), proof)));
+        }
+    }
+
+    pub fn holds(&self, id: BlockId) -> bool {
+        self.blocks.contains_key(&id) || self.root.id() == id
+    }
+
+    fn header(&self, id: &BlockId) -> Option<Block> {
+        let root = (*id == self.root.id()).then_some(self.root);
+        root.or_else(|| self.blocks.get(id).copied())
+    }
+
+    /// Blocks from this one down to the last final one, which is not among them.
+    fn branch(&self, mut id: BlockId) -> Option<Vec<BlockId>> {
+        let mut branch = Vec::new();
+        while id != self.root.id() {
+            branch.push(id);
+            id = self.blocks.get(&id)?.parent;
+        }
+        Some(branch)
+    }
+
+    fn all_valid(&self, branch: &[BlockId]) -> bool {
+        branch.iter().all(|id| self.payloads.get(id) == Some(&true))
+    }
+
+    /// Not well formed as a child of its parent, if that is held.
+    fn misfit(&self, block: &Block) -> bool {
+        self.header(&block.parent).is_some_and(|parent| {
+            parent.height.0 + 1 != block.height.0
+                || parent.view != block.justify
+                || parent.timestamp >= block.timestamp
+        })
+    }
+
+    /// R4 (a) by a certificate that is held, or (a) or (b) by what is carried. The base needs neither in view 1.
+    fn warranted(&self, block: &Block, carried: Option<&Proof>) -> bool {
+        let base = block.parent == self.base.id() && block.justify.0 == 0 && block.view.0 == 1;
+        let direct = block.justify.0 + 1 == block.view.0;
+        let held = self.certificates.iter().any(|held| {
+            held.view() == block.justify.0 && self.rules.block(held) == Some(block.parent)
+        });
+        base || direct && held || carried.is_some_and(|proof| self.fits(block, proof))
+    }
+
+    fn fits(&self, block: &Block, proof: &Proof) -> bool {
+        let certificate = self.rules.certificate(proof);
+        let rank = certificate.as_ref().map_or(0, Proof::view);
+        let extends = certificate.as_ref().and_then(|held| self.rules.block(held));
+        if self.rules.is(Mutation::LowerCertificate) && block.justify.0 < rank {
+            return proof.view() + 1 == block.view.0;
+        }
+        proof.view() + 1 == block.view.0
+            && rank == block.justify.0
+            && extends.unwrap_or(self.base.id()) == block.parent
+    }
+}
+
+fn voters(votes: &BTreeMap<(u64, usize), BlockId>, view: u64, block: BlockId) -> BTreeSet<usize> {
+    let all = votes.range((view, 0)..=(view, usize::MAX));
+    all.filter(|(_, voted)| **voted == block)
+        .map(|((_, by), _)| *by)
+        .collect()
+}

@@ -1,0 +1,211 @@
+//! Watching for offences E1 to E5 (protocol section 6): everything that verified goes to the collector; what it finds is
+//! stored, told to the operator and sent to all members once. And what is kept for the evidence period.
+
+use super::{Driver, DriverError};
+use crate::chain::{Chain, ChainError};
+use crate::pipeline::Event;
+use outrider_finality::{
+    CertificatePage, EVIDENCE_VERSION, EvidenceCollector, EvidenceFile, EvidencePage, offence_name,
+};
+use outrider_network::{Channel, Context, To};
+use outrider_storage::{Journal, Store};
+use outrider_types::{
+    Block, BlockRecord, Committee, Epoch, Evidence, Justification, MemberIndex, SafetyState,
+    SyncMessage, Timestamp, Verified, View, encode,
+};
+use std::time::Duration;
+
+/// How often old certificates are deleted, a bounded number each time.
+const PRUNE_EVERY: Duration = Duration::from_millis(500);
+
+/// What a driver knows of offences in the current epoch.
+#[derive(Debug)]
+pub(super) struct Witness {
+    collector: EvidenceCollector,
+    /// The last view of this epoch that was seen.
+    view: View,
+    /// Certificates and headers to be written at the end of the turn, when what waits for the disk has been sent.
+    kept: Vec<Justification>,
+    headers: Vec<Block>,
+    pruned: Timestamp,
+}
+
+impl Witness {
+    /// As the member left it. The certificates in its safety state may not have reached the store.
+    pub(super) fn restore(
+        chain: &mut Chain<impl Store>,
+        committee: &Committee,
+        safety: &SafetyState,
+    ) -> Result<Self, ChainError> {
+        let mut witness = Self::begin(chain, committee, View(0))?;
+        witness.collector.advance(safety.view);
+        witness.view = safety.view;
+        witness.kept.extend(safety.entry.clone());
+        witness
+            .kept
+            .extend(safety.high.clone().map(Justification::Certificate));
+        Ok(witness)
+    }
+
+    /// In a new epoch, `views` views after the one before began.
+    fn begin(
+        chain: &mut Chain<impl Store>,
+        committee: &Committee,
+        views: View,
+    ) -> Result<Self, ChainError> {
+        chain.begin_evidence(committee, views)?;
+        let mut collector = EvidenceCollector::new(committee.clone());
+        let mut from = None;
+        loop {
+            let (page, next) = chain.evidence_page(from.as_deref())?;
+            for (other, evidence) in page {
+                // The disk is outside too.
+                if other.id() == committee.id()
+                    && let Ok(evidence) = evidence.verify(committee)
+                {
+                    collector.note(&evidence);
+                }
+            }
+            from = next;
+            if from.is_none() {
+                break;
+            }
+        }
+        Ok(Self {
+            collector,
+            view: View(0),
+            kept: Vec::new(),
+            headers: Vec::new(),
+            pruned: Timestamp(0),
+        })
+    }
+
+    /// Certificates that are kept for the evidence period.
+    pub(super) fn keep(&mut self, certificates: Vec<Justification>) {
+        self.kept.extend(certificates);
+    }
+
+    /// Blocks that this member votes for or commits, with what justifies them.
+    pub(super) fn keep_records(&mut self, records: &[BlockRecord]) {
+        for record in records {
+            self.headers.push(record.block);
+            self.kept.extend(record.justification.clone());
+        }
+    }
+
+    fn observe(&mut self, event: &Event) -> Vec<Verified<Evidence>> {
+        match event {
+            Event::Proposal(proposal) => self.collector.proposal(proposal),
+            Event::Vote(vote) => self.collector.vote(vote),
+            Event::CommitVote(vote) => self.collector.commit_vote(vote),
+            Event::Timeout(timeout) => self.collector.timeout(timeout),
+            Event::Certificate(justification) => self.collector.justification(justification),
+            Event::Block(record, _) => {
+                if let Some(justification) = record.verified_justification() {
+                    self.collector.justification(&justification);
+                }
+            }
+            Event::Range(range) => self.collector.finality(&range.certificate),
+            _ => {}
+        }
+        self.collector.take()
+    }
+}
+
+impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
+    /// Compare what came with what was said before.
+    pub(super) fn observe(&mut self, event: &Event) -> Result<(), DriverError> {
+        let committee = self.replica.committee();
+        if self.witness.collector.committee() != committee {
+            let kept = std::mem::take(&mut self.witness.kept);
+            self.witness = Witness::begin(&mut self.chain, committee, self.witness.view)?;
+            self.witness.kept = kept;
+        }
+        for evidence in self.witness.observe(event) {
+            self.convict(&evidence, None)?;
+        }
+        Ok(())
+    }
+
+    /// A member sent evidence, which was verified. It is passed on if it is new here, so everyone has it in the end.
+    pub(super) fn on_evidence(
+        &mut self,
+        from: MemberIndex,
+        evidence: &Verified<Evidence>,
+    ) -> Result<(), DriverError> {
+        if self.witness.collector.note(evidence) {
+            self.convict(evidence, Some(from))?;
+        }
+        Ok(())
+    }
+
+    fn convict(
+        &mut self,
+        evidence: &Verified<Evidence>,
+        from: Option<MemberIndex>,
+    ) -> Result<(), DriverError> {
+        if !self.chain.put_evidence(evidence)? {
+            return Ok(());
+        }
+        let charge = outrider_finality::Charge::of(evidence);
+        self.metrics.evidence(charge.offence);
+        tracing::warn!(
+            member = %charge.member,
+            offence = ?charge.offence,
+            what = offence_name(charge.offence),
+            epoch = %charge.epoch,
+            view = %charge.view,
+            from = ?from,
+            "a member broke the protocol; `outrider evidence export` fetches the proof"
+        );
+        let message = SyncMessage::Evidence((**evidence).clone());
+        self.send(Channel::Sync, To::All, encode(&message));
+        Ok(())
+    }
+
+    /// Write what is kept, and delete what is too old.
+    pub(super) fn write_evidence(&mut self, now: Timestamp) -> Result<(), DriverError> {
+        self.witness.view = self.witness.view.max(self.replica.view());
+        for certificate in std::mem::take(&mut self.witness.kept) {
+            self.chain.keep_certificate(&certificate)?;
+        }
+        for header in std::mem::take(&mut self.witness.headers) {
+            self.chain.keep_header(&header)?;
+        }
+        if now.since(self.witness.pruned) >= PRUNE_EVERY {
+            self.witness.pruned = now;
+            let epoch = self.witness.collector.committee().epoch();
+            let keep = self.config.evidence_views;
+            self.chain.prune_evidence(epoch, self.witness.view, keep)?;
+        }
+        Ok(())
+    }
+
+    /// A page of evidence, for the API.
+    pub(super) fn evidence_page(&self, from: Option<&[u8]>) -> Result<EvidencePage, DriverError> {
+        let (page, next) = self.chain.evidence_page(from)?;
+        let evidence = page.into_iter().map(|(committee, evidence)| EvidenceFile {
+            version: EVIDENCE_VERSION,
+            committee,
+            evidence,
+        });
+        Ok(EvidencePage {
+            evidence: evidence.collect(),
+            next: next.map(hex::encode),
+        })
+    }
+
+    /// A page of what is kept of an epoch, by default the current one, for the API.
+    pub(super) fn certificate_page(
+        &self,
+        epoch: Option<Epoch>,
+        from: Option<&[u8]>,
+    ) -> Result<Option<CertificatePage>, DriverError> {
+        let epoch = epoch.unwrap_or_else(|| self.witness.collector.committee().epoch());
+        let page = self.chain.certificate_page(epoch, from)?;
+        Ok(page.map(|(store, next)| CertificatePage {
+            store,
+            next: next.map(hex::encode),
+        }))
+    }
+}
