@@ -9,7 +9,8 @@ use outrider_client::{
     EvidenceFile, offence_name, verify_evidence_json,
 };
 use outrider_node::committee_file::CommitteeFile;
-use outrider_types::{CommitteeId, Epoch};
+use outrider_types::codec::EncodeSize;
+use outrider_types::{Block, CommitteeId, Epoch};
 use std::path::{Path, PathBuf};
 
 /// Most pages that one export fetches: past that, the member is not to be trusted.
@@ -156,11 +157,19 @@ impl Certificates {
         let client = Client::new(&self.rpc)?;
         let mut whole: Option<CertificateStore> = None;
         let mut from: Option<String> = None;
+        let mut bytes = 0;
         for _ in 0..PAGES_MAX {
             // Pages of one epoch, even if the member moves on meanwhile.
             let epoch = whole.as_ref().map(|store| store.committee.epoch());
             let epoch = epoch.or(self.epoch.map(Epoch));
             let page = client.certificates(epoch, from.as_deref()).await?;
+            // In JSON everything takes at least twice as much.
+            let headers = page.store.headers.len() * Block::BYTES;
+            let certificates = page.store.certificates.iter().map(EncodeSize::encode_size);
+            bytes += 2 * (headers + certificates.sum::<usize>());
+            if bytes > CERTIFICATES_BYTES_MAX {
+                return Err(self.too_large());
+            }
             match &mut whole {
                 None => whole = Some(page.store),
                 Some(store) => {
@@ -180,10 +189,7 @@ impl Certificates {
         };
         let text = store.to_json();
         if text.len() > CERTIFICATES_BYTES_MAX {
-            return Err(Failure::TooLarge {
-                path: self.out.clone(),
-                limit: CERTIFICATES_BYTES_MAX as u64,
-            });
+            return Err(self.too_large());
         }
         std::fs::write(&self.out, text).map_err(Failure::file("write", &self.out))?;
         say!(
@@ -195,4 +201,14 @@ impl Certificates {
         );
         Ok(())
     }
+
+    fn too_large(&self) -> Failure {
+        Failure::TooLarge {
+            path: self.out.clone(),
+            limit: CERTIFICATES_BYTES_MAX as u64,
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,11 @@
 //! Why a verb failed, and with which exit code.
 
+use crate::committee::ChangeError;
 use outrider_client::{
-    CertificateStoreError, ClientError, EvidenceFileError, ForensicsError, ProofError,
+    CertificateStoreError, ClientError, EvidenceFileError, ForensicsError, HandoverError,
+    HandoverFileError, ProofError,
 };
-use outrider_node::committee_file::CommitteeFileError;
+use outrider_node::committee_file::{CommitteeFileError, MemberFault};
 use outrider_node::config::ConfigError;
 use outrider_node::keys::KeyFileError;
 use outrider_node::member::MemberError;
@@ -48,6 +50,54 @@ pub enum Failure {
         path: PathBuf,
         /// Why.
         error: Box<ProofError>,
+    },
+    /// A file that is no chain of hand-overs.
+    #[error("{path} holds no hand-overs between epochs: {error}", path = path.display())]
+    HandoverFile {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        error: Box<HandoverFileError>,
+    },
+    /// A hand-over that proves nothing.
+    #[error("{path} does not lead from the committee given to later ones: {error}", path = path.display())]
+    Handover {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        error: Box<HandoverError>,
+    },
+    /// More hand-overs than a file holds.
+    #[error(
+        "the hand-overs have {bytes} bytes, a file of them at most {limit}: begin later, with --from the epoch of a committee file that you trust"
+    )]
+    Handovers {
+        /// Of all of them.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A change of the committee.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    /// A file that is no member's entry.
+    #[error("{path} is not the entry of a member: {error}; `outrider keys contact` prints one", path = path.display())]
+    EntryFile {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        error: serde_json::Error,
+    },
+    /// A member's entry that no committee can have.
+    #[error("the member's entry is wrong: {0}")]
+    Entry(MemberFault),
+    /// Nobody of this name.
+    #[error("there is no member {name}; the members are {known}")]
+    Name {
+        /// On the command line.
+        name: String,
+        /// Those that there are.
+        known: String,
     },
     /// Evidence that proves nothing.
     #[error("{path} proves nothing: {error}", path = path.display())]
@@ -153,6 +203,16 @@ pub enum Failure {
         /// On the command line.
         asked: usize,
     },
+    /// Other epochs than the folder has.
+    #[error("the epochs of {dir} have {found} blocks, not {asked}: leave --epoch-blocks out, or choose another folder", dir = dir.display())]
+    EpochBlocks {
+        /// The folder.
+        dir: PathBuf,
+        /// In it.
+        found: u64,
+        /// On the command line.
+        asked: u64,
+    },
     /// A member that ended by itself.
     #[error("{name} ended by itself ({how}); its last log lines ({log}):\n{lines}", log = log.display())]
     Died {
@@ -227,6 +287,8 @@ impl Failure {
         ExitCode::from(match self {
             Self::Config(_)
             | Self::Members { .. }
+            | Self::EpochBlocks { .. }
+            | Self::Name { .. }
             | Self::PortRange { .. }
             | Self::WhichCommittee
             | Self::LoadSize { .. } => 2,

@@ -4,8 +4,12 @@ use crate::failure::Failure;
 use crate::keys::transport_key;
 use outrider_node::committee_file::CommitteeFile;
 use outrider_node::config::{NodeConfig, to_toml};
+use outrider_node::durable::begin_journal;
 use outrider_node::keys;
-use outrider_types::{ChainId, Committee, Contact, Epoch, Member, Stake, TransportKey};
+use outrider_node::member::MemberError;
+use outrider_types::{
+    ChainId, Committee, Contact, Epoch, Member, MemberIndex, SecretKey, Stake, TransportKey,
+};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -14,6 +18,52 @@ use std::path::{Path, PathBuf};
 pub const COMMITTEE_FILE: &str = "committee.json";
 /// Most members of one such folder: they all run on one machine.
 pub const MEMBERS_MAX: u16 = 64;
+
+/// Name of a member's key file.
+pub const KEY_FILE: &str = "member.key";
+/// Name of a member's configuration.
+pub const CONFIG_FILE: &str = "outrider.toml";
+/// Where the data is, seen from the configuration.
+const DATA: &str = "data";
+
+/// What a new network is, beside its members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Genesis {
+    /// Its id.
+    pub chain: ChainId,
+    /// Length of every epoch in blocks; 0: the first one never ends.
+    pub epoch_blocks: u64,
+    /// Names of members in the order in which they take turns; none: the order of the members.
+    pub ring: Vec<String>,
+}
+
+impl Genesis {
+    fn committee(&self, members: Vec<Member>) -> Result<Committee, Failure> {
+        let names: Vec<String> = (0..members.len()).map(name).collect();
+        let ring = self
+            .ring
+            .iter()
+            .map(|wanted| place(&names, wanted))
+            .collect::<Result<_, _>>()?;
+        let committee = Committee::new(self.chain, Epoch(0), members, None)?;
+        Ok(committee
+            .with_epoch_blocks(self.epoch_blocks)
+            .with_ring(ring)?)
+    }
+}
+
+/// The place of a name.
+pub fn place(names: &[String], wanted: &str) -> Result<MemberIndex, Failure> {
+    names
+        .iter()
+        .position(|name| name == wanted)
+        .and_then(|at| u16::try_from(at).ok())
+        .map(MemberIndex)
+        .ok_or_else(|| Failure::Name {
+            name: wanted.to_owned(),
+            known: names.join(", "),
+        })
+}
 
 /// The ports of one member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,9 +122,9 @@ impl Network {
         dir.join(COMMITTEE_FILE).exists()
     }
 
-    /// Make keys and configurations. Nothing is overwritten; the committee file is written last, so that an interrupted
-    /// creation is no committee.
-    pub fn create(dir: &Path, chain: ChainId, ports: &[Ports]) -> Result<(), Failure> {
+    /// Make keys, configurations and vote journals. Nothing is overwritten; the committee file is written last, so that an
+    /// interrupted creation is no committee.
+    pub fn create(dir: &Path, genesis: &Genesis, ports: &[Ports]) -> Result<(), Failure> {
         let committee_path = dir.join(COMMITTEE_FILE);
         let folders: Vec<PathBuf> = (0..ports.len())
             .map(|index| dir.join(name(index)))
@@ -86,26 +136,18 @@ impl Network {
         {
             return Err(Failure::Exists(there.clone()));
         }
+        let keys = ports
+            .iter()
+            .map(|_| keys::generate())
+            .collect::<Result<Vec<_>, _>>()?;
+        let committee = genesis.committee(keys.iter().map(member_of).collect())?;
         fs::create_dir_all(dir).map_err(Failure::file("create the folder", dir))?;
-        let (mut members, mut entries) = (Vec::new(), Vec::new());
-        for (index, (folder, ports)) in folders.iter().zip(ports).enumerate() {
-            fs::create_dir(folder).map_err(Failure::file("create the folder", folder))?;
-            let key = keys::generate()?;
-            keys::write(&folder.join("member.key"), &key)?;
-            let config = folder.join("outrider.toml");
-            fs::write(&config, config_text(*ports)).map_err(Failure::file("write", &config))?;
-            members.push(Member {
-                public_key: key.public_key(),
-                stake: Stake(1),
-            });
-            entries.push(Contact {
-                name: name(index),
-                transport_key: TransportKey(transport_key(&key)),
-                address: local(ports.p2p),
-                rpc: Some(format!("http://{}", local(ports.rpc))),
-            });
+        let mut entries = Vec::new();
+        for (index, ((folder, ports), key)) in folders.iter().zip(ports).zip(&keys).enumerate() {
+            let committee_file = Path::new("..").join(COMMITTEE_FILE);
+            create_member(folder, key, *ports, &committee_file, &committee)?;
+            entries.push(contact(name(index), key, *ports));
         }
-        let committee = Committee::new(chain, Epoch(0), members, None)?;
         let file = CommitteeFile {
             committee,
             members: entries,
@@ -127,9 +169,45 @@ impl Network {
     }
 }
 
+/// Make the folder of a member with a new key: the key, a configuration, and a vote journal, which says that the key has
+/// never signed anything.
+pub fn create_member(
+    folder: &Path,
+    key: &SecretKey,
+    ports: Ports,
+    committee_file: &Path,
+    committee: &Committee,
+) -> Result<(), Failure> {
+    fs::create_dir(folder).map_err(Failure::file("create the folder", folder))?;
+    keys::write(&folder.join(KEY_FILE), key)?;
+    let config = folder.join(CONFIG_FILE);
+    let text = config_text(ports, committee_file);
+    fs::write(&config, text).map_err(Failure::file("write", &config))?;
+    let data = folder.join(DATA);
+    fs::create_dir(&data).map_err(Failure::file("create the folder", &data))?;
+    Ok(begin_journal(&data.join("journal"), committee).map_err(MemberError::from)?)
+}
+
+/// Where a member of such a folder is.
+pub fn contact(name: String, key: &SecretKey, ports: Ports) -> Contact {
+    Contact {
+        name,
+        transport_key: TransportKey(transport_key(key)),
+        address: local(ports.p2p),
+        rpc: Some(format!("http://{}", local(ports.rpc))),
+    }
+}
+
+fn member_of(key: &SecretKey) -> Member {
+    Member {
+        public_key: key.public_key(),
+        stake: Stake(1),
+    }
+}
+
 fn member(dir: &Path, index: usize) -> Result<MemberFiles, Failure> {
     let folder = dir.join(name(index));
-    let path = folder.join("outrider.toml");
+    let path = folder.join(CONFIG_FILE);
     let config = NodeConfig::load(&path, [], &[])?;
     Ok(MemberFiles {
         name: name(index),
@@ -150,11 +228,11 @@ fn local(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
-fn config_text(ports: Ports) -> String {
+fn config_text(ports: Ports, committee_file: &Path) -> String {
     to_toml(&[
-        ("node.data_dir", "data".to_owned()),
-        ("node.committee", format!("../{COMMITTEE_FILE}")),
-        ("node.key", "member.key".to_owned()),
+        ("node.data_dir", DATA.to_owned()),
+        ("node.committee", committee_file.display().to_string()),
+        ("node.key", KEY_FILE.to_owned()),
         ("p2p.listen", local(ports.p2p).to_string()),
         ("rpc.listen", local(ports.rpc).to_string()),
         ("metrics.listen", local(ports.metrics).to_string()),
@@ -164,6 +242,8 @@ fn config_text(ports: Ports) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use outrider_storage::{FileJournal, Journal as _, JournalOptions};
+    use outrider_types::SafetyState;
 
     fn ports(base: u16) -> Vec<Ports> {
         (0..4)
@@ -176,30 +256,69 @@ mod tests {
             .collect()
     }
 
+    fn genesis() -> Genesis {
+        Genesis {
+            chain: ChainId(5),
+            epoch_blocks: 30,
+            ring: ["member-2", "member-0", "member-3", "member-1"]
+                .map(str::to_owned)
+                .to_vec(),
+        }
+    }
+
     #[test]
     fn folder_is_read_back_as_it_was_made() {
         let dir = tempfile::tempdir().unwrap();
         assert!(!Network::exists(dir.path()));
-        Network::create(dir.path(), ChainId(5), &ports(9_000)).unwrap();
+        Network::create(dir.path(), &genesis(), &ports(9_000)).unwrap();
         let network = Network::open(dir.path()).unwrap();
         let file = CommitteeFile::load(&dir.path().join(COMMITTEE_FILE)).unwrap();
         assert_eq!(file.committee.chain(), ChainId(5));
+        assert_eq!(file.committee.epoch_blocks(), Some(30));
+        assert_eq!(file.committee.ring(), [2, 0, 3, 1].map(MemberIndex));
         assert_eq!(network.members.len(), 4);
         assert_eq!(network.members[2].rpc_url(), "http://127.0.0.1:9007");
         assert_eq!(network.members[3].metrics.port(), 9_011);
         assert_eq!(network.members[1].data, dir.path().join("member-1/data"));
+        // Every member may vote at once: its journal says that it has signed nothing.
+        for member in &network.members {
+            let journal = member.data.join("journal");
+            let journal = FileJournal::open(&journal, JournalOptions::default()).unwrap();
+            let fresh = SafetyState::new(&file.committee);
+            assert_eq!(journal.latest(), Some(&fresh.to_bytes()[..]));
+        }
+    }
+
+    #[test]
+    fn ring_names_every_member_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut wrong = genesis();
+        wrong.ring[0] = "member-9".to_owned();
+        let error = Network::create(dir.path(), &wrong, &ports(9_000)).unwrap_err();
+        assert!(
+            matches!(error, Failure::Name { ref name, .. } if name == "member-9"),
+            "{error}"
+        );
+        wrong.ring[0] = "member-0".to_owned();
+        let error = Network::create(dir.path(), &wrong, &ports(9_000)).unwrap_err();
+        assert!(matches!(error, Failure::NoCommittee(_)), "{error}");
+        assert_eq!(
+            fs::read_dir(dir.path()).unwrap().count(),
+            0,
+            "nothing is left behind"
+        );
     }
 
     #[test]
     fn nothing_is_overwritten() {
         let dir = tempfile::tempdir().unwrap();
-        Network::create(dir.path(), ChainId(5), &ports(9_000)).unwrap();
+        Network::create(dir.path(), &genesis(), &ports(9_000)).unwrap();
         let before = fs::read(dir.path().join(COMMITTEE_FILE)).unwrap();
-        let again = Network::create(dir.path(), ChainId(5), &ports(9_000));
+        let again = Network::create(dir.path(), &genesis(), &ports(9_000));
         assert!(matches!(again, Err(Failure::Exists(_))));
         assert_eq!(fs::read(dir.path().join(COMMITTEE_FILE)).unwrap(), before);
         fs::remove_file(dir.path().join(COMMITTEE_FILE)).unwrap();
-        let again = Network::create(dir.path(), ChainId(5), &ports(9_000));
+        let again = Network::create(dir.path(), &genesis(), &ports(9_000));
         assert!(matches!(again, Err(Failure::Exists(path)) if path.ends_with("member-0")));
     }
 }

@@ -151,3 +151,6 @@ fn write(folder: &Path, verdict: &Verdict, committee: &Committee) -> Result<(), 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

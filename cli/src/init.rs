@@ -1,37 +1,71 @@
-//! `outrider init`: keys, committee file and a folder per member.
+//! `outrider init`: keys, committee file and a folder per member; or the folder of one new member of a network.
 
+use crate::entry::Entry;
 use crate::failure::Failure;
-use crate::folder::{COMMITTEE_FILE, MEMBERS_MAX, Network, Ports};
+use crate::folder::{
+    COMMITTEE_FILE, CONFIG_FILE, Genesis, MEMBERS_MAX, Network, Ports, contact, create_member,
+};
 use crate::output::say;
 use clap::Args;
+use outrider_node::committee_file::CommitteeFile;
+use outrider_node::keys;
 use outrider_types::ChainId;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 /// The chain id of a network that names none.
 pub const CHAIN_DEFAULT: u64 = 7_777;
 
-/// Make keys, a committee file and a folder with a commented configuration for each member.
+/// Name of the file by which a new member is proposed.
+const ENTRY_FILE: &str = "member.json";
+
+/// Make keys, a committee file and a folder with a commented configuration for each member. With --join, make the folder of
+/// one new member of a network that exists.
 #[derive(Debug, Args)]
 pub struct Init {
     /// How many members; with 4, one may be Byzantine.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=i64::from(MEMBERS_MAX)))]
-    members: u16,
-    /// The folder; nothing in it is overwritten.
+    #[arg(long, required_unless_present = "join", conflicts_with = "join", value_parser = clap::value_parser!(u16).range(1..=i64::from(MEMBERS_MAX)))]
+    members: Option<u16>,
+    /// The folder; nothing in it is overwritten. With --join, the member's own folder.
     #[arg(long)]
     dir: PathBuf,
     /// The id of this Outrider network, in everything that members sign.
-    #[arg(long, default_value_t = CHAIN_DEFAULT)]
+    #[arg(long, default_value_t = CHAIN_DEFAULT, conflicts_with = "join")]
     chain_id: u64,
+    /// Length of an epoch in blocks: the committee can change at the end of each. 0: the first epoch never ends.
+    #[arg(long, default_value_t = 0, conflicts_with = "join")]
+    epoch_blocks: u64,
+    /// The order in which members take turns, as member-2,member-0,..: neighbours in network latency follow each other.
+    #[arg(long, value_delimiter = ',', conflicts_with = "join")]
+    ring: Vec<String>,
     /// Ports from here on: for each member p2p, RPC, metrics, on 127.0.0.1.
     #[arg(long, default_value_t = 9_600, value_parser = clap::value_parser!(u16).range(1..))]
     base_port: u16,
+    /// Make a folder for one new member of the network of --committee. It votes once a committee has it in.
+    #[arg(long, requires = "committee", requires = "name")]
+    join: bool,
+    /// With --join: the committee file that the network began with.
+    #[arg(long, requires = "join")]
+    committee: Option<PathBuf>,
+    /// With --join: what people call the member.
+    #[arg(long, requires = "join")]
+    name: Option<String>,
 }
 
 impl Init {
     /// Do it.
     pub fn run(&self) -> Result<(), Failure> {
-        let ports = ports(self.base_port, usize::from(self.members))?;
-        Network::create(&self.dir, ChainId(self.chain_id), &ports)?;
+        if let (Some(committee), Some(name)) = (&self.committee, &self.name) {
+            return self.join(committee, name);
+        }
+        let members = usize::from(self.members.unwrap_or_default());
+        let ports = ports(self.base_port, members)?;
+        let genesis = Genesis {
+            chain: ChainId(self.chain_id),
+            epoch_blocks: self.epoch_blocks,
+            ring: self.ring.clone(),
+        };
+        Network::create(&self.dir, &genesis, &ports)?;
         let network = Network::open(&self.dir)?;
         say!("committee  {}", self.dir.join(COMMITTEE_FILE).display());
         for member in &network.members {
@@ -40,6 +74,44 @@ impl Init {
                 member.config.display()
             );
         }
+        Ok(())
+    }
+
+    fn join(&self, committee: &Path, name: &str) -> Result<(), Failure> {
+        let file = CommitteeFile::load(committee)?;
+        if self.dir.exists() {
+            return Err(Failure::Exists(self.dir.clone()));
+        }
+        let ports = ports(self.base_port, 1)?[0];
+        let key = keys::generate()?;
+        let entry = Entry {
+            public_key: key.public_key(),
+            contact: contact(name.to_owned(), &key, ports),
+        };
+        entry.check()?;
+        if let Some(parent) = self.dir.parent() {
+            fs::create_dir_all(parent).map_err(Failure::file("create the folder", parent))?;
+        }
+        create_member(
+            &self.dir,
+            &key,
+            ports,
+            Path::new(COMMITTEE_FILE),
+            &file.committee,
+        )?;
+        let own = self.dir.join(COMMITTEE_FILE);
+        fs::write(&own, file.to_json()).map_err(Failure::file("write", &own))?;
+        let proposal = self.dir.join(ENTRY_FILE);
+        fs::write(&proposal, entry.to_json()).map_err(Failure::file("write", &proposal))?;
+        let config = self.dir.join(CONFIG_FILE);
+        say!(
+            "propose    outrider committee propose --add {} ..",
+            proposal.display()
+        );
+        say!("start      outrider start --config {}", config.display());
+        say!(
+            "change p2p.listen there, and the address in {ENTRY_FILE}, if others are not on this machine"
+        );
         Ok(())
     }
 }
@@ -67,6 +139,43 @@ fn ports(base: u16, members: usize) -> Result<Vec<Ports>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn joining_member_has_a_key_a_journal_and_an_entry() {
+        let dir = tempfile::tempdir().unwrap();
+        let net = dir.path().join("net");
+        let genesis = Genesis {
+            chain: ChainId(5),
+            epoch_blocks: 30,
+            ring: Vec::new(),
+        };
+        Network::create(&net, &genesis, &ports(9_600, 4).unwrap()).unwrap();
+        let init = Init {
+            members: None,
+            dir: dir.path().join("new"),
+            chain_id: CHAIN_DEFAULT,
+            epoch_blocks: 0,
+            ring: Vec::new(),
+            base_port: 9_700,
+            join: true,
+            committee: Some(net.join(COMMITTEE_FILE)),
+            name: Some("eve".to_owned()),
+        };
+        init.run().unwrap();
+        let entry = Entry::load(&init.dir.join(ENTRY_FILE)).unwrap();
+        let key = keys::load(&init.dir.join(crate::folder::KEY_FILE)).unwrap();
+        assert_eq!(entry.public_key, key.public_key());
+        assert_eq!(entry.contact.name, "eve");
+        assert_eq!(entry.contact.address.port(), 9_700);
+        let config = init.dir.join(CONFIG_FILE);
+        let config = outrider_node::config::NodeConfig::load(&config, [], &[]).unwrap();
+        assert_eq!(
+            CommitteeFile::load(&config.node.committee).unwrap(),
+            CommitteeFile::load(&net.join(COMMITTEE_FILE)).unwrap()
+        );
+        assert!(config.node.data_dir.join("journal").exists());
+        assert!(matches!(init.run(), Err(Failure::Exists(_))));
+    }
 
     #[test]
     fn ports_are_three_a_member_and_end_at_65535() {

@@ -1,11 +1,13 @@
-//! `outrider keys`: make or show a member's key.
+//! `outrider keys`: make or show a member's key, and what others need to know of it.
 
+use crate::entry::Entry;
 use crate::failure::Failure;
 use crate::output::say;
 use clap::Subcommand;
 use outrider_network::{transport_public_key, transport_seed};
 use outrider_node::keys;
-use outrider_types::SecretKey;
+use outrider_types::{Contact, SecretKey, TransportKey};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// What to do with a key.
@@ -22,6 +24,20 @@ pub enum Keys {
         /// The file.
         file: PathBuf,
     },
+    /// Print a member's entry as JSON, for `outrider committee propose --add` or --replace.
+    Contact {
+        /// The key file.
+        file: PathBuf,
+        /// What people call the member.
+        #[arg(long)]
+        name: String,
+        /// Where other members connect to, as 192.0.2.7:9600.
+        #[arg(long)]
+        address: SocketAddr,
+        /// Where users connect to, if it serves them, as http://192.0.2.7:9601.
+        #[arg(long)]
+        rpc: Option<String>,
+    },
 }
 
 impl Keys {
@@ -34,6 +50,28 @@ impl Keys {
                 key
             }
             Self::Show { file } => keys::load(file)?,
+            Self::Contact {
+                file,
+                name,
+                address,
+                rpc,
+            } => {
+                let key = keys::load(file)?;
+                let contact = Contact {
+                    name: name.clone(),
+                    transport_key: TransportKey(transport_key(&key)),
+                    address: *address,
+                    rpc: rpc.clone(),
+                };
+                let public_key = key.public_key();
+                let entry = Entry {
+                    public_key,
+                    contact,
+                };
+                entry.check()?;
+                say!("{}", entry.to_json().trim_end());
+                return Ok(());
+            }
         };
         say!("public key     {}", key.public_key());
         say!("transport key  {}", hex::encode(transport_key(&key)));

@@ -6,6 +6,8 @@
 mod committee;
 mod devnet;
 mod docs;
+mod entry;
+mod epochs;
 mod evidence;
 mod failure;
 mod folder;
@@ -61,6 +63,8 @@ enum Verb {
     Proof(proof::Proof),
     /// Check a proof, offline.
     Verify(verify::Verify),
+    /// Fetch the hand-overs between epochs.
+    Epochs(epochs::Epochs),
     /// Evidence that members broke the protocol.
     #[command(subcommand)]
     Evidence(evidence::Evidence),
@@ -84,9 +88,10 @@ fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Keys(keys) => keys.run(),
         Verb::Init(init) => init.run(),
-        Verb::Committee(committee) => committee.run(),
+        Verb::Committee(committee) => wait_for(committee.run()),
         Verb::Start(start) => start.run(),
         Verb::Verify(verify) => verify.run(),
+        Verb::Epochs(epochs) => wait_for(epochs.run()),
         Verb::Evidence(evidence) => wait_for(evidence.run()),
         Verb::Forensics(forensics) => forensics.run(),
         Verb::Docs(docs) => docs.run(Arguments::command()),
@@ -122,6 +127,14 @@ mod tests {
             "outrider init",
             "outrider start",
             "outrider verify",
+            "outrider init --dir d --join --committee c",
+            "outrider init --dir d --join --committee c --name n --members 4",
+            "outrider init --dir d --members 4 --name n",
+            "outrider epochs --rpc u",
+            "outrider committee propose --out f --remove a",
+            "outrider committee propose --out f --rpc u --stake a",
+            "outrider committee approve f --key k",
+            "outrider committee submit --rpc u",
             "outrider evidence",
             "outrider evidence verify",
             "outrider evidence export --rpc u",

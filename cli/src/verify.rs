@@ -1,11 +1,13 @@
-//! `outrider verify`: check a proof with the committee alone.
+//! `outrider verify`: check a proof with a committee that the user trusts.
 
 use crate::failure::Failure;
 use crate::output::say;
 use clap::Args;
-use outrider_client::{Checked, verify_json};
+use outrider_client::{
+    Checked, FinalityProof, HANDOVERS_BYTES_MAX, HandoverFile, ProofError, Trust,
+};
 use outrider_node::committee_file::CommitteeFile;
-use outrider_types::Committee;
+use outrider_types::{Committee, Epoch};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -13,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// Most bytes of a proof file: a transaction in hex, 1,024 headers and 1,024 signatures fit.
 const PROOF_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// Check a proof with the committee alone, offline.
+/// Check a proof with the committee alone, offline. A proof of a later epoch than the committee's needs the hand-overs too.
 ///
 /// Exit codes: 0 the proof holds, and what it proves is printed; 1 it does not, or a file cannot be read: standard
 /// error says why; 2 wrong arguments.
@@ -21,28 +23,58 @@ const PROOF_BYTES_MAX: u64 = 4 * 1024 * 1024;
 pub struct Verify {
     /// The proof.
     file: PathBuf,
-    /// The committee file, from somebody you trust.
+    /// The committee file, from somebody you trust: of the proof's epoch, or of an earlier one.
     #[arg(long)]
     committee: PathBuf,
+    /// The hand-overs from the committee's epoch to that of the proof, as `outrider epochs` fetches them.
+    #[arg(long)]
+    epochs: Option<PathBuf>,
 }
 
 impl Verify {
     /// Do it.
     pub fn run(&self) -> Result<(), Failure> {
-        let committee = CommitteeFile::load(&self.committee)?.committee;
-        let checked = check(&self.file, &committee)?;
-        say!("{}", describe(&checked, &committee));
+        let mut trust = Trust::new(CommitteeFile::load(&self.committee)?.committee);
+        let proof = read_limited(&self.file, PROOF_BYTES_MAX)?;
+        if let Some(path) = &self.epochs {
+            let to = FinalityProof::from_json(&proof).map_err(proves_nothing(&self.file))?;
+            follow(path, &mut trust, to.block.epoch)?;
+        }
+        let checked = trust
+            .verify_json(&proof)
+            .map_err(proves_nothing(&self.file))?;
+        let committee = trust.committee(checked.epoch).unwrap_or(trust.current());
+        say!("{}", describe(&checked, committee));
         Ok(())
     }
 }
 
 /// Check a proof file.
-pub fn check(path: &Path, committee: &Committee) -> Result<Checked, Failure> {
+pub fn check(path: &Path, trust: &Trust) -> Result<Checked, Failure> {
     let bytes = read_limited(path, PROOF_BYTES_MAX)?;
-    verify_json(committee, &bytes).map_err(|error| Failure::Proof {
+    trust.verify_json(&bytes).map_err(proves_nothing(path))
+}
+
+fn proves_nothing(path: &Path) -> impl Fn(ProofError) -> Failure {
+    move |error| Failure::Proof {
         path: path.to_path_buf(),
         error: Box::new(error),
-    })
+    }
+}
+
+/// Follow a file of hand-overs.
+fn follow(path: &Path, trust: &mut Trust, to: Epoch) -> Result<(), Failure> {
+    let bytes = read_limited(path, HANDOVERS_BYTES_MAX as u64)?;
+    let file = HandoverFile::from_json(&bytes).map_err(|error| Failure::HandoverFile {
+        path: path.to_path_buf(),
+        error: Box::new(error),
+    })?;
+    trust
+        .follow_file(file, to)
+        .map_err(|error| Failure::Handover {
+            path: path.to_path_buf(),
+            error: Box::new(error),
+        })
 }
 
 /// A file that is not larger than it should be.
@@ -65,6 +97,7 @@ fn describe(checked: &Checked, committee: &Committee) -> String {
         transaction,
         rollup,
         height,
+        epoch,
         block,
         certified_view,
         fast,
@@ -72,7 +105,7 @@ fn describe(checked: &Checked, committee: &Committee) -> String {
         signers,
     } = checked;
     format!(
-        "valid: soft-final\ntransaction  {transaction}\nrollup       {rollup}\nheight       {height}\nblock        {block}\ncertificate  {}, view {certified_view}, {signers} of {} members, stake {signed_stake} of {}",
+        "valid: soft-final\ntransaction  {transaction}\nrollup       {rollup}\nheight       {height}\nepoch        {epoch}\nblock        {block}\ncertificate  {}, view {certified_view}, {signers} of {} members, stake {signed_stake} of {}",
         if *fast { "fast" } else { "slow" },
         committee.members().len(),
         committee.thresholds().total,

@@ -1,13 +1,17 @@
 //! Calls over HTTP, one typed method each.
 
 use crate::error::{CODE_DUPLICATE, ClientError};
-use crate::model::{BlockSummary, Head, RawSubmitted, ServedBlock, Status, Submitted};
+use crate::model::{
+    BlockSummary, CurrentCommittee, Head, RawSubmitted, ServedBlock, Status, Submitted,
+};
 use jsonrpsee::core::client::ClientT;
 use jsonrpsee::core::params::{ArrayParams, ObjectParams};
 use jsonrpsee::core::traits::ToRpcParams;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
-use outrider_finality::{CertificatePage, Checked, EvidencePage, FinalityProof, verify};
-use outrider_types::{Bytes, Committee, Epoch, Height, RollupId, Transaction, TransactionId};
+use outrider_finality::{CertificatePage, Checked, EvidencePage, FinalityProof, Trust};
+use outrider_types::{
+    Bytes, CommitteeChange, Epoch, EpochEnd, Height, RollupId, Transaction, TransactionId,
+};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -16,6 +20,8 @@ use tokio::time::Instant;
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most bytes of an answer.
 pub const RESPONSE_BYTES_MAX: u32 = 16 * 1024 * 1024;
+/// Most requests of one [`Client::follow`]; each brings at least one epoch.
+pub const FOLLOW_REQUESTS_MAX: usize = 4_096;
 /// [`Client::wait_soft`] asks again after this time, and twice as long each time after,
 const POLL_FIRST: Duration = Duration::from_millis(10);
 /// up to this.
@@ -109,9 +115,62 @@ impl Client {
         Ok(block.map(BlockSummary::from))
     }
 
-    /// The committee that this member believes in. Trust a file that you got in another way.
-    pub async fn committee(&self) -> Result<serde_json::Value, ClientError> {
+    /// The committee of the epoch that this member is in, and where its members are: its word alone. [`follow`](Self::follow)
+    /// proves it.
+    pub async fn committee(&self) -> Result<CurrentCommittee, ClientError> {
         self.call("outrider_committee", ArrayParams::new()).await
+    }
+
+    /// Ends of consecutive epochs from this one on, unverified; none if it is not over there. Ask again for those that
+    /// follow.
+    pub async fn epoch_ends(&self, from: Epoch) -> Result<Vec<EpochEnd>, ClientError> {
+        let method = "outrider_epochEnds";
+        let ends: Vec<EpochEnd> = self.call(method, one(from)).await?;
+        let mut next = from;
+        for end in &ends {
+            if end.last.epoch != next {
+                return Err(ClientError::Answer {
+                    url: self.url.clone(),
+                    method,
+                    reason: format!("the end of epoch {next} is missing"),
+                });
+            }
+            next = next.next();
+        }
+        Ok(ends)
+    }
+
+    /// Go on to an epoch, which must have begun there: every hand-over is fetched and verified. What was followed stays
+    /// in `trust`, also after an error.
+    pub async fn follow(&self, trust: &mut Trust, to: Epoch) -> Result<(), ClientError> {
+        for _ in 0..FOLLOW_REQUESTS_MAX {
+            if trust.epoch() >= to {
+                return Ok(());
+            }
+            let ends = self.epoch_ends(trust.epoch()).await?;
+            if ends.is_empty() {
+                break;
+            }
+            for end in ends {
+                if trust.epoch() < to {
+                    trust.follow(end)?;
+                }
+            }
+        }
+        if trust.epoch() >= to {
+            return Ok(());
+        }
+        Err(ClientError::NotOver {
+            url: self.url.clone(),
+            epoch: trust.epoch(),
+            to,
+        })
+    }
+
+    /// Hand in a change of the committee that members of enough stake approve of. It takes effect at the end of the epoch.
+    pub async fn submit_change(&self, change: &CommitteeChange) -> Result<(), ClientError> {
+        let _: serde_json::Value = self.call("outrider_submitChange", one(change)).await?;
+        Ok(())
     }
 
     /// What the member takes.
@@ -129,23 +188,33 @@ impl Client {
         self.call("outrider_transactionProof", one(id)).await
     }
 
-    /// The proof that a transaction is final, verified with the committee, and what it says.
+    /// The proof that a transaction is final, verified with the committee of its epoch, and what it says. If that epoch is
+    /// later than the last one that `trust` knows, the hand-overs are fetched and followed first.
     pub async fn verified_proof(
         &self,
         id: TransactionId,
-        committee: &Committee,
+        trust: &mut Trust,
     ) -> Result<(FinalityProof, Checked), ClientError> {
         let proof = self.proof(id).await?.ok_or_else(|| ClientError::NoProof {
             url: self.url.clone(),
             id,
         })?;
-        let checked = verify(committee, &proof)?;
-        if checked.transaction != id {
+        if proof.inclusion.transaction != id {
             return Err(ClientError::OtherTransaction {
                 asked: id,
-                found: checked.transaction,
+                found: proof.inclusion.transaction,
             });
         }
+        let epoch = proof.block.epoch;
+        self.follow(trust, epoch).await?;
+        let checked = if trust.committee(epoch).is_none() && epoch >= trust.first_epoch() {
+            // So old that its committee is forgotten.
+            let mut again = trust.restarted();
+            self.follow(&mut again, epoch).await?;
+            again.verify(&proof)?
+        } else {
+            trust.verify(&proof)?
+        };
         Ok((proof, checked))
     }
 
@@ -267,6 +336,6 @@ pub(crate) fn submitted(
 pub(crate) fn one(value: impl serde::Serialize) -> ArrayParams {
     let mut params = ArrayParams::new();
     let inserted = params.insert(value);
-    assert!(inserted.is_ok(), "ids, heights and texts are JSON");
+    assert!(inserted.is_ok(), "ids, heights, texts and records are JSON");
     params
 }

@@ -2,8 +2,8 @@
 
 use crate::model::Status;
 use jsonrpsee::core::client::Error as RpcError;
-use outrider_finality::ProofError;
-use outrider_types::{Height, TransactionId};
+use outrider_finality::{HandoverError, ProofError};
+use outrider_types::{Epoch, Height, TransactionId};
 
 /// Why a call failed. [`retry_helps`](Self::retry_helps) says whether to try again.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +83,21 @@ pub enum ClientError {
     /// The proof does not hold.
     #[error("the proof does not verify: {0}")]
     Proof(#[from] ProofError),
+    /// A hand-over between epochs does not hold.
+    #[error("a hand-over to the next epoch does not verify: {0}")]
+    Handover(#[from] HandoverError),
+    /// The member has no hand-over from an epoch.
+    #[error(
+        "{url} has no proof that epoch {epoch} is over, but epoch {to} is asked for; ask another member"
+    )]
+    NotOver {
+        /// The address.
+        url: String,
+        /// The last epoch reached.
+        epoch: Epoch,
+        /// The one asked for.
+        to: Epoch,
+    },
     /// A block below the head is not there any more.
     #[error(
         "{url} does not have the block at height {height}, which it has committed; ask another member"
@@ -104,6 +119,7 @@ impl ClientError {
             | Self::Timeout { .. }
             | Self::NotSoft { .. }
             | Self::NoProof { .. }
+            | Self::NotOver { .. }
             | Self::MissingBlock { .. } => true,
             Self::Refused { code, .. } => {
                 matches!(*code, CODE_FULL | CODE_NOT_HELD | CODE_STOPPING)
@@ -111,6 +127,7 @@ impl ClientError {
             Self::Url { .. }
             | Self::Answer { .. }
             | Self::OtherTransaction { .. }
+            | Self::Handover(_)
             | Self::Proof(_) => false,
         }
     }

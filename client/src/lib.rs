@@ -3,20 +3,23 @@
 //! ```text
 //! transaction --Client::submit--> member --Client::wait_soft--> final at a height
 //!                                   |
-//!        Follower (WebSocket) <-----+-----> Client::proof --verify(committee)--> Checked
+//!        Follower (WebSocket) <-----+-----> Client::verified_proof(Trust) --> Checked
+//!                                   |             Trust --Client::follow--> committees of later epochs
 //! ```
 //!
 //! Guarantees, each with the test that defends it (`tests/member.rs`):
 //!
 //! - **L1** A [`Follower`] hands out every block from its first one on, in order of height, each once, whatever happens
 //!   to its connection (`follower_fills_gaps_by_height`, `follower_reconnects_and_goes_on_where_it_was`).
-//! - **L2** [`Client::verified_proof`] returns only what verifies under the committee given, and only for the
-//!   transaction asked for (`proof_of_another_transaction_is_refused`, `proof_that_does_not_verify_is_refused`).
+//! - **L2** [`Client::verified_proof`] returns only what verifies under the committee of its epoch, reached by verified
+//!   hand-overs from the committee trusted, and only for the transaction asked for
+//!   (`proof_of_another_transaction_is_refused`, `proof_that_does_not_verify_is_refused`, `tests/epochs.rs`).
 //! - **L3** Every call ends within a stated time (`a_silent_member_is_a_timeout`).
 //!
 //! Assumptions: the committee file is right; everything that a member says is unproved until a proof verifies.
 //!
-//! Limits: one request takes at most [`REQUEST_TIMEOUT`]; a follower holds at most
+//! Limits: one request takes at most [`REQUEST_TIMEOUT`]; following epochs takes at most [`FOLLOW_REQUESTS_MAX`] of them
+//! at a time; a follower holds at most
 //! [`FOLLOW_BUFFER_MAX`] blocks, then fetches what it missed by height.
 //!
 //! Deliberately absent: nodes, consensus, keys of members, execution of transactions.
@@ -27,14 +30,15 @@ mod follow;
 mod model;
 mod session;
 
-pub use calls::{Client, REQUEST_TIMEOUT, RESPONSE_BYTES_MAX, RollupClient};
+pub use calls::{Client, FOLLOW_REQUESTS_MAX, REQUEST_TIMEOUT, RESPONSE_BYTES_MAX, RollupClient};
 pub use error::{CODE_DUPLICATE, CODE_FULL, CODE_NOT_HELD, CODE_STOPPING, ClientError};
 pub use follow::{FOLLOW_BUFFER_MAX, Follower};
-pub use model::{BlockSummary, Head, RawSubmitted, Status};
+pub use model::{BlockSummary, CurrentCommittee, Head, RawSubmitted, Status};
 pub use outrider_finality::{
     CERTIFICATES_BYTES_MAX, CertificatePage, CertificateStore, CertificateStoreError, Charge,
     Checked, CheckedEvidence, EVIDENCE_BYTES_MAX, EvidenceFile, EvidenceFileError, EvidencePage,
-    FinalityProof, ForensicsError, PROOF_BYTES_MAX, ProofError, Verdict, investigate, offence_name,
+    FinalityProof, ForensicsError, HANDOVERS_BYTES_MAX, HandoverError, HandoverFile,
+    HandoverFileError, PROOF_BYTES_MAX, ProofError, Trust, Verdict, investigate, offence_name,
     verify, verify_evidence_json, verify_json,
 };
 pub use session::{SESSION_REQUESTS_MAX, Session};

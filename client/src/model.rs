@@ -1,6 +1,6 @@
 //! What members answer, as far as a rollup needs it. Unknown fields are ignored, so that members may say more.
 
-use outrider_types::{Block, BlockId, Height, TransactionId, View};
+use outrider_types::{Block, BlockId, Committee, Contact, Height, TransactionId, View};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -55,6 +55,15 @@ pub struct Head {
     pub timeouts: u64,
     /// Highest height that a peer named; more than `height` while catching up.
     pub seen: Height,
+}
+
+/// The committee of the epoch that a member is in.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct CurrentCommittee {
+    /// Keys and stake, in member order.
+    pub committee: Committee,
+    /// Names and addresses, in the same order.
+    pub contacts: Vec<Contact>,
 }
 
 /// A committed block, as subscriptions announce it.

@@ -10,7 +10,7 @@ use jsonrpsee::server::{Server, ServerHandle};
 use jsonrpsee::types::ErrorObjectOwned;
 use jsonrpsee::{RpcModule, SubscriptionMessage};
 use outrider_client::{
-    CODE_DUPLICATE, Client, ClientError, FinalityProof, Follower, Session, Status,
+    CODE_DUPLICATE, Client, ClientError, FinalityProof, Follower, Session, Status, Trust,
 };
 use outrider_types::{
     Aggregate, Batch, ChainId, Epoch, FinalityCertificate, MemberIndex, Payload, Signed, Timestamp,
@@ -59,6 +59,10 @@ impl Fake {
             committee: committee(),
             proof: None,
         }
+    }
+
+    fn trust(&self) -> Trust {
+        Trust::new(self.committee.clone())
     }
 
     fn commit(&self, height: u64) {
@@ -301,7 +305,7 @@ async fn no_proof_yet_is_an_error_that_says_so() {
     let client = Client::new(&url).unwrap();
     assert!(client.proof(id_at(1)).await.unwrap().is_none());
     let error = client
-        .verified_proof(id_at(1), &fake.committee)
+        .verified_proof(id_at(1), &mut fake.trust())
         .await
         .unwrap_err();
     assert!(
@@ -398,10 +402,10 @@ async fn proof_of_another_transaction_is_refused() {
     let id = proof.inclusion.transaction;
     let (fake, url, _handle) = fake_with(Some(proof)).await;
     let client = Client::new(&url).unwrap();
-    let (_, checked) = client.verified_proof(id, &fake.committee).await.unwrap();
+    let (_, checked) = client.verified_proof(id, &mut fake.trust()).await.unwrap();
     assert_eq!((checked.transaction, checked.rollup), (id, RollupId(9)));
     let error = client
-        .verified_proof(id_at(1), &fake.committee)
+        .verified_proof(id_at(1), &mut fake.trust())
         .await
         .unwrap_err();
     assert!(
@@ -418,7 +422,7 @@ async fn proof_that_does_not_verify_is_refused() {
     let (fake, url, _handle) = fake_with(Some(proof)).await;
     let error = Client::new(&url)
         .unwrap()
-        .verified_proof(id, &fake.committee)
+        .verified_proof(id, &mut fake.trust())
         .await
         .unwrap_err();
     assert!(matches!(error, ClientError::Proof(_)), "{error}");

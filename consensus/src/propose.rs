@@ -34,12 +34,13 @@ impl Replica {
         if self.leads() && self.may_propose(view, ProposalKind::Normal) {
             let resolved = self.parent();
             let parent = self.tree.resolve(resolved);
-            if self.stands(view, parent, resolved.rank) {
-                self.send_certificate(view);
-            } else {
+            if !self.stands(view, parent, resolved.rank) {
                 self.assemble(now, view, parent);
+                return;
             }
-        } else if let Some(parent) = self.ahead() {
+            self.send_certificate(view);
+        }
+        if let Some(parent) = self.ahead() {
             self.assemble(now, view.next(), parent);
         }
     }
@@ -147,6 +148,8 @@ impl Replica {
         if self.assembling != Some((view, parent)) {
             return;
         }
+        // If nothing can be proposed now, what is needed later is asked for again.
+        self.assembling = None;
         if view == self.safety.view && self.may_propose(view, ProposalKind::Normal) {
             let resolved = self.parent();
             if self.tree.resolve(resolved) == parent {

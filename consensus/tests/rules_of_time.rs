@@ -89,6 +89,138 @@ fn r9_timeouts_that_came_before_the_view_was_entered_count() {
     assert_eq!(lab.view(), 4);
 }
 
+// R10. Seven equal members, Q = 5; member 6 leads views 6, 13, 20 .. A leader is dead after eight views in which a
+// quorum was heard and it was not.
+
+/// These members say something in the current view; no two of them the same, so no certificate comes of it.
+fn hear(lab: &mut Lab, members: &[usize]) {
+    for member in members {
+        let block = lab.block(lab.view(), &lab.base, 0, *member as u64);
+        lab.step(lab.vote(*member, &block));
+    }
+}
+
+/// In each view from the current one on hear these, until `view` begins; what was done then.
+fn hear_until(lab: &mut Lab, view: u64, members: &[usize]) -> Vec<Action> {
+    let mut actions = Vec::new();
+    while lab.view() < view {
+        hear(lab, members);
+        actions = lab.step(handed_on(lab.tc(lab.view(), None, None)));
+    }
+    actions
+}
+
+const OTHERS: [usize; 5] = [1, 2, 3, 4, 5];
+
+fn seven(me: usize, dead_after_views: u64) -> Lab {
+    let (committee, keys) = outrider_types::testing::committee(&[1; 7]);
+    let base = outrider_types::Block::genesis(&committee);
+    let config = outrider_consensus::Config {
+        dead_after_views,
+        ..support::world::config()
+    };
+    Lab::of(config, committee, keys, base, Some(me))
+}
+
+#[test]
+fn r10_a_leader_that_was_silent_while_a_quorum_spoke_gets_a_timeout_at_the_start_of_its_view() {
+    let mut lab = seven(0, 8);
+    // Five such views are not enough.
+    assert!(timeouts(&hear_until(&mut lab, 6, &OTHERS)).is_empty());
+    let actions = hear_until(&mut lab, 13, &OTHERS);
+    assert_eq!(lab.view(), 13);
+    let timeout = timeouts(&actions).pop().expect("at once");
+    assert_eq!((timeout.timeout.view.0, timeout.timeout.voted), (13, None));
+    // Views of the others are waited for.
+    assert!(timeouts(&hear_until(&mut lab, 14, &OTHERS)).is_empty());
+}
+
+#[test]
+fn r10_exactly_so_many_views_count() {
+    for (dead_after, skipped) in [(12, true), (13, false)] {
+        let mut lab = seven(0, dead_after);
+        let actions = hear_until(&mut lab, 13, &OTHERS);
+        assert_eq!(
+            timeouts(&actions).len(),
+            usize::from(skipped),
+            "{dead_after}"
+        );
+    }
+}
+
+#[test]
+fn r10_a_leader_that_is_heard_again_is_waited_for() {
+    let mut lab = seven(0, 8);
+    hear_until(&mut lab, 12, &OTHERS);
+    hear(&mut lab, &[6]);
+    assert!(timeouts(&hear_until(&mut lab, 13, &OTHERS)).is_empty());
+    // Silent again since view 12: seven views later it is not yet dead, fourteen later it is.
+    assert!(timeouts(&hear_until(&mut lab, 20, &OTHERS)).is_empty());
+    assert_eq!(timeouts(&hear_until(&mut lab, 27, &OTHERS)).len(), 1);
+}
+
+#[test]
+fn r10_anything_that_it_signed_is_a_sign_of_life() {
+    let signs: [fn(&mut Lab) -> Input; 3] = [
+        |lab| lab.commit_vote(6, &lab.block(11, &lab.base, 0, 0)),
+        |lab| Input::Timeout {
+            timeout: lab.timeout(6, 12, None, None),
+        },
+        |lab| lab.proposal(&lab.block(13, &lab.base, 0, 0), None),
+    ];
+    for (index, sign) in signs.into_iter().enumerate() {
+        let mut lab = seven(0, 8);
+        hear_until(&mut lab, 12, &OTHERS);
+        let sign = sign(&mut lab);
+        lab.step(sign);
+        let actions = hear_until(&mut lab, 13, &OTHERS);
+        assert!(timeouts(&actions).is_empty(), "sign {index}");
+    }
+}
+
+#[test]
+fn r10_nobody_is_accused_after_a_restart() {
+    let mut lab = seven(0, 8);
+    hear_until(&mut lab, 12, &OTHERS);
+    lab.restart();
+    let actions = lab.step(handed_on(lab.tc(12, None, None)));
+    assert_eq!(lab.view(), 13);
+    assert!(timeouts(&actions).is_empty());
+}
+
+#[test]
+fn r10_views_in_which_no_quorum_was_heard_do_not_count() {
+    let mut lab = seven(0, 8);
+    assert!(timeouts(&hear_until(&mut lab, 13, &OTHERS[1..])).is_empty());
+    // Twice the same member is not two members.
+    let mut lab = seven(0, 8);
+    let twice = [1, 2, 3, 4, 4];
+    assert!(timeouts(&hear_until(&mut lab, 13, &twice)).is_empty());
+}
+
+#[test]
+fn r10_zero_never_skips() {
+    let mut lab = seven(0, 0);
+    for view in [6, 13, 20, 27] {
+        let actions = hear_until(&mut lab, view, &OTHERS);
+        assert!(timeouts(&actions).is_empty(), "view {view}");
+    }
+}
+
+#[test]
+fn r10_a_leader_does_not_skip_itself() {
+    let mut lab = seven(6, 8);
+    let actions = hear_until(&mut lab, 13, &OTHERS);
+    assert_eq!(lab.view(), 13);
+    assert!(timeouts(&actions).is_empty());
+    assert!(
+        actions
+            .iter()
+            .any(|action| matches!(action, Action::Assemble { .. })),
+        "it proposes"
+    );
+}
+
 // R11, R12
 
 #[test]

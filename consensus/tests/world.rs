@@ -1,5 +1,5 @@
-//! Whole committees in simulated worlds: agreement (C3), recovery (C4), no honest offence (C1), and the
-//! scripted attacks of protocol section 8 that need no optimistic proposals.
+//! Whole committees in simulated worlds: agreement (C3), recovery (C4), no honest offence (C1). Worlds of several epochs
+//! are in `rules_of_epochs.rs`, the scripted attacks of protocol section 8 in `attacks.rs`.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,11 +10,10 @@
 
 mod support;
 
-use outrider_types::ConsensusMessage;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use support::exact::{D, entered, exact, latencies, sent};
-use support::link::{self, Link};
+use support::exact::exact;
+use support::link;
 use support::rng::Rng;
+use support::seeds::for_seeds;
 use support::world::{BASE, CAP, Kind, Local, World};
 
 const COMMITTEES: [&[u64]; 5] = [
@@ -24,31 +23,6 @@ const COMMITTEES: [&[u64]; 5] = [
     &[1, 1, 1, 1, 1, 1, 1],
     &[3, 2, 2, 1, 1],
 ];
-
-/// How many seeds to run: a number that is quick in debug, or what OUTRIDER_SEEDS says.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "only how long to search is read from outside, never what a run does"
-)]
-fn seeds(quick: u64) -> u64 {
-    std::env::var("OUTRIDER_SEEDS")
-        .ok()
-        .and_then(|seeds| seeds.parse().ok())
-        .unwrap_or(quick)
-}
-
-/// Run a property for many seeds and say which one failed.
-fn for_seeds(quick: u64, property: impl Fn(u64)) {
-    for seed in 0..seeds(quick) {
-        if let Err(failure) = catch_unwind(AssertUnwindSafe(|| property(seed))) {
-            eprintln!(
-                "failed with seed {seed}; OUTRIDER_SEEDS={} reaches it",
-                seed + 1
-            );
-            resume_unwind(failure);
-        }
-    }
-}
 
 /// Adversaries of at most `f` stake, picked by the seed.
 fn kinds(rng: &mut Rng, stakes: &[u64], hostile: bool) -> Vec<Kind> {
@@ -155,97 +129,15 @@ fn random_worlds_recover() {
     });
 }
 
-/// Section 8, *hidden qc*: nobody but the next leader learns of the certificate, and timers are at their cap. The
-/// forwarding of R1 gets it there after a quarter of the timer.
-#[test]
-fn attack_hidden_qc() {
-    // Ten views without a proposal bring the timers to their cap; then member 3 leads view 11, and member 0 view 12.
-    let attack: Link = Box::new(|packet, _| {
-        let hidden = match packet.message {
-            Some(ConsensusMessage::Proposal(proposal)) => {
-                proposal.block.view.0 < 11 || packet.from == 3 && packet.to == 0
-            }
-            Some(ConsensusMessage::Vote(_) | ConsensusMessage::CommitVote(_)) => {
-                packet.from == 3 && packet.to == 0
-            }
-            _ => packet.from == 3,
-        };
-        if hidden { Vec::new() } else { vec![D] }
-    });
-    let mut world = exact(1, &[1; 4], &[Kind::Honest; 4], attack);
-    // Member 3 withholds its timeouts as well, so tcs need all the others: they still come.
-    assert!(world.run_until_height(1, world.now + 40 * CAP));
-    let proposed = sent(&world, 12).expect("member 0 proposed in view 12");
-    let waited = proposed - entered(&world, 1, 12);
-    assert!(waited <= CAP / 4 + D, "view 12 stood still for {waited} us");
-    assert!(world.run_until_height(8, world.now + 4 * CAP));
-}
-
-/// Section 8, *selective fast votes*: one member's votes reach a single other member. As R5 knows no exception, all
-/// commit, the others one delay later.
-#[test]
-fn attack_selective_fast_votes() {
-    let attack: Link = Box::new(|packet, _| {
-        let hidden = packet.from == 3
-            && match packet.message {
-                Some(ConsensusMessage::Vote(_)) => packet.to != 0,
-                Some(ConsensusMessage::CommitVote(_)) => true,
-                _ => false,
-            };
-        if hidden { Vec::new() } else { vec![D] }
-    });
-    let mut world = exact(1, &[1; 4], &[Kind::Honest; 4], attack);
-    world.run_until(world.now + 41 * D);
-    for node in 0..3 {
-        let commits = latencies(&world, node);
-        assert!(commits.len() >= 15, "member {node}: {}", commits.len());
-        for (view, delay, fast) in commits {
-            let expected = if node == 0 {
-                (2 * D, true)
-            } else {
-                (3 * D, false)
-            };
-            assert_eq!((delay, fast), expected, "member {node}, view {view}");
-        }
-    }
-}
-
-/// Section 8, *restart one view apart*: member 0 is in view 2 and gave up there, the others gave up in view 1 and have
-/// not seen the timeout certificate; all restart. The entry certificate, kept on disk and handed on (R8, R11), brings
-/// them together.
-#[test]
-fn attack_restart_one_view_apart() {
-    let apart: Link = Box::new(|packet, _| match packet.message {
-        Some(ConsensusMessage::Timeout(_)) if packet.to == 0 => vec![D],
-        _ => Vec::new(),
-    });
-    let kinds = [Kind::Honest, Kind::Honest, Kind::Honest, Kind::Silent];
-    let mut world = exact(1, &[1; 4], &kinds, apart);
-    world.run_until(world.now + 3 * BASE);
-    let views = |world: &World| -> Vec<(u64, u64)> {
-        let safety = world.honest().into_iter().map(|node| {
-            let safety = world.nodes[node].disk.safety.as_ref().unwrap();
-            (safety.view.0, safety.timed_out.unwrap().view.0)
-        });
-        safety.collect()
-    };
-    assert_eq!(views(&world), [(2, 2), (1, 1), (1, 1)]);
-    world
-        .honest()
-        .into_iter()
-        .for_each(|node| world.crash(node));
-    world.link = link::fixed(D);
-    world
-        .honest()
-        .into_iter()
-        .for_each(|node| world.start(node));
-    assert!(world.run_until_height(3, world.now + 20 * BASE));
-}
-
 /// A member that was away far longer than the window of views catches up by certificates and ranges, and votes again.
 #[test]
 fn a_member_that_was_away_for_long_comes_back() {
-    let mut world = exact(1, &[1; 4], &[Kind::Honest; 4], link::fixed(D));
+    let mut world = exact(
+        1,
+        &[1; 4],
+        &[Kind::Honest; 4],
+        link::fixed(support::exact::D),
+    );
     world.crash(0);
     // Views of member 0 time out; the others go on by themselves.
     world.run_until(world.now + 60 * BASE);

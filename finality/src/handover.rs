@@ -1,6 +1,6 @@
 //! From the committee of one epoch to that of the next (R13), for anyone who trusts one of them: a light client.
 
-use crate::proof::{Checked, FinalityProof, ProofError, verify};
+use crate::proof::{Checked, FinalityProof, ProofError, read_canonical, verify};
 use crate::text::{self, TextError};
 use outrider_types::block::BLOCK_VERSION;
 use outrider_types::limits::FILLERS_MAX;
@@ -217,6 +217,11 @@ impl Trust {
             });
         }
         verify(&start.committee, proof)
+    }
+
+    /// The same for a proof's text, which must be the canonical one; see [`verify_json`](crate::verify_json).
+    pub fn verify_json(&self, bytes: &[u8]) -> Result<Checked, ProofError> {
+        self.verify(&read_canonical(bytes)?)
     }
 }
 

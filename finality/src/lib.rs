@@ -36,6 +36,7 @@
 //! per rollup that ever had a transaction; a light client remembers [`EPOCHS_KEPT_MAX`] committees. Deliberately absent:
 //! disk, settlement on L1.
 
+mod checkpoint;
 mod evidence;
 mod forensics;
 mod handover;
@@ -44,6 +45,11 @@ mod proof;
 mod records;
 mod text;
 
+pub use checkpoint::{
+    Checkpoint, DIGEST_EVERY_BLOCKS, LANES_PER_ITEM_MAX, LANES_PER_SNAPSHOT_MAX, LaneCount,
+    LaneIds, PayloadIds, SnapshotBlock, SnapshotError, SnapshotItem, SnapshotVerifier, Taken,
+    state_digest,
+};
 pub use evidence::{
     CERTIFICATES_BYTES_MAX, CERTIFICATES_VERSION, CertificatePage, CertificateStore,
     CertificateStoreError, Charge, CheckedEvidence, EVIDENCE_BYTES_MAX, EVIDENCE_PER_OFFENCE_MAX,

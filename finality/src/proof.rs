@@ -193,7 +193,7 @@ pub enum ProofError {
     },
     /// No committee is known for it.
     #[error(
-        "proof of epoch {found}, the committees of epochs {first} to {last} are known: follow the hand-overs from a committee that you trust"
+        "proof of epoch {found}, the committees of epochs {first} to {last} are known: follow the hand-overs from a committee that you trust (`outrider epochs` fetches them, `outrider verify --epochs` takes them)"
     )]
     UnknownEpoch {
         /// The proof's.
@@ -489,12 +489,17 @@ pub fn verify(committee: &Committee, proof: &FinalityProof) -> Result<Checked, P
 /// Check a proof's text. The text must be the canonical one, so that not a byte of it can be changed, not even white
 /// space or the case of a hex digit.
 pub fn verify_json(committee: &Committee, bytes: &[u8]) -> Result<Checked, ProofError> {
+    verify(committee, &read_canonical(bytes)?)
+}
+
+/// A proof from its canonical text.
+pub(crate) fn read_canonical(bytes: &[u8]) -> Result<FinalityProof, ProofError> {
     let proof = FinalityProof::from_json(bytes)?;
     let canonical = proof.to_json();
-    if let Some(offset) = first_difference(bytes, canonical.as_bytes()) {
-        return Err(ProofError::NotCanonical { offset });
+    match first_difference(bytes, canonical.as_bytes()) {
+        Some(offset) => Err(ProofError::NotCanonical { offset }),
+        None => Ok(proof),
     }
-    verify(committee, &proof)
 }
 
 /// Where two texts first differ; for one that is cut short, its end.

@@ -117,7 +117,7 @@ mod tests {
         };
         assert_eq!(
             hex::encode(encode(&location)),
-            "01000000000000000100000002000000030000000000000004"
+            "02000000000000000100000002000000030000000000000004"
         );
         let tip = LedgerTip {
             height: Height(1),
@@ -128,7 +128,7 @@ mod tests {
         };
         let id = "ab".repeat(32);
         let expected =
-            format!("010000000000000001{id}000000000000000200000000000000030000000000000004");
+            format!("020000000000000001{id}000000000000000200000000000000030000000000000004");
         assert_eq!(hex::encode(encode(&tip)), expected);
     }
 

@@ -109,25 +109,25 @@ pub fn json(data: &[u8]) {
     }
     // Against whatever committee the file brings along.
     let _ = verify_evidence_json(data, None);
-    if let Ok(change) = serde_json::from_slice::<CommitteeChange>(data) {
-        if let Ok(change) = change.verify(&world.words.committee) {
-            let approved = world.words.change().map(|change| change.next.id());
-            assert_eq!(
-                Some(change.next.id()),
-                approved,
-                "a committee that nobody approved passes"
-            );
-        }
+    if let Ok(change) = serde_json::from_slice::<CommitteeChange>(data)
+        && let Ok(change) = change.verify(&world.words.committee)
+    {
+        let approved = world.words.change().map(|change| change.next.id());
+        assert_eq!(
+            Some(change.next.id()),
+            approved,
+            "a committee that nobody approved passes"
+        );
     }
-    if let Ok(end) = serde_json::from_slice::<EpochEnd>(data) {
-        if let Ok(end) = end.verify(&world.words.committee) {
-            let signed = world.words.epoch_end().map(|end| end.last.id());
-            assert_eq!(
-                Some(end.last.id()),
-                signed,
-                "the end of an epoch that nobody signed passes"
-            );
-        }
+    if let Ok(end) = serde_json::from_slice::<EpochEnd>(data)
+        && let Ok(end) = end.verify(&world.words.committee)
+    {
+        let signed = world.words.epoch_end().map(|end| end.last.id());
+        assert_eq!(
+            Some(end.last.id()),
+            signed,
+            "the end of an epoch that nobody signed passes"
+        );
     }
     if let Ok(committee) = serde_json::from_slice::<Committee>(data) {
         let text = serde_json::to_vec(&committee);

@@ -8,13 +8,25 @@
 //! | Certificate | height | [`FinalityCertificate`] of the final block, where it has its own |
 //! | Transaction | transaction id | [`TransactionLocation`] |
 //! | Meta | `tip` | [`LedgerTip`], written last: what it names is there |
+//! | Meta | `epoch-start`, `epoch-end` + epoch | [`EpochStart`], [`EpochEnd`](outrider_types::EpochEnd) |
+//! | Meta | `change` + epoch + committee | approved changes of that epoch's committee |
 //! | Meta | `lane` + rollup | transactions of the rollup so far |
+//! | Meta | `floor`, `swept` | heights, see [`pruning`] |
+//! | Meta | `unfinal` + kind + id | height at which a block or payload was put that is not final |
+//! | Meta | `digest` + height | [`state_digest`](outrider_finality::state_digest) at that height |
+//! | Meta | `ids` + height | ids of a block's transactions, where a snapshot gave them and the payload is not here |
 //! | Evidence | see [`evidence`] | evidence, and certificates kept for the evidence period |
-//! | Meta | `journal` | set before the first vote: a member that lost its journal must not vote |
+//! | Meta | `left` | epoch and view of the last vote that was on record when the store began |
 
+mod epochs;
 mod evidence;
+mod pruning;
+mod snapshot;
 
+pub use epochs::CHANGES_MAX;
 pub use evidence::{EVIDENCE_PER_PAGE, Paged};
+pub use pruning::{InUse, Pruned, UNFINAL_BLOCKS_KEPT};
+pub use snapshot::{BLOCKS_PER_PAGE_MAX, InstallError, Installer, TakeError, lane_items};
 
 use crate::handle::{BlockAt, CommittedBlock, TransactionStatus};
 use bytes::Bytes;
@@ -26,14 +38,14 @@ use outrider_types::codec::{Encode, Read};
 use outrider_types::limits::{BLOCKS_PER_RANGE_MAX, MESSAGE_BYTES_MAX, TRANSACTIONS_PER_RANGE_MAX};
 use outrider_types::message::{FullBlock, Range};
 use outrider_types::{
-    Block, BlockId, BlockRecord, Committee, DecodeError, FinalityCertificate, Height, Payload,
-    PayloadId, RollupId, TransactionId, Verified, decode, encode,
+    Block, BlockId, BlockRecord, Committee, CommitteeId, Contact, DecodeError, EpochStart,
+    FinalityCertificate, Height, Payload, PayloadId, RollupId, TransactionId, Verified, decode,
+    encode,
 };
 use std::sync::Arc;
 
 const TIP: &[u8] = b"tip";
 const LANE: &[u8] = b"lane";
-const JOURNAL: &[u8] = b"journal";
 
 /// Bytes of blocks in one answer to a range request.
 const RANGE_BYTES_MAX: usize = MESSAGE_BYTES_MAX / 2;
@@ -68,6 +80,11 @@ pub enum ChainError {
         /// Genesis of the committee file.
         expected: BlockId,
     },
+    /// A snapshot was not installed to the end.
+    #[error(
+        "a snapshot was being installed here and did not finish; move the store folder (not the journal) away and install it again"
+    )]
+    HalfInstalled,
     /// A final block does not extend the ledger.
     #[error("a final block does not extend the ledger: {0}")]
     Ledger(#[from] LedgerError),
@@ -75,30 +92,40 @@ pub enum ChainError {
 
 const ADVICE: &str = "stop the member, move the store folder (not the journal) away and start again: it fetches the chain from the others";
 
+/// What proves a final block final.
+struct Proven {
+    /// The last block of the ledger below the certificate.
+    height: Height,
+    /// Fillers from there up to the block of the certificate.
+    fillers: Vec<Block>,
+    certificate: FinalityCertificate,
+}
+
 /// The ledger and what is stored with it.
 #[derive(Debug)]
 pub struct Chain<S> {
     store: S,
     ledger: Ledger,
-    committee: Committee,
+    epoch: EpochStart,
     genesis: Block,
     root: Block,
     /// A block was put that is not on the disk yet.
     unsynced: bool,
+    pruning: pruning::PruneState,
 }
 
 impl<S: Store> Chain<S> {
-    /// Open the chain of this committee in a store, empty or not.
-    pub fn open(store: S, committee: Committee) -> Result<Self, ChainError> {
-        let genesis = Block::genesis(&committee);
-        let mut chain = Self {
-            store,
-            ledger: Ledger::new(&genesis),
-            committee,
-            genesis,
-            root: genesis,
-            unsynced: false,
-        };
+    /// Open the chain that begins with this committee in a store, empty or not. `contacts` say where its members are, in
+    /// the same order.
+    pub fn open(
+        store: S,
+        committee: Committee,
+        contacts: Vec<Contact>,
+    ) -> Result<Self, ChainError> {
+        let mut chain = Self::blank(store, committee, contacts);
+        if chain.half_installed()? {
+            return Err(ChainError::HalfInstalled);
+        }
         match chain.read::<LedgerTip>(Table::Meta, TIP, "ledger tip")? {
             None => chain.begin()?,
             Some(tip) => chain.restore(tip)?,
@@ -106,7 +133,34 @@ impl<S: Store> Chain<S> {
         Ok(chain)
     }
 
+    fn blank(store: S, committee: Committee, contacts: Vec<Contact>) -> Self {
+        let genesis = Block::genesis(&committee);
+        Self {
+            store,
+            ledger: Ledger::new(&genesis),
+            epoch: EpochStart {
+                committee,
+                contacts,
+                base: genesis,
+            },
+            genesis,
+            root: genesis,
+            unsynced: false,
+            pruning: pruning::PruneState::new(),
+        }
+    }
+
     fn begin(&mut self) -> Result<(), ChainError> {
+        self.put_first()?;
+        self.store
+            .put(Table::Meta, TIP, encode(self.ledger.tip()))?;
+        self.store.sync()?;
+        Ok(())
+    }
+
+    /// What every store of this chain begins with.
+    fn put_first(&mut self) -> Result<(), ChainError> {
+        self.put_votes_unknown()?;
         let id = self.genesis.id();
         let record = BlockRecord {
             block: self.genesis,
@@ -118,10 +172,7 @@ impl<S: Store> Chain<S> {
             &height_key(Height(0)),
             Bytes::copy_from_slice(&id.0),
         )?;
-        self.store
-            .put(Table::Meta, TIP, encode(self.ledger.tip()))?;
-        self.store.sync()?;
-        Ok(())
+        self.put_epoch_start(&self.epoch.clone())
     }
 
     fn restore(&mut self, tip: LedgerTip) -> Result<(), ChainError> {
@@ -134,7 +185,7 @@ impl<S: Store> Chain<S> {
         }
         let mut lanes = Vec::new();
         let mut from = LANE.to_vec();
-        loop {
+        'pages: loop {
             let page = self.store.range(Table::Meta, &from, 1_024)?;
             let full = page.len() == 1_024;
             for (key, value) in page {
@@ -142,7 +193,7 @@ impl<S: Store> Chain<S> {
                     .strip_prefix(LANE)
                     .and_then(|rest| <[u8; 8]>::try_from(rest).ok())
                 else {
-                    continue;
+                    break 'pages;
                 };
                 let count: [u8; 8] = (&*value).try_into().map_err(|_| ChainError::Missing {
                     what: "lane counter",
@@ -161,7 +212,8 @@ impl<S: Store> Chain<S> {
             what: "last final block",
         })?;
         self.ledger = Ledger::restore(tip, lanes)?;
-        Ok(())
+        self.restore_pruning()?;
+        self.restore_epoch()
     }
 
     /// The ledger.
@@ -179,21 +231,10 @@ impl<S: Store> Chain<S> {
         &self.genesis
     }
 
-    /// Whether a vote journal was ever begun with this store.
-    pub fn journal_begun(&self) -> Result<bool, ChainError> {
-        Ok(self.store.get(Table::Meta, JOURNAL)?.is_some())
-    }
-
-    /// Remember, durably, that a vote journal exists.
-    pub fn begin_journal(&mut self) -> Result<(), ChainError> {
-        self.store
-            .put(Table::Meta, JOURNAL, Bytes::from_static(&[1]))?;
-        Ok(self.store.sync()?)
-    }
-
     /// Keep a block with its justification.
     pub fn put_record(&mut self, record: &BlockRecord) -> Result<(), ChainError> {
         self.unsynced = true;
+        self.note_block(&record.block)?;
         Ok(self
             .store
             .put(Table::Block, &record.block.id().0, encode(record))?)
@@ -202,6 +243,7 @@ impl<S: Store> Chain<S> {
     /// Keep a payload.
     pub fn put_payload(&mut self, id: PayloadId, payload: &Payload) -> Result<(), ChainError> {
         if self.store.get(Table::Payload, &id.0)?.is_none() {
+            self.note_payload(id)?;
             self.store.put(Table::Payload, &id.0, encode(payload))?;
         }
         Ok(())
@@ -210,6 +252,7 @@ impl<S: Store> Chain<S> {
     /// Everything put so far is durable on return.
     pub fn sync(&mut self) -> Result<(), ChainError> {
         self.unsynced = false;
+        self.put_notes()?;
         Ok(self.store.sync()?)
     }
 
@@ -235,8 +278,7 @@ impl<S: Store> Chain<S> {
         self.store
             .put(Table::Height, &key, Bytes::copy_from_slice(&id.0))?;
         if let Some(certificate) = certificate {
-            self.store
-                .put(Table::Certificate, &key, encode(certificate))?;
+            self.put_certificate(block.height, certificate)?;
         }
         for entry in &appended.entries {
             let location = TransactionLocation {
@@ -256,10 +298,23 @@ impl<S: Store> Chain<S> {
                 Bytes::copy_from_slice(&count.to_be_bytes()),
             )?;
         }
+        self.unnote(block)?;
+        self.put_digest()?;
         self.store
             .put(Table::Meta, TIP, encode(self.ledger.tip()))?;
         self.root = *block;
         Ok(())
+    }
+
+    fn put_certificate(
+        &mut self,
+        height: Height,
+        certificate: &FinalityCertificate,
+    ) -> Result<(), ChainError> {
+        let value = encode(certificate);
+        Ok(self
+            .store
+            .put(Table::Certificate, &height_key(height), value)?)
     }
 
     /// A block by id, final or not.
@@ -311,13 +366,13 @@ impl<S: Store> Chain<S> {
                 _ => return Ok(None),
             },
         };
-        if height == Height(0) {
+        if height == Height(0) || self.pruned(height).is_some() {
             return Ok(None);
         }
         let Some(block) = self.block_at(height)? else {
             return Ok(None);
         };
-        let Some((_, certificate)) = self.certificate_from(height)? else {
+        let Some(Proven { certificate, .. }) = self.certificate_from(&block)? else {
             return Ok(None);
         };
         let payload = self
@@ -338,37 +393,48 @@ impl<S: Store> Chain<S> {
         let Some(location) = self.location(&id)? else {
             return Ok(None);
         };
+        if self.pruned(location.height).is_some() {
+            return Ok(None);
+        }
         let Some(block) = self.block_at(location.height)? else {
             return Ok(None);
         };
-        let Some((certified, certificate)) = self.certificate_from(location.height)? else {
+        let Some(proven) = self.certificate_from(&block)? else {
             return Ok(None);
         };
-        if certified.0 - location.height.0 > PATH_HEADERS_MAX as u64 {
+        let headers = proven.height.0 - location.height.0 + proven.fillers.len() as u64;
+        if headers > PATH_HEADERS_MAX as u64 {
             return Ok(None);
         }
         let mut path = Vec::new();
-        for height in location.height.0 + 1..=certified.0 {
+        for height in location.height.0 + 1..=proven.height.0 {
             path.push(self.block_at(Height(height))?.ok_or(ChainError::Missing {
                 what: "final block",
             })?);
         }
+        path.extend(proven.fillers);
+        let Some(start) = self.epoch_start(block.epoch)? else {
+            return Ok(None);
+        };
         let payload = self
             .payload(block.payload)?
             .ok_or(ChainError::Missing { what: "payload" })?;
         Ok(FinalityProof::build(
-            &self.committee,
+            &start.committee,
             block,
             path,
-            certificate,
+            proven.certificate,
             &payload,
             id,
         ))
     }
 
-    /// Final blocks from a height on, up to one that has its own certificate.
+    /// Final blocks of one epoch from a height on, up to one that has its own certificate, or to the end of the epoch.
     pub fn range(&self, from: Height) -> Result<Option<Range>, ChainError> {
         let mut blocks = Vec::new();
+        if self.pruned(Height(from.0.max(1))).is_some() {
+            return Ok(None);
+        }
         let (mut bytes, mut transactions) = (0, 0);
         let mut proven = None;
         for height in (from.0.max(1)..).map(Height).take(BLOCKS_PER_RANGE_MAX) {
@@ -383,7 +449,17 @@ impl<S: Store> Chain<S> {
             {
                 break;
             }
+            let block = full.record.block;
             blocks.push(full);
+            if block.next != CommitteeId::NONE {
+                let end = self.epoch_end(block.epoch)?;
+                return Ok(end.map(|end| Range {
+                    blocks,
+                    fillers: end.fillers,
+                    certificate: end.certificate,
+                    change: end.change,
+                }));
+            }
             if let Some(certificate) = self.certificate(height)? {
                 proven = Some((blocks.len(), certificate));
             }
@@ -415,7 +491,7 @@ impl<S: Store> Chain<S> {
                     break;
                 }
                 // Its own disk is outside too; what does not verify is fetched again.
-                let Ok(record) = full.record.verify(&self.committee) else {
+                let Ok(record) = full.record.verify(&self.epoch.committee) else {
                     break;
                 };
                 found.push((record, full.payload));
@@ -461,26 +537,35 @@ impl<S: Store> Chain<S> {
         self.read(Table::Certificate, &height_key(height), "certificate")
     }
 
-    /// The first certificate at or above a height.
-    fn certificate_from(
-        &self,
-        height: Height,
-    ) -> Result<Option<(Height, FinalityCertificate)>, ChainError> {
-        let Some((key, value)) = self
+    /// The first certificate of the block's epoch that is of this final block or of one above it.
+    fn certificate_from(&self, block: &Block) -> Result<Option<Proven>, ChainError> {
+        let end = self.epoch_end(block.epoch)?;
+        let found = self
             .store
-            .range(Table::Certificate, &height_key(height), 1)?
-            .pop()
-        else {
-            return Ok(None);
-        };
-        let key: [u8; 8] = (&*key).try_into().map_err(|_| ChainError::Missing {
-            what: "certificate",
-        })?;
-        let certificate = decode(value).map_err(|error| ChainError::Decode {
-            what: "certificate",
-            error,
-        })?;
-        Ok(Some((Height(u64::from_be_bytes(key)), certificate)))
+            .range(Table::Certificate, &height_key(block.height), 1)?
+            .pop();
+        if let Some((key, value)) = found {
+            let key: [u8; 8] = (&*key).try_into().map_err(|_| ChainError::Missing {
+                what: "certificate",
+            })?;
+            let height = Height(u64::from_be_bytes(key));
+            if end.as_ref().is_none_or(|end| height < end.last.height) {
+                let certificate = decode(value).map_err(|error| ChainError::Decode {
+                    what: "certificate",
+                    error,
+                })?;
+                return Ok(Some(Proven {
+                    height,
+                    fillers: Vec::new(),
+                    certificate,
+                }));
+            }
+        }
+        Ok(end.map(|end| Proven {
+            height: end.last.height,
+            fillers: end.fillers,
+            certificate: end.certificate,
+        }))
     }
 
     fn read<T: Read<Cfg = ()> + Encode>(

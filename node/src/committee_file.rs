@@ -1,7 +1,6 @@
 //! The committee file: who orders, with what stake, and where they are. The same for all members, and what
 //! `outrider verify --committee` takes.
 
-use outrider_network::Peer;
 use outrider_types::limits::{CONTACT_NAME_BYTES_MAX, CONTACT_RPC_BYTES_MAX, MEMBERS_MAX};
 use outrider_types::{Committee, Contact, RollupId};
 use serde::{Deserialize, Serialize};
@@ -210,18 +209,6 @@ impl CommitteeFile {
         }
     }
 
-    /// The members as the network takes them.
-    #[must_use]
-    pub fn peers(&self) -> Vec<Peer> {
-        self.members
-            .iter()
-            .map(|entry| Peer {
-                public_key: entry.transport_key.0,
-                address: entry.address,
-            })
-            .collect()
-    }
-
     /// As it stands in the file.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -278,7 +265,7 @@ mod tests {
         let file = sample();
         let read = load(&file.to_json()).unwrap();
         assert_eq!(read, file);
-        assert_eq!(read.peers()[3].address.port(), 9003);
+        assert_eq!(read.members[3].address.port(), 9003);
     }
 
     #[test]

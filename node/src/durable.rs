@@ -2,8 +2,9 @@
 
 use crate::chain::{Chain, ChainError};
 use outrider_consensus::Writes;
-use outrider_storage::{Journal, JournalError, Store};
-use outrider_types::SafetyState;
+use outrider_storage::{FileJournal, Journal, JournalError, JournalOptions, Store};
+use outrider_types::{Committee, SafetyState};
+use std::path::Path;
 
 /// Why a write failed. The member ends: its memory is ahead of its disk.
 #[derive(Debug, thiserror::Error)]
@@ -37,15 +38,24 @@ pub fn persist(
     Ok(())
 }
 
-/// Whether the last vote on record may have left: its block was durable before it did. `whole` says that the store has
-/// never been lost since the journal began; a lost one proves nothing.
-pub fn vote_left(
-    chain: &Chain<impl Store>,
-    safety: &SafetyState,
-    whole: bool,
-) -> Result<bool, ChainError> {
-    Ok(match safety.voted {
-        Some(vote) if whole => chain.record(vote.block)?.is_some(),
-        _ => true,
-    })
+/// Whether the last vote on record may have left: its block was durable before it did, so a store that does not hold the
+/// block proves that it did not. A store that is newer than the vote proves nothing.
+pub fn vote_left(chain: &Chain<impl Store>, safety: &SafetyState) -> Result<bool, ChainError> {
+    let Some(vote) = safety.voted else {
+        return Ok(true);
+    };
+    let older = chain
+        .votes_before()?
+        .is_some_and(|before| (vote.epoch, vote.view) <= before);
+    Ok(older || chain.record(vote.block)?.is_some())
+}
+
+/// Begin the vote journal of a member whose key has never signed anything: until it exists, the member signs nothing in the
+/// epoch in which it starts, for it cannot know what it has signed before.
+pub fn begin_journal(path: &Path, committee: &Committee) -> Result<(), JournalError> {
+    let mut journal = FileJournal::open(path, JournalOptions::default())?;
+    if journal.latest().is_none() {
+        journal.append(&SafetyState::new(committee).to_bytes())?;
+    }
+    Ok(())
 }

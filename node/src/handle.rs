@@ -3,10 +3,11 @@
 //! The driver owns everything; a [`NodeHandle`] is a cheap clone with a bounded queue to it. It works in every
 //! world, because it needs no runtime of its own.
 
+use crate::chain::Pruned;
 use outrider_finality::{CertificatePage, EvidencePage, FinalityProof};
 use outrider_types::{
-    Block, BlockId, Committee, Epoch, FinalityCertificate, Height, MemberIndex, Payload, RollupId,
-    Transaction, TransactionId, View,
+    Block, BlockId, CommitteeChange, Epoch, EpochEnd, EpochStart, FinalityCertificate, Height,
+    Invalid, MemberIndex, Payload, PublicKey, RollupId, Transaction, TransactionId, View,
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -16,6 +17,9 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 pub const COMMANDS_MAX: usize = 4_096;
 /// Committed blocks that a slow follower may be behind before it is told that it lags.
 pub const FOLLOW_MAX: usize = 1_024;
+
+/// Ends of epochs in one answer.
+pub const EPOCH_ENDS_MAX: usize = 64;
 
 /// A question or order to the driver.
 #[derive(Debug)]
@@ -39,14 +43,28 @@ pub enum Command {
         /// Which.
         at: BlockAt,
         /// The answer; none if it is not committed here.
-        reply: oneshot::Sender<Option<Arc<CommittedBlock>>>,
+        reply: oneshot::Sender<Kept<Arc<CommittedBlock>>>,
+    },
+    /// Take a change that the committee approved of.
+    SubmitChange {
+        /// What.
+        change: Box<CommitteeChange>,
+        /// Whether it was taken.
+        reply: oneshot::Sender<Result<(), ChangeError>>,
+    },
+    /// How epochs ended.
+    EpochEnds {
+        /// From which on.
+        from: Epoch,
+        /// At most [`EPOCH_ENDS_MAX`].
+        reply: oneshot::Sender<Vec<EpochEnd>>,
     },
     /// Proof that a transaction is final and where.
     Proof {
         /// Which.
         id: TransactionId,
         /// The answer; none while it is not committed here.
-        reply: oneshot::Sender<Option<FinalityProof>>,
+        reply: oneshot::Sender<Kept<FinalityProof>>,
     },
     /// Evidence of offences.
     Evidence {
@@ -64,6 +82,29 @@ pub enum Command {
         /// The answer; none if nothing is known of the epoch.
         reply: oneshot::Sender<Option<CertificatePage>>,
     },
+}
+
+/// Why a change of the committee was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// The committee serves for ever.
+    #[error(
+        "this epoch never ends, so its committee cannot change: the network was made with epoch_blocks = 0"
+    )]
+    Endless,
+    /// Approved in another epoch.
+    #[error(
+        "the change was approved in epoch {found}, this member is in epoch {expected}; make and approve it again for epoch {expected}"
+    )]
+    Epoch {
+        /// Of the approvals.
+        found: Epoch,
+        /// Now.
+        expected: Epoch,
+    },
+    /// Not approved by enough, or not what was approved.
+    #[error("the change is not valid: {0}")]
+    Invalid(Invalid),
 }
 
 /// How to name a committed block.
@@ -199,8 +240,8 @@ pub struct NodeHandle {
     commands: mpsc::Sender<Command>,
     committed: broadcast::Sender<Arc<CommittedBlock>>,
     head: watch::Receiver<Head>,
-    committee: Committee,
-    member: MemberIndex,
+    epoch: watch::Receiver<Arc<EpochStart>>,
+    key: PublicKey,
 }
 
 /// The driver's ends of a handle.
@@ -212,6 +253,8 @@ pub struct DriverEnds {
     pub committed: broadcast::Sender<Arc<CommittedBlock>>,
     /// Where the head goes.
     pub head: watch::Sender<Head>,
+    /// Where the current epoch goes.
+    pub epoch: watch::Sender<Arc<EpochStart>>,
 }
 
 /// The driver has stopped.
@@ -219,25 +262,41 @@ pub struct DriverEnds {
 #[error("the member has stopped")]
 pub struct Stopped;
 
+/// What is here, if it is; or the word that it was here and was forgotten.
+pub type Kept<T> = Result<Option<T>, Pruned>;
+
+/// Why a question about the chain has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// The driver has stopped.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// It was forgotten here.
+    #[error(transparent)]
+    Pruned(#[from] Pruned),
+}
+
 impl NodeHandle {
     /// A handle and the driver's ends of it.
     #[must_use]
-    pub fn new(committee: Committee, member: MemberIndex) -> (Self, DriverEnds) {
+    pub fn new(start: EpochStart, key: PublicKey) -> (Self, DriverEnds) {
         let (commands, commands_in) = mpsc::channel(COMMANDS_MAX);
         let (committed, _) = broadcast::channel(FOLLOW_MAX);
         let (head_out, head) = watch::channel(Head::default());
+        let (epoch_out, epoch) = watch::channel(Arc::new(start));
         let ends = DriverEnds {
             commands: commands_in,
             committed: committed.clone(),
             head: head_out,
+            epoch: epoch_out,
         };
         (
             Self {
                 commands,
                 committed,
                 head,
-                committee,
-                member,
+                epoch,
+                key,
             },
             ends,
         )
@@ -256,13 +315,13 @@ impl NodeHandle {
     }
 
     /// A committed block.
-    pub async fn block(&self, at: BlockAt) -> Result<Option<Arc<CommittedBlock>>, Stopped> {
-        self.ask(|reply| Command::Block { at, reply }).await
+    pub async fn block(&self, at: BlockAt) -> Result<Option<Arc<CommittedBlock>>, AskError> {
+        Ok(self.ask(|reply| Command::Block { at, reply }).await??)
     }
 
     /// Proof that a transaction is final.
-    pub async fn proof(&self, id: TransactionId) -> Result<Option<FinalityProof>, Stopped> {
-        self.ask(|reply| Command::Proof { id, reply }).await
+    pub async fn proof(&self, id: TransactionId) -> Result<Option<FinalityProof>, AskError> {
+        Ok(self.ask(|reply| Command::Proof { id, reply }).await??)
     }
 
     /// A page of the evidence held.
@@ -298,16 +357,31 @@ impl NodeHandle {
         self.committed.subscribe()
     }
 
-    /// The committee.
-    #[must_use]
-    pub const fn committee(&self) -> &Committee {
-        &self.committee
+    /// Hand in a change that the committee approved of.
+    pub async fn submit_change(
+        &self,
+        change: CommitteeChange,
+    ) -> Result<Result<(), ChangeError>, Stopped> {
+        let change = Box::new(change);
+        self.ask(|reply| Command::SubmitChange { change, reply })
+            .await
     }
 
-    /// Which member this is.
+    /// How epochs ended, from this one on, at most [`EPOCH_ENDS_MAX`] of them.
+    pub async fn epoch_ends(&self, from: Epoch) -> Result<Vec<EpochEnd>, Stopped> {
+        self.ask(|reply| Command::EpochEnds { from, reply }).await
+    }
+
+    /// The current epoch: who orders, and where they are.
     #[must_use]
-    pub const fn member(&self) -> MemberIndex {
-        self.member
+    pub fn epoch(&self) -> Arc<EpochStart> {
+        self.epoch.borrow().clone()
+    }
+
+    /// Which member this is in the current epoch; none if it only follows.
+    #[must_use]
+    pub fn member(&self) -> Option<MemberIndex> {
+        self.epoch.borrow().committee.index_of(&self.key)
     }
 
     async fn ask<T>(

@@ -22,6 +22,7 @@
 pub mod api;
 pub mod chain;
 pub mod committee_file;
+pub mod committee_source;
 pub mod config;
 pub mod driver;
 pub mod durable;
@@ -32,3 +33,4 @@ pub mod logging;
 pub mod member;
 pub mod metrics;
 pub mod pipeline;
+pub mod seats;

@@ -1,19 +1,21 @@
 //! A member as a process: data folder, disk, network, driver, API and metrics, started in order and stopped in order.
 
 use crate::api::{self, ApiError};
+use crate::chain::{Chain, ChainError};
 use crate::committee_file::{CommitteeFile, CommitteeFileError};
 use crate::config::NodeConfig;
 use crate::driver::{self, DriverConfig, DriverError};
 use crate::handle::NodeHandle;
 use crate::keys::{self, KeyFileError};
 use crate::metrics::{self, Metrics, MetricsError};
+use crate::seats::peer_of;
 use commonware_runtime::{Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
 use outrider_network::{
-    NetworkConfig, NetworkError, runtime_config, start, transport_public_key, transport_seed,
+    NetworkConfig, NetworkError, Peer, runtime_config, transport_public_key, transport_seed,
 };
 use outrider_storage::{DataDirLock, FileJournal, JournalError, LockError, SledStore, StoreError};
 use outrider_types::limits::MESSAGE_BYTES_MAX;
-use outrider_types::{Block, PublicKey};
+use outrider_types::{Block, EpochStart};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,14 +51,6 @@ pub enum MemberError {
     /// The key file.
     #[error("node.key: {0}")]
     Key(#[from] KeyFileError),
-    /// The key of a stranger.
-    #[error("node.key: {key} is not the key of a member of the committee in {}; use the right key file or committee file", committee.display())]
-    NotAMember {
-        /// The key.
-        key: PublicKey,
-        /// The committee file.
-        committee: PathBuf,
-    },
     /// The transport key in the committee file is another one.
     #[error(
         "node.committee: the transport key of member {name} does not belong to its key; `outrider keys show` prints the right one"
@@ -74,6 +68,9 @@ pub enum MemberError {
     /// The block store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The chain on disk.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
     /// The p2p port, or the peers.
     #[error(transparent)]
     Network(#[from] NetworkError),
@@ -94,43 +91,47 @@ pub enum MemberError {
     Ended(commonware_runtime::Error),
 }
 
+/// What a member starts with.
+struct Loaded {
+    file: CommitteeFile,
+    driver: DriverConfig,
+    network: NetworkConfig,
+}
+
 /// Committee file and key, checked against each other.
-fn load(config: &NodeConfig) -> Result<(DriverConfig, NetworkConfig), MemberError> {
+fn load(config: &NodeConfig) -> Result<Loaded, MemberError> {
     let file = CommitteeFile::load(&config.node.committee)?;
     let key = keys::load(&config.node.key)?;
-    let (committee, public_key) = (file.committee.clone(), key.public_key());
-    let member = committee
-        .index_of(&public_key)
-        .ok_or_else(|| MemberError::NotAMember {
-            key: public_key,
-            committee: config.node.committee.clone(),
-        })?;
     let key_seed = transport_seed(&key.seed());
-    let peers = file.peers();
-    let ours = peers.get(member.index());
-    if ours.is_none_or(|peer| peer.public_key != transport_public_key(&key_seed)) {
-        let name = file
-            .members
-            .get(member.index())
-            .map(|entry| entry.name.clone())
-            .unwrap_or_default();
-        return Err(MemberError::TransportKey { name });
+    let transport = transport_public_key(&key_seed);
+    let listed = file
+        .committee
+        .index_of(&key.public_key())
+        .and_then(|member| file.members.get(member.index()));
+    if let Some(entry) = listed.filter(|entry| entry.transport_key.0 != transport) {
+        return Err(MemberError::TransportKey {
+            name: entry.name.clone(),
+        });
     }
+    // Whoever is not in the file follows, and may be a member of a later epoch.
+    let contact = Peer {
+        public_key: transport,
+        address: listed.map_or(config.p2p.listen, |entry| entry.address),
+    };
     let network = NetworkConfig {
-        // Members of another chain, or of another committee of this one, never get past the handshake.
-        namespace: format!("outrider {}", Block::genesis(&committee).id()).into_bytes(),
+        // Members of another chain never get past the handshake.
+        namespace: format!("outrider {}", Block::genesis(&file.committee).id()).into_bytes(),
         key_seed,
         listen: config.p2p.listen,
-        peers,
+        peers: Vec::new(),
         max_message_bytes: u32::try_from(MESSAGE_BYTES_MAX).unwrap_or(u32::MAX),
         tuning: config.p2p.tuning.clone(),
     };
     let mut mempool = config.mempool.clone();
-    mempool.rollups = file.rollups;
+    mempool.rollups = file.rollups.clone();
     let driver = DriverConfig {
-        committee,
-        member,
         key,
+        contact,
         consensus: config.consensus.replica(),
         mempool,
         idle_block: config.consensus.idle_block(),
@@ -138,7 +139,11 @@ fn load(config: &NodeConfig) -> Result<(DriverConfig, NetworkConfig), MemberErro
         accept_lost_journal: config.node.unsafe_accept_lost_journal,
         evidence_views: config.storage.evidence_views,
     };
-    Ok((driver, network))
+    Ok(Loaded {
+        file,
+        driver,
+        network,
+    })
 }
 
 /// Run a member until SIGINT or SIGTERM. `ready` is called once it listens.
@@ -152,8 +157,17 @@ pub fn run(
     let _lock = DataDirLock::acquire(&data)?;
     let workers = std::thread::available_parallelism().map_or(2, usize::from);
     let runtime = runtime_config(&config.p2p.tuning, workers, &data.join("runtime"));
-    let (driver, network) = load(&config)?;
-    runtime::Runner::new(runtime).start(|context| run_in(context, config, driver, network, ready))
+    let loaded = load(&config)?;
+    runtime::Runner::new(runtime).start(|context| run_in(context, config, loaded, ready))
+}
+
+/// Whom to connect to at first: the members of the epoch, and ourselves.
+fn peers(start: &EpochStart, ours: &Peer) -> Vec<Peer> {
+    let mut peers: Vec<Peer> = start.contacts.iter().map(peer_of).collect();
+    if peers.iter().all(|peer| peer.public_key != ours.public_key) {
+        peers.push(ours.clone());
+    }
+    peers
 }
 
 fn create(path: &Path) -> Result<(), MemberError> {
@@ -166,10 +180,14 @@ fn create(path: &Path) -> Result<(), MemberError> {
 async fn run_in(
     context: runtime::Context,
     config: NodeConfig,
-    driver: DriverConfig,
-    network: NetworkConfig,
+    loaded: Loaded,
     ready: impl FnOnce(Listening),
 ) -> Result<(), MemberError> {
+    let Loaded {
+        file,
+        driver,
+        mut network,
+    } = loaded;
     let data_dir = &config.node.data_dir;
     if !config.storage.durable() {
         tracing::warn!(
@@ -179,17 +197,24 @@ async fn run_in(
     let journal = FileJournal::open(&data_dir.join("journal"), config.storage.journal())?;
     let store = SledStore::open(&data_dir.join("store"), config.storage.store())?;
     let counted = Arc::new(Metrics::new());
-    let (handle, ends) = NodeHandle::new(driver.committee.clone(), driver.member);
+    let chain = Chain::open(store, file.committee, file.members)?;
+    let start = chain.epoch().clone();
+    network.peers = peers(&start, &driver.contact);
+    let key = driver.key.public_key();
+    if start.committee.index_of(&key).is_none() {
+        tracing::warn!(%key, epoch = %start.committee.epoch(), "this key is not a member's in the current epoch: following, without a vote");
+    }
+    let (handle, ends) = NodeHandle::new(start, key);
     let scraped = metrics::serve(counted.clone(), handle.clone(), &config.metrics).await?;
     let served = api::serve(handle, &config.rpc, &driver.mempool).await?;
-    let network = start(context.child("network"), network).await?;
+    let network = outrider_network::start(context.child("network"), network).await?;
     ready(Listening {
         rpc: served.local_addr(),
         metrics: scraped.local_addr(),
     });
     // On a thread of its own: the driver waits for its disk.
     let mut running = context.child("member").dedicated().spawn(move |context| {
-        driver::run(context, driver, (journal, store), network, ends, counted)
+        driver::run(context, driver, (journal, chain), network, ends, counted)
     });
     let mut interrupt = signal(SignalKind::interrupt()).map_err(MemberError::Signal)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(MemberError::Signal)?;

@@ -3,7 +3,7 @@
 use crate::config::MetricsConfig;
 use crate::handle::NodeHandle;
 use outrider_network::Channel;
-use outrider_types::{Height, MemberIndex, Offence, View};
+use outrider_types::{Height, Offence, View};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -297,7 +297,7 @@ impl Metrics {
         self.received.get_or_create(&Carried::by(channel)).inc();
     }
 
-    pub(crate) fn bad_message(&self, _from: MemberIndex, reason: BadMessage) {
+    pub(crate) fn bad_message(&self, reason: BadMessage) {
         self.bad.get_or_create(&Reason { reason }).inc();
     }
 

@@ -5,16 +5,18 @@
 //! mailbox of the network fills, and then the network drops.
 
 use crate::metrics::{BadMessage, Metrics};
+use crate::seats::{Hearing, PeerIndex, Seats, SharedHearing};
 use bytes::Bytes;
 use commonware_runtime::{Spawner, Supervisor};
 use outrider_network::{Channel, Inbound, Inbox};
 use outrider_types::message::{
-    BlockRequest, ConsensusMessage, FullBlock, PayloadMessage, Range, RangeRequest, SyncMessage,
+    BlockRequest, ChangeRequest, ConsensusMessage, FullBlock, PayloadMessage, Range, RangeRequest,
+    SyncMessage,
 };
 use outrider_types::{
-    Block, BlockRecord, CommitVote, Committee, Evidence, FinalityCertificate, Invalid,
-    Justification, MemberIndex, Payload, PayloadId, Proposal, Signed, TimeoutMessage, Transaction,
-    TransactionId, Verified, Vote, decode,
+    Block, BlockRecord, CommitVote, Committee, CommitteeChange, CommitteeId, Epoch, EpochEnd,
+    Evidence, FinalityCertificate, Invalid, Justification, MemberIndex, Payload, PayloadId,
+    Proposal, Signed, TimeoutMessage, Transaction, TransactionId, Verified, Vote, decode,
 };
 use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc};
@@ -52,6 +54,8 @@ pub struct CheckedRange {
     pub blocks: Vec<(BlockRecord, CheckedPayload)>,
     /// Proof that the last one is final.
     pub certificate: Verified<FinalityCertificate>,
+    /// If the last one ends its epoch: the proof of that.
+    pub end: Option<Verified<EpochEnd>>,
 }
 
 /// Something a peer said that has been verified.
@@ -83,22 +87,34 @@ pub enum Event {
     Range(CheckedRange),
     /// Evidence that a peer sent.
     Evidence(Verified<Evidence>),
+    /// The current epoch is over.
+    EpochEnd(Verified<EpochEnd>),
+    /// A peer asks for an approved change.
+    ChangeRequest(ChangeRequest),
+    /// A change that this epoch's committee approved of.
+    Change(Verified<CommitteeChange>),
+    /// A peer is in an epoch that is over here: it needs the proof of that (R11).
+    Behind(Epoch),
+    /// A peer is in an epoch that has not begun here.
+    Ahead,
 }
 
-/// An event with the member that it came from.
+/// An event with the peer that it came from.
 #[derive(Debug)]
 pub struct FromPeer {
     /// Who.
-    pub from: MemberIndex,
+    pub from: PeerIndex,
     /// What.
     pub event: Event,
+    /// The epoch that it was verified in, if it belongs to one.
+    pub epoch: Option<Epoch>,
 }
 
 /// Start the workers of one channel.
 pub fn spawn<E: Spawner + Supervisor>(
     context: &E,
     inbox: Inbox,
-    committee: &Committee,
+    hearing: &SharedHearing,
     metrics: &Arc<Metrics>,
     workers: usize,
 ) -> mpsc::Receiver<FromPeer> {
@@ -106,10 +122,10 @@ pub fn spawn<E: Spawner + Supervisor>(
     let inbox = Arc::new(Mutex::new(inbox));
     for _ in 0..workers.max(1) {
         let (inbox, sender) = (inbox.clone(), sender.clone());
-        let (committee, metrics) = (committee.clone(), metrics.clone());
+        let (hearing, metrics) = (hearing.clone(), metrics.clone());
         context
             .child("verify")
-            .spawn(move |_| work(inbox, sender, committee, metrics));
+            .spawn(move |_| work(inbox, sender, hearing, metrics));
     }
     events
 }
@@ -117,45 +133,43 @@ pub fn spawn<E: Spawner + Supervisor>(
 async fn work(
     inbox: Arc<Mutex<Inbox>>,
     sender: mpsc::Sender<FromPeer>,
-    committee: Committee,
+    hearing: SharedHearing,
     metrics: Arc<Metrics>,
 ) {
     loop {
         let next = inbox.lock().await.recv().await;
         let Some(inbound) = next else { return };
         metrics.received(inbound.channel);
-        let from = MemberIndex(u16::try_from(inbound.from).unwrap_or(u16::MAX));
-        match verify(from, inbound, &committee) {
-            Ok((event, fault)) => {
+        let from = PeerIndex(inbound.from);
+        match verify(from, inbound, &hearing.get()) {
+            Ok(Some((event, epoch, fault))) => {
                 if let Some(fault) = fault {
                     blame(&metrics, from, BadMessage::Attachment, &fault.to_string());
                 }
-                if sender.send(FromPeer { from, event }).await.is_err() {
+                if sender.send(FromPeer { from, event, epoch }).await.is_err() {
                     return;
                 }
             }
+            Ok(None) => {}
             Err((kind, reason)) => blame(&metrics, from, kind, &reason),
         }
     }
 }
 
-fn blame(metrics: &Metrics, from: MemberIndex, kind: BadMessage, reason: &str) {
-    metrics.bad_message(from, kind);
+fn blame(metrics: &Metrics, from: PeerIndex, kind: BadMessage, reason: &str) {
+    metrics.bad_message(kind);
     tracing::debug!(%from, ?kind, reason, "bad message");
 }
 
 type Refused = (BadMessage, String);
+type Heard = Option<(Event, Option<Epoch>, Option<Invalid>)>;
 
-fn verify(
-    from: MemberIndex,
-    inbound: Inbound,
-    committee: &Committee,
-) -> Result<(Event, Option<Invalid>), Refused> {
+fn verify(from: PeerIndex, inbound: Inbound, hearing: &Hearing) -> Result<Heard, Refused> {
     let Inbound { channel, bytes, .. } = inbound;
     match channel {
-        Channel::Consensus => consensus(from, bytes, committee),
-        Channel::Payload => payload(bytes).map(|event| (event, None)),
-        Channel::Sync => sync(bytes, committee).map(|event| (event, None)),
+        Channel::Consensus => consensus(from, decode(bytes).map_err(malformed)?, hearing),
+        Channel::Payload => payload(bytes).map(|event| Some((event, None, None))),
+        Channel::Sync => sync(decode(bytes).map_err(malformed)?, hearing),
     }
 }
 
@@ -168,8 +182,8 @@ fn malformed(error: impl std::fmt::Display) -> Refused {
 }
 
 /// Statements come from the member that signs them, on its own connection.
-fn own(from: MemberIndex, signer: MemberIndex) -> Result<(), Refused> {
-    if from == signer {
+fn own(seats: &Seats, from: PeerIndex, signer: MemberIndex) -> Result<(), Refused> {
+    if seats.member(from) == Some(signer) {
         Ok(())
     } else {
         Err((BadMessage::Foreign, format!("signed by {signer}")))
@@ -177,34 +191,46 @@ fn own(from: MemberIndex, signer: MemberIndex) -> Result<(), Refused> {
 }
 
 fn consensus(
-    from: MemberIndex,
-    bytes: Bytes,
-    committee: &Committee,
-) -> Result<(Event, Option<Invalid>), Refused> {
-    let event = match decode(bytes).map_err(malformed)? {
+    from: PeerIndex,
+    message: ConsensusMessage,
+    hearing: &Hearing,
+) -> Result<Heard, Refused> {
+    let epoch = message.epoch();
+    let Some(seats) = hearing.of(epoch) else {
+        // No message of one epoch counts in another (R13). What it shows is where its sender is.
+        let ours = hearing.current.committee().epoch();
+        let event = match message {
+            ConsensusMessage::Timeout(_) if epoch < ours => Event::Behind(epoch),
+            _ if epoch > ours => Event::Ahead,
+            _ => return Ok(None),
+        };
+        return Ok(Some((event, None, None)));
+    };
+    let committee = seats.committee();
+    let event = match message {
         ConsensusMessage::Proposal(proposal) => {
-            own(from, proposal.block.proposer)?;
+            own(seats, from, proposal.block.proposer)?;
             let (proposal, fault) = proposal.verify(committee).map_err(invalid)?;
-            return Ok((Event::Proposal(proposal), fault));
+            return Ok(Some((Event::Proposal(proposal), Some(epoch), fault)));
         }
         ConsensusMessage::Vote(vote) => {
-            own(from, vote.signer)?;
+            own(seats, from, vote.signer)?;
             Event::Vote(vote.verify(committee).map_err(invalid)?)
         }
         ConsensusMessage::CommitVote(vote) => {
-            own(from, vote.signer)?;
+            own(seats, from, vote.signer)?;
             Event::CommitVote(vote.verify(committee).map_err(invalid)?)
         }
         ConsensusMessage::Timeout(message) => {
-            own(from, message.timeout.signer)?;
+            own(seats, from, message.timeout.signer)?;
             Event::Timeout(message.verify(committee).map_err(invalid)?)
         }
         ConsensusMessage::Certificate(justification) => {
             Event::Certificate(justification.verify(committee).map_err(invalid)?)
         }
-        ConsensusMessage::EpochEnd(_) => return Err(malformed("epochs do not end here")),
+        ConsensusMessage::EpochEnd(end) => Event::EpochEnd(end.verify(committee).map_err(invalid)?),
     };
-    Ok((event, None))
+    Ok(Some((event, Some(epoch), None)))
 }
 
 fn payload(bytes: Bytes) -> Result<Event, Refused> {
@@ -223,23 +249,50 @@ fn payload(bytes: Bytes) -> Result<Event, Refused> {
     })
 }
 
-fn sync(bytes: Bytes, committee: &Committee) -> Result<Event, Refused> {
-    Ok(match decode(bytes).map_err(malformed)? {
-        SyncMessage::BlockRequest(request) => Event::BlockRequest(request),
-        SyncMessage::RangeRequest(request) => Event::RangeRequest(request),
+fn sync(message: SyncMessage, hearing: &Hearing) -> Result<Heard, Refused> {
+    // What is of an epoch that is not heard any more, or not yet, is of no use here, and nobody's fault.
+    let committee = |epoch: Epoch| hearing.of(epoch).map(|seats| seats.committee());
+    let (event, epoch) = match message {
+        SyncMessage::BlockRequest(request) => (Event::BlockRequest(request), None),
+        SyncMessage::RangeRequest(request) => (Event::RangeRequest(request), None),
+        SyncMessage::ChangeRequest(request) => (Event::ChangeRequest(request), None),
         SyncMessage::Block(FullBlock { record, payload }) => {
+            let epoch = record.block.epoch;
+            let Some(committee) = committee(epoch) else {
+                return Ok(None);
+            };
             let payload = matching(&record.block, payload)?;
-            Event::Block(record.verify(committee).map_err(invalid)?, payload)
+            let record = record.verify(committee).map_err(invalid)?;
+            (Event::Block(record, payload), Some(epoch))
         }
         SyncMessage::Evidence(evidence) => {
-            let verified = evidence.verify(committee);
-            Event::Evidence(verified.map_err(|error| (BadMessage::Invalid, error.to_string()))?)
+            let Some(seats) = hearing.of_evidence(evidence.epoch()) else {
+                return Ok(None);
+            };
+            let verified = evidence
+                .verify(seats.committee())
+                .map_err(|error| (BadMessage::Invalid, error.to_string()))?;
+            (Event::Evidence(verified), None)
         }
-        SyncMessage::Range(range) => Event::Range(checked_range(range, committee)?),
-        SyncMessage::ChangeRequest(_) | SyncMessage::Change(_) => {
-            return Err(malformed("epochs do not end here"));
+        SyncMessage::Change(change) => {
+            let epoch = change.approvals.statement.epoch;
+            let Some(committee) = committee(epoch) else {
+                return Ok(None);
+            };
+            let verified = change.verify(committee).map_err(invalid)?;
+            (Event::Change(verified), Some(epoch))
         }
-    })
+        SyncMessage::Range(range) => {
+            let Some(epoch) = range.blocks.first().map(|full| full.record.block.epoch) else {
+                return Err(malformed("an empty range"));
+            };
+            let Some(committee) = committee(epoch) else {
+                return Ok(None);
+            };
+            (Event::Range(checked_range(range, committee)?), Some(epoch))
+        }
+    };
+    Ok(Some((event, epoch, None)))
 }
 
 fn matching(block: &Block, payload: Payload) -> Result<CheckedPayload, Refused> {
@@ -255,28 +308,45 @@ fn matching(block: &Block, payload: Payload) -> Result<CheckedPayload, Refused> 
 fn checked_range(range: Range, committee: &Committee) -> Result<CheckedRange, Refused> {
     let Range {
         blocks,
+        fillers,
         certificate,
-        ..
+        change,
     } = range;
-    let certificate = certificate.verify(committee).map_err(invalid)?;
-    let mut checked = Vec::with_capacity(blocks.len());
-    let mut expected = certificate.block();
-    for FullBlock { record, payload } in blocks.into_iter().rev() {
-        if record.block.id() != expected {
+    let Some(last) = blocks.last().map(|full| full.record.block) else {
+        return Err(malformed("an empty range"));
+    };
+    let (certificate, end) = if last.next == CommitteeId::NONE {
+        let certificate = certificate.verify(committee).map_err(invalid)?;
+        if certificate.block() != last.id() {
             return Err(malformed(
                 "a range whose blocks do not lead to its certificate",
             ));
+        }
+        (certificate, None)
+    } else {
+        let end = EpochEnd {
+            last,
+            fillers,
+            certificate,
+            change,
+        };
+        let end = end.verify(committee).map_err(invalid)?;
+        (end.verified_certificate(), Some(end))
+    };
+    let mut checked = Vec::with_capacity(blocks.len());
+    let mut expected = last.id();
+    for FullBlock { record, payload } in blocks.into_iter().rev() {
+        if record.block.id() != expected {
+            return Err(malformed("a range whose blocks do not follow each other"));
         }
         expected = record.block.parent;
         let payload = matching(&record.block, payload)?;
         checked.push((record, payload));
     }
     checked.reverse();
-    if checked.is_empty() {
-        return Err(malformed("an empty range"));
-    }
     Ok(CheckedRange {
         blocks: checked,
         certificate,
+        end,
     })
 }

@@ -10,14 +10,17 @@ use commonware_runtime::Supervisor as _;
 use outrider_consensus::Config as ConsensusConfig;
 use outrider_mempool::Limits;
 use outrider_network::{NetworkConfig, Peer, Tuning, start, transport_public_key, transport_seed};
+use outrider_node::chain::Chain;
 use outrider_node::driver::{DriverConfig, run};
 use outrider_node::handle::{DriverEnds, NodeHandle};
 use outrider_node::metrics::Metrics;
-use outrider_storage::MemoryDisk;
+use outrider_node::seats::peer_of;
+use outrider_storage::{Journal as _, MemoryDisk};
 use outrider_types::limits::MESSAGE_BYTES_MAX;
 use outrider_types::{
-    BlockId, ChainId, Committee, CommitteeError, Epoch, Height, Member, MemberIndex, RollupId,
-    SecretKey, Stake, Transaction, TransactionId, View,
+    Aggregate, Approve, BlockId, ChainId, Committee, CommitteeChange, CommitteeError, Contact,
+    Epoch, EpochStart, Height, Member, RollupId, SafetyState, SecretKey, Signed, Stake,
+    Transaction, TransactionId, TransportKey, View,
 };
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -38,8 +41,12 @@ const SUBMIT_EVERY: Duration = Duration::from_millis(100);
 pub struct WorldConfig {
     /// Seed of everything.
     pub seed: u64,
-    /// Size of the committee, equal stakes.
+    /// Hosts; the first `members` of them are the first committee.
+    pub hosts: usize,
+    /// Size of the first committee, equal stakes.
     pub members: usize,
+    /// Heights in an epoch; 0: it does not end.
+    pub epoch_blocks: u64,
     /// Shortest one-way delay.
     pub latency_min: Duration,
     /// Longest one-way delay.
@@ -54,7 +61,9 @@ impl WorldConfig {
     pub const fn new(seed: u64) -> Self {
         Self {
             seed,
+            hosts: 4,
             members: 4,
+            epoch_blocks: 0,
             latency_min: Duration::from_millis(2),
             latency_max: Duration::from_millis(20),
             tick: Duration::from_millis(2),
@@ -71,6 +80,8 @@ pub struct Commit {
     pub member: usize,
     /// Height of the block.
     pub height: Height,
+    /// Its epoch.
+    pub epoch: Epoch,
     /// Its view.
     pub view: View,
     /// The block.
@@ -152,7 +163,11 @@ pub struct World<'a> {
     sim: turmoil::Sim<'a>,
     disks: Vec<MemoryDisk>,
     trace: Arc<Mutex<Trace>>,
+    orders: Arc<Mutex<Orders>>,
 }
+
+/// What operators want: the hosts of the next committee, and at which host they hand it in.
+type Orders = Option<(usize, Vec<usize>)>;
 
 impl std::fmt::Debug for World<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -162,7 +177,7 @@ impl std::fmt::Debug for World<'_> {
     }
 }
 
-fn lock(trace: &Mutex<Trace>) -> MutexGuard<'_, Trace> {
+fn lock<T>(trace: &Mutex<T>) -> MutexGuard<'_, T> {
     trace.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -181,12 +196,8 @@ fn seed_of(member: usize) -> [u8; 32] {
 impl World<'_> {
     /// A world with all members started.
     pub fn new(config: WorldConfig) -> Result<Self, WorldError> {
-        let member = |index| Member {
-            public_key: SecretKey::from_seed(&seed_of(index)).public_key(),
-            stake: Stake(1),
-        };
-        let members = (0..config.members).map(member).collect();
-        let committee = Committee::new(CHAIN, Epoch(0), members, None)?;
+        let members: Vec<usize> = (0..config.members).collect();
+        let committee = committee(Epoch(0), &members, config.epoch_blocks)?;
         let mut sim = turmoil::Builder::new()
             .rng_seed(config.seed)
             .epoch(UNIX_EPOCH + Duration::from_secs(1_700_000_000))
@@ -197,9 +208,11 @@ impl World<'_> {
             .tcp_capacity(1_024)
             .build();
         let trace = Arc::new(Mutex::new(Trace::default()));
-        let disks: Vec<MemoryDisk> = (0..config.members).map(|_| MemoryDisk::new()).collect();
+        let orders = Arc::new(Mutex::new(None));
+        let disks: Vec<MemoryDisk> = (0..config.hosts).map(|_| MemoryDisk::new()).collect();
         for (index, disk) in disks.iter().enumerate() {
             let (disk, trace, committee) = (disk.clone(), trace.clone(), committee.clone());
+            let orders = orders.clone();
             let starts = AtomicU64::new(0);
             sim.host(name(index), move || {
                 let incarnation = starts.fetch_add(1, Ordering::Relaxed);
@@ -208,11 +221,39 @@ impl World<'_> {
                     index,
                     incarnation,
                     committee: committee.clone(),
+                    orders: orders.clone(),
                 };
                 host.run(disk.clone(), trace.clone())
             });
         }
-        Ok(Self { sim, disks, trace })
+        Ok(Self {
+            sim,
+            disks,
+            trace,
+            orders,
+        })
+    }
+
+    /// All members of the current committee approve of these hosts as the next one; the change is handed in at one host.
+    pub fn change_committee(&mut self, at: usize, members: &[usize]) {
+        *lock(&self.orders) = Some((at, members.to_vec()));
+    }
+
+    /// The epoch of the last block that a host has committed.
+    #[must_use]
+    pub fn epoch(&self, host: usize) -> Epoch {
+        let trace = lock(&self.trace);
+        let last = trace
+            .commits
+            .iter()
+            .rev()
+            .find(|commit| commit.member == host);
+        last.map_or(Epoch(0), |commit| commit.epoch)
+    }
+
+    /// A killed host loses its whole disk, vote journal included.
+    pub fn erase(&mut self, member: usize) {
+        self.disks[member].erase();
     }
 
     /// Let time pass up to this instant.
@@ -347,6 +388,7 @@ struct Host {
     index: usize,
     incarnation: u64,
     committee: Committee,
+    orders: Arc<Mutex<Orders>>,
 }
 
 impl Host {
@@ -356,6 +398,7 @@ impl Host {
             index,
             incarnation,
             committee,
+            orders,
         } = self;
         let context = Context::new(ContextConfig::new(
             config.seed,
@@ -363,17 +406,20 @@ impl Host {
             incarnation,
         ));
         let mut panicked = std::pin::pin!(context.panicked());
-        let network = start(
-            context.child("network"),
-            network_config(index, config.members),
-        )
-        .await?;
-        let member = MemberIndex(u16::try_from(index)?);
-        let (handle, ends): (NodeHandle, DriverEnds) = NodeHandle::new(committee.clone(), member);
+        let mut journal = disk.journal();
+        if incarnation == 0 {
+            // A new member: its key has signed nothing.
+            journal.append(&SafetyState::new(&committee).to_bytes())?;
+        }
+        let members: Vec<usize> = (0..config.members).collect();
+        let chain = Chain::open(disk.store(), committee, contacts(&members))?;
+        let epoch = chain.epoch().clone();
+        let network = start(context.child("network"), network_config(index, &epoch)).await?;
+        let key = SecretKey::from_seed(&seed_of(index));
+        let (handle, ends): (NodeHandle, DriverEnds) = NodeHandle::new(epoch, key.public_key());
         let driver = DriverConfig {
-            committee,
-            member,
-            key: SecretKey::from_seed(&seed_of(index)),
+            key,
+            contact: peer_of(&contact(index)),
             consensus: ConsensusConfig::default(),
             mempool: Limits::default(),
             idle_block: Duration::from_millis(200),
@@ -386,13 +432,14 @@ impl Host {
         let running = run(
             context.child("member"),
             driver,
-            (disk.journal(), disk.store()),
+            (journal, chain),
             network,
             ends,
             metrics,
         );
         let mut running = std::pin::pin!(running);
-        let mut client = std::pin::pin!(client(handle, index, incarnation, trace.clone()));
+        let clients = client(handle, index, incarnation, (trace.clone(), orders));
+        let mut client = std::pin::pin!(clients);
         loop {
             tokio::select! {
                 biased;
@@ -404,6 +451,7 @@ impl Host {
                         at: turmoil::sim_elapsed().unwrap_or_default(),
                         member: index,
                         height: commit.block.height,
+                        epoch: commit.block.epoch,
                         view: commit.block.view,
                         block: commit.id,
                         transactions: commit.transactions.to_vec(),
@@ -416,9 +464,25 @@ impl Host {
 }
 
 /// Submits transactions for two rollups, one after the other, for ever.
-async fn client(handle: NodeHandle, index: usize, incarnation: u64, trace: Arc<Mutex<Trace>>) {
+async fn client(
+    handle: NodeHandle,
+    index: usize,
+    incarnation: u64,
+    (trace, orders): (Arc<Mutex<Trace>>, Arc<Mutex<Orders>>),
+) {
     for number in 0_u64.. {
         tokio::time::sleep(SUBMIT_EVERY).await;
+        let ordered = {
+            let mut orders = lock(&orders);
+            if orders.as_ref().is_some_and(|(at, _)| *at == index) {
+                orders.take()
+            } else {
+                None
+            }
+        };
+        if let Some((_, members)) = ordered {
+            hand_in(&handle, &members).await;
+        }
         let data = format!("transaction {number} of client {index} in life {incarnation}");
         let transaction = Transaction {
             rollup: RollupId(1 + number % 2),
@@ -431,19 +495,73 @@ async fn client(handle: NodeHandle, index: usize, incarnation: u64, trace: Arc<M
     }
 }
 
-fn network_config(index: usize, members: usize) -> NetworkConfig {
-    let address = |member: usize| SocketAddr::new(turmoil::lookup(name(member)), PORT);
-    let transport = |member: usize| transport_seed(&seed_of(member));
+/// Everyone in the current committee approves of these hosts as the next one.
+async fn hand_in(handle: &NodeHandle, members: &[usize]) {
+    let epoch = handle.epoch();
+    let current = &epoch.committee;
+    let blocks = current.epoch_blocks().unwrap_or_default();
+    let Ok(next) = committee(current.epoch().next(), members, blocks) else {
+        return;
+    };
+    let contacts = contacts(members);
+    let approve = Approve {
+        epoch: current.epoch(),
+        change: CommitteeChange::id_of(&next, &contacts),
+    };
+    let seats = epoch.contacts.iter().zip(current.indexes());
+    let approvals: Vec<_> = seats
+        .filter_map(|(contact, member)| {
+            let host: usize = contact.name.strip_prefix('m')?.parse().ok()?;
+            let key = SecretKey::from_seed(&seed_of(host));
+            Some(Signed::sign(approve, CHAIN, member, &key))
+        })
+        .collect();
+    let Some(approvals) = Aggregate::assemble(&approvals) else {
+        return;
+    };
+    let change = CommitteeChange {
+        next,
+        contacts,
+        approvals,
+    };
+    // A change that comes too late for its epoch is refused; the test sees that nothing has changed.
+    let _ = handle.submit_change(change).await;
+}
+
+/// Hosts with equal stakes.
+fn committee(epoch: Epoch, hosts: &[usize], blocks: u64) -> Result<Committee, CommitteeError> {
+    let member = |host: &usize| Member {
+        public_key: SecretKey::from_seed(&seed_of(*host)).public_key(),
+        stake: Stake(1),
+    };
+    let members = hosts.iter().map(member).collect();
+    Ok(Committee::new(CHAIN, epoch, members, None)?.with_epoch_blocks(blocks))
+}
+
+fn contact(host: usize) -> Contact {
+    Contact {
+        name: name(host),
+        transport_key: TransportKey(transport_public_key(&transport_seed(&seed_of(host)))),
+        address: SocketAddr::new(turmoil::lookup(name(host)), PORT),
+        rpc: None,
+    }
+}
+
+fn contacts(hosts: &[usize]) -> Vec<Contact> {
+    hosts.iter().map(|host| contact(*host)).collect()
+}
+
+fn network_config(index: usize, epoch: &EpochStart) -> NetworkConfig {
+    let ours = contact(index);
+    let mut peers: Vec<Peer> = epoch.contacts.iter().map(peer_of).collect();
+    if !epoch.contacts.contains(&ours) {
+        peers.push(peer_of(&ours));
+    }
     NetworkConfig {
         namespace: b"outrider sim".to_vec(),
-        key_seed: transport(index),
-        listen: address(index),
-        peers: (0..members)
-            .map(|member| Peer {
-                public_key: transport_public_key(&transport(member)),
-                address: address(member),
-            })
-            .collect(),
+        key_seed: transport_seed(&seed_of(index)),
+        listen: ours.address,
+        peers,
         max_message_bytes: u32::try_from(MESSAGE_BYTES_MAX).unwrap_or(u32::MAX),
         tuning: Tuning::default(),
     }

@@ -110,6 +110,16 @@ impl MemoryDisk {
         disk.fail_next_sync = false;
     }
 
+    /// The machine loses its disk: everything is gone, and handles opened before fail from now on.
+    pub fn erase(&self) {
+        let mut disk = self.lock();
+        let crashes = disk.crashes + 1;
+        *disk = Disk {
+            crashes,
+            ..Disk::default()
+        };
+    }
+
     /// The greatest choice [`Self::crash`] has now; 0 when nothing can be lost.
     pub fn unsynced(&self) -> usize {
         self.lock().unsynced()

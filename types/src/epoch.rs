@@ -188,6 +188,20 @@ impl CommitteeChange {
     }
 }
 
+/// Where an epoch begins, who orders in it, and where they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EpochStart {
+    /// Who orders.
+    pub committee: Committee,
+    /// Where they are, in the same order.
+    pub contacts: Vec<Contact>,
+    /// The block that the epoch builds on: genesis, or the last of the epoch before.
+    pub base: Block,
+}
+
+wire_struct!(EpochStart { committee, contacts[MEMBERS_MAX], base });
+
 /// Proof that an epoch is over: its last block is final, and names the committee of the next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -211,6 +225,19 @@ impl EpochEnd {
         self.change
             .as_ref()
             .map_or_else(|| committee.successor(), |change| change.next.clone())
+    }
+
+    /// The start of the next epoch.
+    #[must_use]
+    pub fn start(&self, current: &EpochStart) -> EpochStart {
+        EpochStart {
+            committee: self.next(&current.committee),
+            contacts: self.change.as_ref().map_or_else(
+                || current.contacts.clone(),
+                |change| change.contacts.clone(),
+            ),
+            base: self.last,
+        }
     }
 
     /// Check it against the committee of the epoch.

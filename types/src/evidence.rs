@@ -3,7 +3,7 @@
 
 use crate::codec::{EncodeSize, Error, Read, Write, wire_enum};
 use crate::committee::Committee;
-use crate::ids::MemberIndex;
+use crate::ids::{Epoch, MemberIndex};
 use crate::statement::{CommitVote, Propose, Signed, Timeout, Vote};
 use crate::verified::{Invalid, Verified};
 use serde::{Deserialize, Serialize};
@@ -112,6 +112,18 @@ impl Evidence {
             Self::DoubleCommitVote(_) => Offence::E3,
             Self::HiddenVote(_) => Offence::E4,
             Self::BrokenLock(_) => Offence::E5,
+        }
+    }
+
+    /// The epoch it happened in.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        match self {
+            Self::DoubleProposal(pair) => pair.first.statement.epoch,
+            Self::DoubleVote(pair) => pair.first.statement.epoch,
+            Self::DoubleCommitVote(pair) => pair.first.statement.epoch,
+            Self::HiddenVote(pair) => pair.first.statement.epoch,
+            Self::BrokenLock(pair) => pair.first.statement.epoch,
         }
     }
 

@@ -47,7 +47,7 @@ pub use certificate::{
 pub use codec::{DecodeError, decode, encode};
 pub use committee::{Committee, CommitteeError, Member, Thresholds};
 pub use crypto::{PublicKey, SecretKey, Signature};
-pub use epoch::{Approve, CommitteeChange, Contact, EpochEnd, TransportKey};
+pub use epoch::{Approve, CommitteeChange, Contact, EpochEnd, EpochStart, TransportKey};
 pub use evidence::{Evidence, Offence};
 pub use ids::{
     BlockId, ChainId, ChangeId, CommitteeId, Epoch, Height, MemberIndex, PayloadId, RollupId,

@@ -99,6 +99,11 @@ impl SafetyState {
         encode(self)
     }
 
+    /// The epoch of a state in the journal's bytes, whatever its committee.
+    pub fn epoch_of(bytes: &[u8]) -> Result<Epoch, RestoreError> {
+        Ok(decode::<Self>(Bytes::copy_from_slice(bytes))?.epoch)
+    }
+
     /// From the journal's bytes. Certificates are verified again: the disk is outside too.
     pub fn restore(bytes: &[u8], committee: &Committee) -> Result<Verified<Self>, RestoreError> {
         let state: Self = decode(Bytes::copy_from_slice(bytes))?;

@@ -1,5 +1,6 @@
 //! The demo: signed Ethereum transactions of two rollups, each proved by a member that it was not sent to.
 
+use crate::epochs;
 use crate::failure::Failure;
 use crate::folder::{COMMITTEE_FILE, Network};
 use crate::output::say;
@@ -8,7 +9,7 @@ use alloy_consensus::{SignableTransaction as _, TxEip1559};
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, Signature, TxKind, U256};
 use k256::ecdsa::SigningKey;
-use outrider_client::{Checked, Client, RawSubmitted, Status};
+use outrider_client::{Checked, Client, RawSubmitted, Status, Trust};
 use outrider_node::committee_file::CommitteeFile;
 use outrider_types::RollupId;
 use std::fs;
@@ -18,6 +19,8 @@ use std::time::Duration;
 const ROLLUPS: [u64; 2] = [31_337, 31_338];
 /// Transactions of each.
 const TRANSACTIONS: u64 = 3;
+/// Name of the file with the hand-overs between epochs.
+const EPOCHS_FILE: &str = "epochs.json";
 /// How long a transaction may take to be soft-final.
 const SOFT_WITHIN: Duration = Duration::from_secs(30);
 
@@ -32,7 +35,7 @@ pub async fn run(network: &Network) -> Result<(), Failure> {
     fs::create_dir_all(&proofs).map_err(Failure::file("create the folder", &proofs))?;
     // What anyone outside would verify with: the file, not what a member says.
     let committee_path = network.dir.join(COMMITTEE_FILE);
-    let committee = CommitteeFile::load(&committee_path)?.committee;
+    let mut trust = Trust::new(CommitteeFile::load(&committee_path)?.committee);
     let key = demo_key()?;
     say!(
         "\ndemo: signed Ethereum transactions of rollups {} and {}",
@@ -49,14 +52,14 @@ pub async fn run(network: &Network) -> Result<(), Failure> {
                 .await?;
             clients[sender].wait_soft(sent.id, SOFT_WITHIN).await?;
             let status = clients[prover].wait_soft(sent.id, SOFT_WITHIN).await?;
-            let (proof, _) = clients[prover].verified_proof(sent.id, &committee).await?;
+            let (proof, _) = clients[prover].verified_proof(sent.id, &mut trust).await?;
             let path = proofs.join(format!("{rollup}-{}.json", hex::encode(sent.hash)));
             fs::write(&path, proof.to_json()).map_err(Failure::file("write", &path))?;
-            let checked = check(&path, &committee)?;
+            let checked = check(&path, &trust)?;
             agree(&checked, sent, rollup, status)?;
             say!(
                 "  {}  sent to {}, proof from {}: verified",
-                describe(&checked, sent, committee.members().len()),
+                describe(&checked, sent, trust.current().members().len()),
                 network.members[sender].name,
                 network.members[prover].name
             );
@@ -68,11 +71,18 @@ pub async fn run(network: &Network) -> Result<(), Failure> {
     say!("demo: {verified} of {verified} proofs verified; check one yourself, offline:");
     let program =
         std::env::current_exe().map_err(Failure::file("find", std::path::Path::new("outrider")))?;
+    let mut options = format!("--committee {}", committee_path.display());
+    if trust.epoch() > trust.first_epoch() {
+        // The proofs of later epochs need the hand-overs.
+        let path = network.dir.join(EPOCHS_FILE);
+        let ends = epochs::fetch(&clients[0], trust.first_epoch()).await?;
+        epochs::write(&path, ends)?;
+        options.push_str(&format!(" --epochs {}", path.display()));
+    }
     say!(
-        "  {} verify {} --committee {}\n",
+        "  {} verify {} {options}\n",
         program.display(),
-        last.display(),
-        committee_path.display()
+        last.display()
     );
     Ok(())
 }

@@ -6,12 +6,13 @@ mod live;
 mod ports;
 
 use crate::failure::Failure;
-use crate::folder::{MEMBERS_MAX, Network};
+use crate::folder::{COMMITTEE_FILE, Genesis, MEMBERS_MAX, Network};
 use crate::init::CHAIN_DEFAULT;
 use crate::numbers::duration;
 use crate::output::say;
 use children::Children;
 use clap::Args;
+use outrider_node::committee_file::CommitteeFile;
 use outrider_types::ChainId;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,6 +29,9 @@ pub struct Devnet {
     /// How many members; 4 if the folder is new.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=i64::from(MEMBERS_MAX)))]
     members: Option<u16>,
+    /// Length of an epoch in blocks, if the folder is new; 0: the first epoch never ends.
+    #[arg(long)]
+    epoch_blocks: Option<u64>,
     /// The folder; a new one among the temporary files if left out.
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -71,7 +75,23 @@ impl Devnet {
     fn network(&self, dir: &std::path::Path) -> Result<Network, Failure> {
         if !Network::exists(dir) {
             let members = usize::from(self.members.unwrap_or(MEMBERS_DEFAULT));
-            Network::create(dir, ChainId(CHAIN_DEFAULT), &ports::free(members)?)?;
+            let genesis = Genesis {
+                chain: ChainId(CHAIN_DEFAULT),
+                epoch_blocks: self.epoch_blocks.unwrap_or_default(),
+                ring: Vec::new(),
+            };
+            Network::create(dir, &genesis, &ports::free(members)?)?;
+        }
+        if let Some(asked) = self.epoch_blocks {
+            let committee = CommitteeFile::load(&dir.join(COMMITTEE_FILE))?.committee;
+            let found = committee.epoch_blocks().unwrap_or_default();
+            if asked != found {
+                return Err(Failure::EpochBlocks {
+                    dir: dir.to_path_buf(),
+                    found,
+                    asked,
+                });
+            }
         }
         let network = Network::open(dir)?;
         let found = network.members.len();
@@ -122,6 +142,31 @@ mod tests {
     use crate::folder::Ports;
 
     #[test]
+    fn folder_keeps_its_epochs() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut devnet = Devnet {
+            members: Some(1),
+            epoch_blocks: Some(40),
+            dir: None,
+            duration: None,
+            demo: false,
+        };
+        devnet.network(dir.path()).unwrap();
+        devnet.network(dir.path()).unwrap();
+        devnet.epoch_blocks = None;
+        devnet.network(dir.path()).unwrap();
+        devnet.epoch_blocks = Some(41);
+        assert!(matches!(
+            devnet.network(dir.path()),
+            Err(Failure::EpochBlocks {
+                found: 40,
+                asked: 41,
+                ..
+            })
+        ));
+    }
+
+    #[test]
     fn table_names_every_member_in_columns() {
         let dir = tempfile::tempdir().unwrap();
         let ports = [
@@ -136,7 +181,12 @@ mod tests {
                 metrics: 20_002,
             },
         ];
-        Network::create(dir.path(), ChainId(1), &ports).unwrap();
+        let genesis = Genesis {
+            chain: ChainId(1),
+            epoch_blocks: 0,
+            ring: Vec::new(),
+        };
+        Network::create(dir.path(), &genesis, &ports).unwrap();
         let text = table(&Network::open(dir.path()).unwrap());
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 3);

@@ -87,7 +87,6 @@ pub struct Member {
     pub replica: Replica,
     pub said: Said,
     clock: u64,
-    pub depth: u64,
 }
 
 impl Member {
@@ -96,15 +95,43 @@ impl Member {
             replica: lab.replica.clone(),
             said: Said::default(),
             clock: lab.now,
-            depth: 0,
         }
     }
 
-    /// What tells two states of a member apart: everything in the replica, and what it said.
+    /// What tells two states of a member apart: everything in the replica and everything it said. Left out is what
+    /// cannot matter here: times, for timers fire whenever they may; who was heard, for no leader is dead so soon
+    /// (R10); which members signed a certificate, but for their number, for all have the same stake; and who reported
+    /// what in a timeout certificate, beside what it resolves to.
     pub fn digest(&self) -> [u8; 32] {
-        sha256(&[format!("{self:?}").as_bytes()])
+        let whole = format!("{:?}", self.replica);
+        let (before, rest) = whole.split_once("pacemaker: ").expect("a field of Replica");
+        let (_, after) = rest
+            .split_once("entered_by_votes: ")
+            .expect("a field of Replica");
+        let text = summed(&format!("{before}{after}"), "signatures: [");
+        // What is not yet on the disk, for nobody restarts here.
+        let text = summed(&text, "entries: [").replace("dirty: true", "dirty: false");
+        let said = &self.said;
+        let votes: Vec<_> = said
+            .votes
+            .iter()
+            .map(|(view, (block, _))| (view, block))
+            .collect();
+        let commits = said
+            .commit_votes
+            .iter()
+            .map(|(view, (block, _))| (view, block));
+        let commits: Vec<_> = commits.collect();
+        let timeouts = said
+            .timeouts
+            .iter()
+            .map(|(view, (high, voted, _))| (view, high, voted));
+        let timeouts: Vec<_> = timeouts.collect();
+        let proposals: Vec<_> = said.proposals.keys().collect();
+        let rest = (&said.ledger, said.fast, said.slow, said.offence);
+        let said = format!("{votes:?} {commits:?} {timeouts:?} {proposals:?} {rest:?}");
+        sha256(&[text.as_bytes(), said.as_bytes()])
     }
-
     pub fn entry(&self) -> Option<ConsensusMessage> {
         let entry = self.replica.safety().entry.clone();
         entry.map(ConsensusMessage::Certificate)
@@ -116,9 +143,6 @@ impl Member {
     }
 
     pub fn hear(&mut self, input: Input, inputs: &mut Inputs, lab: &Lab) {
-        self.depth += 1;
-        if self.depth > 200 { eprintln!("{} {input:?}", self.depth); }
-        if self.depth > 220 { eprintln!("{:#?}", self.replica); panic!(); }
         let step = self.replica.step(Timestamp(self.clock), input);
         self.settle(step, inputs, lab);
     }
@@ -149,7 +173,13 @@ impl Member {
                     self.hear(answer, inputs, lab);
                 }
                 Action::Fetch { block, .. } => {
-                    let record = inputs.blocks[&block].clone();
+                    let mut record = inputs.blocks[&block].clone();
+                    if record.justification.is_none() && record.block.view.0 > 1 {
+                        // It was proposed ahead: those who hold it hold its parent's certificate.
+                        let parent = inputs.blocks[&record.block.parent].block;
+                        record.justification =
+                            Some(Justification::Certificate(lab.qc(&parent).into_inner()));
+                    }
                     let record: Verified<BlockRecord> = record.verify(&lab.committee).unwrap();
                     self.hear(Input::Block { record }, inputs, lab);
                 }
@@ -238,4 +268,16 @@ impl Member {
             _ => {}
         }
     }
+}
+
+/// A text with each list of this name replaced by the number of members named in it.
+fn summed(text: &str, list: &str) -> String {
+    let mut parts = text.split(list);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (inside, rest) = part.split_once(']').expect("a list ends");
+        let members = inside.matches("MemberIndex").count();
+        out.push_str(&format!("{list}{members} members]{rest}"));
+    }
+    out
 }

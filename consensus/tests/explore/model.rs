@@ -215,7 +215,7 @@ impl Committee {
         }
         for other in others() {
             let proposals = members[other].said.proposals.values();
-            let now = proposals.filter(|(of, _)| *of >= view);
+            let now = proposals.filter(|(of, _)| *of >= view && *of <= self.views);
             steps.extend(now.map(|(_, input)| Step::Hear(vec![*input])));
         }
         self.timeouts(&mut steps, at, members, view);
@@ -279,7 +279,6 @@ impl Committee {
             return *next;
         }
         let mut member = (*table.members[place]).clone();
-        member.depth = 0;
         assert_eq!(member.replica.member().map(|m| m.index()), Some(HONEST[at]));
         match step {
             Step::Fire => member.fire(&mut table.inputs, &self.lab),

@@ -2,7 +2,7 @@
 //! together from what they have heard.
 
 use super::pair::World;
-use super::words::{self, Said};
+use super::words::Said;
 use crate::support::rng::Rng;
 use outrider_types::block::BLOCK_VERSION;
 use outrider_types::crypto::sha256;
@@ -11,7 +11,6 @@ use outrider_types::{
     MemberIndex, PayloadId, Proposal, ProposalKind, SecretKey, Signed, Timeout, TimeoutMessage,
     Timestamp, Verified, View, Vote,
 };
-use std::collections::BTreeSet;
 
 /// What adversaries have heard.
 #[derive(Default)]
@@ -241,17 +240,4 @@ impl World {
         let proposal = Proposal::sign(block, kind, attached, key);
         ConsensusMessage::Proposal(proposal.into_inner())
     }
-}
-
-/// Different things that adversaries made honest members see; a world without any tests little.
-pub fn kinds_of_proofs(ear: &Ear) -> BTreeSet<&'static str> {
-    let name = |proof: &Verified<Justification>| match words::justification(proof) {
-        words::Proof::Qc { .. } => "qc",
-        words::Proof::Cc { .. } => "cc",
-        words::Proof::Tc { .. } => match &**proof {
-            Justification::Certificate(_) => "adopting tc",
-            Justification::Timeout(_) => "tc",
-        },
-    };
-    ear.proofs.iter().map(name).collect()
 }

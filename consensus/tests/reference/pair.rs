@@ -45,6 +45,8 @@ struct Pair {
     real: Replica,
     reference: Reference,
     disk: Disk,
+    /// The view it was in.
+    view: u64,
     /// What the real one signed, and the reference.
     said: (BTreeSet<Said>, BTreeSet<Said>),
 }
@@ -65,7 +67,24 @@ pub struct Seen {
     pub timeouts: u64,
     pub commits: u64,
     pub optimistic: u64,
+    pub late_votes: u64,
+    /// Views entered by a timeout certificate that adopts a block.
+    pub adopted: u64,
     pub views: u64,
+}
+
+impl Seen {
+    pub fn add(&mut self, other: &Self) {
+        self.steps += other.steps;
+        self.restarts += other.restarts;
+        self.votes += other.votes;
+        self.timeouts += other.timeouts;
+        self.commits += other.commits;
+        self.optimistic += other.optimistic;
+        self.late_votes += other.late_votes;
+        self.adopted += other.adopted;
+        self.views += other.views;
+    }
 }
 
 pub struct World {
@@ -116,6 +135,7 @@ impl World {
                 real,
                 reference: Reference::new(world.rules.clone(), member, base, world.now),
                 disk: Disk::default(),
+                view: 1,
                 said: Default::default(),
             };
             world.pairs.insert(member, pair);
@@ -300,9 +320,24 @@ impl World {
             Ok(())
         });
         self.seen.steps += 1;
+        let (now, entry) = {
+            let safety = &self.pairs[&member].reference.safety;
+            (safety.view, safety.entry.clone())
+        };
+        let adopts = |entry: &words::Proof| {
+            matches!(entry, words::Proof::Tc { high: None, reports, .. }
+                if self.rules.adopted(reports).is_some())
+        };
+        if now > self.pairs[&member].view && entry.as_ref().is_some_and(adopts) {
+            self.seen.adopted += 1;
+        }
+        self.pairs.get_mut(&member).unwrap().view = now;
         for said in said {
             match &said {
-                Said::Vote { .. } => self.seen.votes += 1,
+                Said::Vote { view, .. } => {
+                    self.seen.votes += 1;
+                    self.seen.late_votes += u64::from(*view + 1 < now);
+                }
                 Said::Timeout { .. } => self.seen.timeouts += 1,
                 Said::Proposal {
                     kind: ProposalKind::Optimistic,

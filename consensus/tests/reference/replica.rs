@@ -17,9 +17,7 @@
 use super::rules::{Mutation, Rules};
 use super::words::{Heard, Proof, Said};
 use outrider_types::block::BLOCK_VERSION;
-use outrider_types::{
-    Block, BlockId, CommitteeId, Height, MemberIndex, PayloadId, ProposalKind, Timestamp, View,
-};
+use outrider_types::{Block, BlockId, ProposalKind};
 use std::collections::{BTreeMap, BTreeSet};
 
 const KINDS: [ProposalKind; 2] = [ProposalKind::Normal, ProposalKind::Optimistic];
@@ -44,33 +42,33 @@ pub struct Safety {
 pub struct Reference {
     pub rules: Rules,
     pub me: usize,
-    base: Block,
+    pub base: Block,
     pub root: Block,
     pub safety: Safety,
     pub durable: Safety,
-    votes: BTreeMap<(u64, usize), BlockId>,
-    commit_votes: BTreeMap<(u64, usize), BlockId>,
-    timeouts: BTreeMap<(u64, usize), (Option<Proof>, Option<BlockId>)>,
+    pub votes: BTreeMap<(u64, usize), BlockId>,
+    pub commit_votes: BTreeMap<(u64, usize), BlockId>,
+    pub timeouts: BTreeMap<(u64, usize), (Option<Proof>, Option<BlockId>)>,
     /// Certificates, however they came.
     pub certificates: BTreeSet<Proof>,
-    blocks: BTreeMap<BlockId, Block>,
+    pub blocks: BTreeMap<BlockId, Block>,
     /// What came with blocks.
-    attached: BTreeSet<(BlockId, Proof)>,
-    payloads: BTreeMap<BlockId, bool>,
-    candidates: BTreeMap<(u64, ProposalKind), BlockId>,
+    pub attached: BTreeSet<(BlockId, Proof)>,
+    pub payloads: BTreeMap<BlockId, bool>,
+    pub candidates: BTreeMap<(u64, ProposalKind), BlockId>,
     /// Blocks asked for (R11). Whom to ask, and when, is not compared: the world says what was asked.
     pub asked: BTreeSet<BlockId>,
     pub deadline: u64,
-    entered: u64,
+    pub entered: u64,
     /// How long views took that ended by votes.
-    took: Vec<u64>,
+    pub took: Vec<u64>,
     /// R3: how many views up to this one were entered by votes.
-    by_votes: u64,
+    pub by_votes: u64,
     /// R10: who was heard in this view, and for how many views of a quorum who was not.
-    present: BTreeSet<usize>,
-    silent: BTreeMap<usize, u64>,
-    said: Vec<Said>,
-    recorded: bool,
+    pub present: BTreeSet<usize>,
+    pub silent: BTreeMap<usize, u64>,
+    pub said: Vec<Said>,
+    pub recorded: bool,
 }
 
 impl Reference {
@@ -82,7 +80,7 @@ impl Reference {
         Self::restored(rules, me, base, base, safety, now)
     }
 
-    fn restored(
+    pub fn restored(
         rules: Rules,
         me: usize,
         base: Block,
@@ -118,54 +116,6 @@ impl Reference {
         }
     }
 
-    /// Section 3: a restart keeps what was durable, and the blocks on the disk. A vote whose block is not among them
-    /// has not left.
-    pub fn restart(
-        &mut self,
-        root: Block,
-        blocks: &[(Block, Option<Proof>)],
-        vote_left: bool,
-        now: u64,
-    ) -> Vec<Said> {
-        let mut safety = self.durable.clone();
-        if self.rules.is(Mutation::StateLostOnRestart) {
-            (safety.voted, safety.commit_voted, safety.timed_out) = (None, None, None);
-        }
-        *self = Self::restored(self.rules.clone(), self.me, self.base, root, safety, now);
-        for (block, proof) in blocks {
-            self.note(proof.clone());
-            self.keep(*block, proof.clone());
-            self.payloads.insert(block.id(), true);
-        }
-        self.note(self.safety.high.clone());
-        self.note(self.safety.entry.clone());
-        let (me, timed_out) = (self.me, self.safety.timed_out.clone());
-        let last = timed_out.as_ref().map_or(0, |(view, ..)| *view);
-        if let Some((view, block)) = self.safety.voted {
-            let denied = last == view && timed_out.as_ref().is_some_and(|t| t.2 != Some(block));
-            self.safety.intent = !vote_left || denied;
-            if !self.safety.intent && last <= view {
-                self.votes.insert((view, me), block);
-                self.say(Said::Vote { view, block });
-            }
-        }
-        if let Some((view, block)) = self.safety.commit_voted {
-            self.commit_votes.insert((view, me), block);
-            self.say(Said::CommitVote { view, block });
-        }
-        if let Some((view, high, voted)) = timed_out {
-            let high_view = high.as_ref().map_or(0, Proof::view);
-            self.timeouts.insert((view, me), (high, voted));
-            self.said.push(Said::Timeout {
-                view,
-                high_view,
-                voted,
-            });
-        }
-        self.settle(now);
-        self.finish()
-    }
-
     pub fn step(&mut self, now: u64, heard: Heard) -> Vec<Said> {
         self.hear(now, heard);
         if now >= self.deadline {
@@ -176,20 +126,20 @@ impl Reference {
     }
 
     /// Section 3: durable before anything leaves.
-    fn finish(&mut self) -> Vec<Said> {
+    pub fn finish(&mut self) -> Vec<Said> {
         if std::mem::take(&mut self.recorded) || !self.said.is_empty() {
             self.durable = self.safety.clone();
         }
         std::mem::take(&mut self.said)
     }
 
-    fn say(&mut self, said: Said) {
+    pub fn say(&mut self, said: Said) {
         self.present.insert(self.me);
         self.silent.insert(self.me, 0);
         self.said.push(said);
     }
 
-    fn hear(&mut self, now: u64, heard: Heard) {
+    pub fn hear(&mut self, now: u64, heard: Heard) {
         let from = match &heard {
             Heard::Proposal { block, .. } => Some(block.proposer.index()),
             Heard::Vote { by, .. } | Heard::CommitVote { by, .. } | Heard::Timeout { by, .. } => {
@@ -267,7 +217,13 @@ impl Reference {
         }
     }
 
-    fn hear_proposal(&mut self, now: u64, block: Block, kind: ProposalKind, proof: Option<Proof>) {
+    pub fn hear_proposal(
+        &mut self,
+        now: u64,
+        block: Block,
+        kind: ProposalKind,
+        proof: Option<Proof>,
+    ) {
         if let Some(proof) = proof.clone() {
             self.learn(now, proof);
         }
@@ -298,7 +254,7 @@ impl Reference {
     }
 
     /// R1, and R5 in the same step.
-    fn learn(&mut self, now: u64, proof: Proof) {
+    pub fn learn(&mut self, now: u64, proof: Proof) {
         let view = proof.view();
         let certificate = self.rules.certificate(&proof);
         if let Some(certificate) = certificate.clone() {
@@ -315,7 +271,7 @@ impl Reference {
         }
     }
 
-    fn enter(&mut self, now: u64, proof: Proof) {
+    pub fn enter(&mut self, now: u64, proof: Proof) {
         let view = proof.view() + 1;
         let votes = !matches!(proof, Proof::Tc { .. });
         let next = view == self.safety.view + 1;
@@ -337,102 +293,13 @@ impl Reference {
         (self.safety.view, self.safety.entry) = (view, Some(proof));
     }
 
-    fn note(&mut self, proof: Option<Proof>) {
+    pub fn note(&mut self, proof: Option<Proof>) {
         let certificate = proof.and_then(|proof| self.rules.certificate(&proof));
         self.certificates.extend(certificate);
     }
 
-    /// R2: the parent of a proposal for the current view and its rank, if this member has to make one.
-    fn normal(&self) -> Option<(BlockId, u64)> {
-        let view = self.safety.view;
-        let entry = self.safety.entry.as_ref();
-        let certificate = entry.and_then(|entry| self.rules.certificate(entry));
-        let parent = certificate.as_ref().and_then(|held| self.rules.block(held));
-        let parent = parent.unwrap_or(self.base.id());
-        let rank = certificate.map_or(0, |held| held.view());
-        let proposed = self.safety.proposed.is_some_and(|(last, _)| last >= view);
-        let ahead = self
-            .safety
-            .proposed_optimistic
-            .filter(|(last, _)| *last == view);
-        let stands = ahead.and_then(|(_, id)| self.blocks.get(&id));
-        let stands = stands.is_some_and(|block| block.parent == parent && block.justify.0 == rank);
-        let free = !proposed && !stands && !self.gave_up(view);
-        (self.rules.leader(view) == self.me && free).then_some((parent, rank))
-    }
-
-    /// R3: the parent of an optimistic proposal for the next view, if this member may make one.
-    fn ahead(&self) -> Option<(BlockId, u64)> {
-        let view = self.safety.view;
-        let voted = self
-            .safety
-            .voted
-            .filter(|(last, _)| *last == view && !self.safety.intent);
-        let proposed = self
-            .safety
-            .proposed_optimistic
-            .is_some_and(|(last, _)| last > view);
-        let allowed = self.rules.leader(view + 1) == self.me
-            && self.root.view.0 + 3 >= view
-            && self.by_votes >= 2
-            && !proposed
-            && !self.gave_up(view);
-        voted.filter(|_| allowed).map(|(_, block)| (block, view))
-    }
-
-    /// The view and parent for which this member is about to propose.
-    pub fn proposes(&self) -> Option<(u64, BlockId)> {
-        let view = self.safety.view;
-        let normal = self.normal().map(|(parent, _)| (view, parent));
-        let next = normal.or_else(|| self.ahead().map(|(parent, _)| (view + 1, parent)));
-        next.filter(|(_, parent)| {
-            self.branch(*parent)
-                .is_some_and(|held| self.all_valid(&held))
-        })
-    }
-
-    fn propose(&mut self, view: u64, on: BlockId, content: (PayloadId, CommitteeId), at: u64) {
-        let (kind, found) = if view == self.safety.view {
-            (ProposalKind::Normal, self.normal())
-        } else {
-            (
-                ProposalKind::Optimistic,
-                self.ahead().filter(|(_, rank)| rank + 1 == view),
-            )
-        };
-        let found = found.filter(|(parent, _)| *parent == on);
-        let (Some((parent, rank)), Some(held)) = (found, self.header(&on)) else {
-            return;
-        };
-        let block = Block {
-            view: View(view),
-            height: Height(held.height.0 + 1),
-            parent,
-            justify: View(rank),
-            payload: content.0,
-            timestamp: Timestamp(at.max(held.timestamp.0 + 1)),
-            proposer: MemberIndex(self.me as u16),
-            next: content.1,
-            ..self.base
-        };
-        let id = block.id();
-        let (last, proof) = match kind {
-            ProposalKind::Normal => (&mut self.safety.proposed, self.safety.entry.clone()),
-            ProposalKind::Optimistic => (&mut self.safety.proposed_optimistic, None),
-        };
-        *last = Some((view, id));
-        self.say(Said::Proposal {
-            view,
-            kind,
-            block: id,
-        });
-        self.keep(block, proof);
-        self.payloads.insert(id, true);
-        self.candidates.insert((view, kind), id);
-    }
-
     /// Everything that has become possible.
-    fn settle(&mut self, now: u64) {
+    pub fn settle(&mut self, now: u64) {
         loop {
             let view = self.safety.view;
             self.commit();
@@ -453,7 +320,7 @@ impl Reference {
     }
 
     /// R4, and section 3: a vote is on record before its payload is checked, and leaves after.
-    fn try_vote(&mut self, now: u64) {
+    pub fn try_vote(&mut self, now: u64) {
         let view = self.safety.view;
         for (checked, kind) in [
             (true, KINDS[0]),
@@ -477,7 +344,7 @@ impl Reference {
     }
 
     /// R4: a candidate that is wrong in its signed part.
-    fn judge(&mut self, now: u64) {
+    pub fn judge(&mut self, now: u64) {
         for kind in KINDS {
             let id = self.candidates.get(&(self.safety.view, kind));
             let block = id.and_then(|id| self.blocks.get(id)).copied();
@@ -490,7 +357,7 @@ impl Reference {
     }
 
     /// R4: vote for a candidate of the current view.
-    fn votable(&self, id: BlockId) -> bool {
+    pub fn votable(&self, id: BlockId) -> bool {
         let branch = self.branch(id).unwrap_or_default();
         let sound = |id: &BlockId| {
             let block = &self.blocks[id];
@@ -502,7 +369,7 @@ impl Reference {
     }
 
     /// R4, late vote.
-    fn late_votes(&mut self, now: u64) {
+    pub fn late_votes(&mut self, now: u64) {
         for certificate in self.certificates.clone() {
             if let Proof::Qc { view, block, .. } = certificate
                 && view < self.safety.view
@@ -515,7 +382,7 @@ impl Reference {
         }
     }
 
-    fn may_vote(&self, view: u64, block: BlockId) -> bool {
+    pub fn may_vote(&self, view: u64, block: BlockId) -> bool {
         let voted = self.safety.voted.is_some_and(|(last, first)| {
             let same = first == block && self.safety.intent;
             let again = first != block && self.rules.is(Mutation::TwoVotesPerView);
@@ -524,7 +391,7 @@ impl Reference {
         !voted && (!self.gave_up(view) || self.rules.is(Mutation::VoteAfterTimeout))
     }
 
-    fn vote(&mut self, now: u64, view: u64, block: BlockId) {
+    pub fn vote(&mut self, now: u64, view: u64, block: BlockId) {
         (self.safety.voted, self.safety.intent) = (Some((view, block)), false);
         self.say(Said::Vote { view, block });
         self.votes.entry((view, self.me)).or_insert(block);
@@ -532,7 +399,7 @@ impl Reference {
     }
 
     /// R5.
-    fn commit_vote(&mut self, now: u64, view: u64, block: BlockId) {
+    pub fn commit_vote(&mut self, now: u64, view: u64, block: BlockId) {
         let voted = self
             .safety
             .commit_voted
@@ -547,14 +414,14 @@ impl Reference {
     }
 
     /// R9.
-    fn amplify(&mut self, now: u64) {
+    pub fn amplify(&mut self, now: u64) {
         if self.rules.stake(self.timeouts_of(self.safety.view).keys()) >= self.rules.witness {
             self.time_out(now);
         }
     }
 
     /// R8.
-    fn time_out(&mut self, now: u64) {
+    pub fn time_out(&mut self, now: u64) {
         let view = self.safety.view;
         if self.gave_up(view) {
             return;
@@ -573,173 +440,14 @@ impl Reference {
         self.count_timeouts(now, view);
     }
 
-    fn gave_up(&self, view: u64) -> bool {
+    pub fn gave_up(&self, view: u64) -> bool {
         self.safety
             .timed_out
             .as_ref()
             .is_some_and(|(last, ..)| *last >= view)
     }
 
-    fn high_rank(&self) -> u64 {
+    pub fn high_rank(&self) -> u64 {
         self.safety.high.as_ref().map_or(0, Proof::view)
     }
-
-    fn count_votes(&mut self, now: u64, view: u64, block: BlockId) {
-        let by = voters(&self.votes, view, block);
-        if self.rules.stake(&by) >= self.rules.quorum {
-            self.learn(now, Proof::Qc { view, block, by });
-        }
-    }
-
-    fn count_commit_votes(&mut self, now: u64, view: u64, block: BlockId) {
-        let by = voters(&self.commit_votes, view, block);
-        if self.rules.stake(&by) >= self.rules.quorum {
-            self.learn(now, Proof::Cc { view, block, by });
-        }
-    }
-
-    fn timeouts_of(&self, view: u64) -> BTreeMap<usize, (Option<Proof>, Option<BlockId>)> {
-        let all = self.timeouts.range((view, 0)..=(view, usize::MAX));
-        all.map(|((_, by), said)| (*by, said.clone())).collect()
-    }
-
-    /// Section 2: a tc, with the certificate of the greatest rank in it, of the first member that names one.
-    fn count_timeouts(&mut self, now: u64, view: u64) {
-        let all = self.timeouts_of(view);
-        if view >= self.safety.view && self.rules.stake(all.keys()) >= self.rules.timeout {
-            let rank = |high: &Option<Proof>| high.as_ref().map_or(0, Proof::view);
-            let best = all.values().map(|(high, _)| rank(high)).max();
-            let highs = all.values().map(|(high, _)| high);
-            let high = highs
-                .clone()
-                .find(|high| Some(rank(high)) == best)
-                .cloned()
-                .flatten();
-            let reports = all
-                .iter()
-                .map(|(by, said)| (*by, (rank(&said.0), said.1)))
-                .collect();
-            let adopts = self.rules.adopted(&reports).is_some();
-            let high = high.filter(|_| !adopts).map(Box::new);
-            self.learn(
-                now,
-                Proof::Tc {
-                    view,
-                    reports,
-                    high,
-                },
-            );
-        }
-    }
-
-    /// R6 and R7.
-    fn commit(&mut self) {
-        let fast = |by: &BTreeSet<usize>| self.rules.stake(by) >= self.rules.fast;
-        let by_votes = self.votes.iter().filter(|((view, _), block)| {
-            let by = voters(&self.votes, *view, **block);
-            fast(&by)
-        });
-        let by_certificate = self.certificates.iter().filter_map(|proof| match proof {
-            Proof::Qc { view, block, by } if fast(by) => Some((*view, *block)),
-            Proof::Cc { view, block, .. } => Some((*view, *block)),
-            _ => None,
-        });
-        let all = by_votes
-            .map(|((view, _), block)| (*view, *block))
-            .chain(by_certificate);
-        let last = all.filter(|(view, _)| *view > self.root.view.0).max();
-        if let Some((_, id)) = last
-            && let Some(branch) = self.branch(id)
-            && !branch.is_empty()
-            && self.all_valid(&branch)
-        {
-            self.make_final(self.blocks[&id]);
-        }
-    }
-
-    /// Forget what does not descend from the last final block, as far as can be told.
-    fn make_final(&mut self, root: Block) {
-        self.root = root;
-        let above = |mut block: Block| loop {
-            if block.height <= root.height || block.view <= root.view {
-                return false;
-            }
-            match self.blocks.get(&block.parent) {
-                _ if block.parent == root.id() => return true,
-                Some(parent) => block = *parent,
-                None => return true,
-            }
-        };
-        let kept = self.blocks.iter().filter(|(_, block)| above(**block));
-        self.blocks = kept.map(|(id, block)| (*id, *block)).collect();
-    }
-
-    fn keep(&mut self, block: Block, proof: Option<Proof>) {
-        if block.height > self.root.height && block.view > self.root.view {
-            self.asked.remove(&block.id());
-            self.blocks.insert(block.id(), block);
-            self.attached.extend(proof.map(|proof| (block.id(), proof)));
-        }
-    }
-
-    pub fn holds(&self, id: BlockId) -> bool {
-        self.blocks.contains_key(&id) || self.root.id() == id
-    }
-
-    fn header(&self, id: &BlockId) -> Option<Block> {
-        let root = (*id == self.root.id()).then_some(self.root);
-        root.or_else(|| self.blocks.get(id).copied())
-    }
-
-    /// Blocks from this one down to the last final one, which is not among them.
-    fn branch(&self, mut id: BlockId) -> Option<Vec<BlockId>> {
-        let mut branch = Vec::new();
-        while id != self.root.id() {
-            branch.push(id);
-            id = self.blocks.get(&id)?.parent;
-        }
-        Some(branch)
-    }
-
-    fn all_valid(&self, branch: &[BlockId]) -> bool {
-        branch.iter().all(|id| self.payloads.get(id) == Some(&true))
-    }
-
-    /// Not well formed as a child of its parent, if that is held.
-    fn misfit(&self, block: &Block) -> bool {
-        self.header(&block.parent).is_some_and(|parent| {
-            parent.height.0 + 1 != block.height.0
-                || parent.view != block.justify
-                || parent.timestamp >= block.timestamp
-        })
-    }
-
-    /// R4 (a) by a certificate that is held, or (a) or (b) by what is carried. The base needs neither in view 1.
-    fn warranted(&self, block: &Block, carried: Option<&Proof>) -> bool {
-        let base = block.parent == self.base.id() && block.justify.0 == 0 && block.view.0 == 1;
-        let direct = block.justify.0 + 1 == block.view.0;
-        let held = self.certificates.iter().any(|held| {
-            held.view() == block.justify.0 && self.rules.block(held) == Some(block.parent)
-        });
-        base || direct && held || carried.is_some_and(|proof| self.fits(block, proof))
-    }
-
-    fn fits(&self, block: &Block, proof: &Proof) -> bool {
-        let certificate = self.rules.certificate(proof);
-        let rank = certificate.as_ref().map_or(0, Proof::view);
-        let extends = certificate.as_ref().and_then(|held| self.rules.block(held));
-        if self.rules.is(Mutation::LowerCertificate) && block.justify.0 < rank {
-            return proof.view() + 1 == block.view.0;
-        }
-        proof.view() + 1 == block.view.0
-            && rank == block.justify.0
-            && extends.unwrap_or(self.base.id()) == block.parent
-    }
-}
-
-fn voters(votes: &BTreeMap<(u64, usize), BlockId>, view: u64, block: BlockId) -> BTreeSet<usize> {
-    let all = votes.range((view, 0)..=(view, usize::MAX));
-    all.filter(|(_, voted)| **voted == block)
-        .map(|((_, by), _)| *by)
-        .collect()
 }

@@ -42,7 +42,6 @@ pub const MUTATIONS: [Mutation; 12] = [
 #[derive(Clone, Debug)]
 pub struct Rules {
     pub stakes: Vec<u64>,
-    pub f: u64,
     pub quorum: u64,
     pub timeout: u64,
     pub fast: u64,
@@ -69,7 +68,6 @@ impl Rules {
         };
         Self {
             stakes: stakes.to_vec(),
-            f,
             quorum: (n + f) / 2 + 1 - is(Mutation::QuorumOneLess),
             timeout: n - f - c - is(Mutation::TimeoutOneLess),
             fast: n - p - is(Mutation::FastOneLess),
@@ -130,11 +128,11 @@ impl Rules {
         }
     }
 
-    /// R12. The base grows to five times what three of four of the last 32 views took that ended by votes.
+    /// R12. The base grows to five times the median of the last 32 views that ended by votes.
     pub fn timer(&self, view: u64, committed: u64, took: &[u64]) -> u64 {
         let mut last = took[took.len().saturating_sub(32)..].to_vec();
         last.sort_unstable();
-        let typical = last.get(last.len() * 3 / 4).map_or(0, |took| took * 5);
+        let typical = last.get(last.len() / 2).map_or(0, |took| took * 5);
         let mut timer = typical.min(self.cap).max(self.base);
         for _ in 3..view.saturating_sub(committed).min(40) {
             timer = (timer * 2).min(self.cap);

@@ -153,7 +153,8 @@ fn finality(held: &FinalityCertificate) -> Proof {
 /// A real input in these words.
 pub fn heard(input: &Input) -> Heard {
     match input {
-        Input::Wake => Heard::Nothing,
+        // An unwelcome block is a driver's decision, and is not said in this world.
+        Input::Wake | Input::Unwelcome { .. } => Heard::Nothing,
         Input::Proposal { proposal } => Heard::Proposal {
             block: proposal.block,
             kind: proposal.kind,

@@ -40,6 +40,13 @@ pub fn stayed(world: &World, node: usize, view: u64) -> u64 {
     entered(world, node, view + 1) - entered(world, node, view)
 }
 
+/// Who leads a view.
+pub fn leader(world: &World, view: u64) -> usize {
+    let honest = world.honest();
+    let replica = world.nodes[honest[0]].replica.as_ref().unwrap();
+    replica.leader(View(view)).index()
+}
+
 /// Views led by a member that all other honest members have left, ascending.
 pub fn views_led_by(world: &World, member: usize) -> Vec<u64> {
     let others = world.honest().into_iter().filter(|node| *node != member);

@@ -2,7 +2,7 @@
 
 use super::disk::Disk;
 use super::world::config;
-use outrider_consensus::{Action, Input, Replica, Seat, Step};
+use outrider_consensus::{Action, Config, Input, Replica, Seat, Step};
 use outrider_types::block::BLOCK_VERSION;
 use outrider_types::crypto::sha256;
 use outrider_types::{
@@ -15,35 +15,40 @@ pub type Cert = Verified<Certificate>;
 pub type Just = Verified<Justification>;
 
 pub struct Lab {
+    pub config: Config,
     pub committee: Committee,
     pub keys: Vec<SecretKey>,
+    /// The base block of the epoch.
     pub base: Block,
     pub me: usize,
+    /// Without a seat: it signs nothing.
+    pub mute: bool,
     pub replica: Replica,
     pub disk: Disk,
     pub now: u64,
 }
 
 fn build(
-    committee: &Committee,
-    keys: &[SecretKey],
-    me: usize,
+    (config, committee, base): (Config, &Committee, &Block),
+    seat: Option<Seat>,
     disk: &Disk,
     now: u64,
 ) -> (Replica, Step) {
-    let base = Block::genesis(committee);
-    let seat = Seat {
-        member: MemberIndex(me as u16),
-        key: keys[me].clone(),
-    };
     Replica::new(
-        config(),
+        config,
         committee.clone(),
-        Some(seat),
-        &base,
-        disk.restore(committee, &base),
+        seat,
+        base,
+        disk.restore(committee, base),
         Timestamp(now),
     )
+}
+
+fn seat(keys: &[SecretKey], me: usize) -> Seat {
+    Seat {
+        member: MemberIndex(me as u16),
+        key: keys[me].clone(),
+    }
 }
 
 impl Lab {
@@ -54,13 +59,28 @@ impl Lab {
 
     pub fn new(stakes: &[u64], me: usize) -> Self {
         let (committee, keys) = testing::committee(stakes);
+        let base = Block::genesis(&committee);
+        Self::of(config(), committee, keys, base, Some(me))
+    }
+
+    /// A member of any epoch, or (without `me`) member 0 without its seat.
+    pub fn of(
+        config: Config,
+        committee: Committee,
+        keys: Vec<SecretKey>,
+        base: Block,
+        me: Option<usize>,
+    ) -> Self {
         let (disk, now) = (Disk::default(), 1_000_000);
-        let (replica, step) = build(&committee, &keys, me, &disk, now);
+        let seat = me.map(|me| seat(&keys, me));
+        let (replica, step) = build((config, &committee, &base), seat, &disk, now);
         let mut lab = Self {
-            base: Block::genesis(&committee),
+            config,
+            base,
             committee,
             keys,
-            me,
+            me: me.unwrap_or(0),
+            mute: me.is_none(),
             replica,
             disk,
             now,
@@ -105,7 +125,9 @@ impl Lab {
     }
 
     pub fn restart(&mut self) -> Vec<Action> {
-        let (replica, step) = build(&self.committee, &self.keys, self.me, &self.disk, self.now);
+        let seat = (!self.mute).then(|| seat(&self.keys, self.me));
+        let epoch = (self.config, &self.committee, &self.base);
+        let (replica, step) = build(epoch, seat, &self.disk, self.now);
         self.replica = replica;
         self.settle(step)
     }
@@ -147,11 +169,50 @@ impl Lab {
         }
     }
 
+    /// A proposal ahead of its parent's certificate (R3).
+    pub fn optimistic(&self, block: &Block) -> Input {
+        let key = &self.keys[block.proposer.index()];
+        Input::Proposal {
+            proposal: Proposal::sign(*block, ProposalKind::Optimistic, None, key),
+        }
+    }
+
     /// A proposal, and its payload is held and valid.
     pub fn offer(&mut self, block: &Block, justification: Option<Just>) -> Vec<Action> {
         let mut actions = self.step(self.proposal(block, justification));
         actions.extend(self.payload(block, true));
         actions
+    }
+
+    /// Blocks of these views, each the child of the one before, offered with its certificate. The last of them is voted
+    /// for in its view.
+    pub fn chain(&mut self, base: &Block, views: std::ops::RangeInclusive<u64>) -> Vec<Block> {
+        let mut chain: Vec<Block> = Vec::new();
+        for view in views {
+            let (block, justification) = match chain.last() {
+                Some(parent) => (self.child(parent), Some(self.qc(parent).into())),
+                None => (self.block(view, base, 0, 0), None),
+            };
+            self.offer(&block, justification);
+            chain.push(block);
+        }
+        chain
+    }
+
+    /// Answer a request for a payload.
+    pub fn assembled(&mut self, actions: &[Action]) -> Vec<Action> {
+        let asked = assembles(actions);
+        let [(view, parent, last)] = asked[..] else {
+            panic!("one payload is asked for, not {asked:?}");
+        };
+        let next = self.committee.successor().id();
+        self.step(Input::Assembled {
+            view: View(view),
+            parent,
+            payload: PayloadId([9; 32]),
+            timestamp: Timestamp(self.now),
+            next: if last { next } else { CommitteeId::NONE },
+        })
     }
 
     pub fn payload(&mut self, block: &Block, valid: bool) -> Vec<Action> {
@@ -193,10 +254,15 @@ impl Lab {
 
     /// A quorum certificate signed by the others.
     pub fn qc(&self, block: &Block) -> Cert {
-        let needed = self.committee.thresholds().quorum.0 as usize;
-        let votes: Vec<_> = self.others()[..needed]
-            .iter()
-            .map(|member| self.signed_vote(*member, block))
+        let needed = self.committee.thresholds().quorum.0;
+        let mut stake = 0;
+        let signers = self.others().into_iter().take_while(|member| {
+            let enough = stake >= needed;
+            stake += self.committee.members()[*member].stake.0;
+            !enough
+        });
+        let votes: Vec<_> = signers
+            .map(|member| self.signed_vote(member, block))
             .collect();
         Verified::quorum(&votes, &self.committee).expect("enough votes")
     }
@@ -246,6 +312,30 @@ pub fn said(actions: &[Action]) -> Vec<ConsensusMessage> {
         .iter()
         .filter_map(|action| match action {
             Action::Broadcast { message } => Some(message.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Payloads asked for: view, parent, and whether it is for the last block of the epoch.
+pub fn assembles(actions: &[Action]) -> Vec<(u64, BlockId, bool)> {
+    actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Assemble {
+                view, parent, last, ..
+            } => Some((view.0, *parent, *last)),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Certificates broadcast.
+pub fn certificates(actions: &[Action]) -> Vec<Justification> {
+    said(actions)
+        .into_iter()
+        .filter_map(|message| match message {
+            ConsensusMessage::Certificate(justification) => Some(justification),
             _ => None,
         })
         .collect()

@@ -19,6 +19,7 @@ pub mod lab;
 pub mod link;
 pub mod log;
 pub mod rng;
+pub mod seeds;
 pub mod world;
 
 use outrider_consensus::Input;

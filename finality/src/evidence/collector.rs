@@ -3,9 +3,9 @@
 use super::Charge;
 use super::heard::Heard;
 use outrider_types::{
-    Aggregate, Certificate, CommitVote, Committee, Evidence, FinalityCertificate, Justification,
-    MemberIndex, Offence, Proposal, Signed, Statement, Timeout, TimeoutCertificate, TimeoutMessage,
-    Verified, View, Vote,
+    Aggregate, BlockRecord, Certificate, CommitVote, Committee, Evidence, FinalityCertificate,
+    Justification, MemberIndex, Offence, Proposal, Signed, Statement, Timeout, TimeoutCertificate,
+    TimeoutMessage, Verified, View, Vote,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -81,8 +81,8 @@ impl EvidenceCollector {
 
     /// A proposal with what is attached to it.
     pub fn proposal(&mut self, proposal: &Verified<Proposal>) {
-        if let Some(justification) = proposal.verified_justification() {
-            self.justification(&justification);
+        if let Some(justification) = &proposal.justification {
+            self.unfold_justification(justification);
         }
         let signed = proposal.signed();
         if self.in_window(signed.view) {
@@ -117,14 +117,13 @@ impl EvidenceCollector {
 
     /// What ended a view.
     pub fn justification(&mut self, justification: &Verified<Justification>) {
-        match &**justification {
-            Justification::Certificate(certificate) => self.unfold(certificate),
-            Justification::Timeout(timeout) => {
-                self.unfold_timeouts(&timeout.timeouts);
-                if let Some(high) = &timeout.high {
-                    self.unfold(high);
-                }
-            }
+        self.unfold_justification(justification);
+    }
+
+    /// A fetched block with what justifies it.
+    pub fn record(&mut self, record: &Verified<BlockRecord>) {
+        if let Some(justification) = &record.justification {
+            self.unfold_justification(justification);
         }
     }
 
@@ -149,6 +148,19 @@ impl EvidenceCollector {
     #[must_use]
     pub fn statements(&self) -> usize {
         self.members.iter().map(Heard::len).sum()
+    }
+
+    /// What is attached to something verified was verified with it.
+    fn unfold_justification(&mut self, justification: &Justification) {
+        match justification {
+            Justification::Certificate(certificate) => self.unfold(certificate),
+            Justification::Timeout(timeout) => {
+                self.unfold_timeouts(&timeout.timeouts);
+                if let Some(high) = &timeout.high {
+                    self.unfold(high);
+                }
+            }
+        }
     }
 
     fn unfold(&mut self, certificate: &Certificate) {

@@ -2,20 +2,20 @@
 
 use super::Operation;
 use super::member::{BASE, Member};
+use super::sign::{other, others, quorum, sign_commit_vote, sign_timeout, sign_vote, slow};
 use outrider_consensus::Input;
 use outrider_types::block::BLOCK_VERSION;
 use outrider_types::crypto::sha256;
 use outrider_types::{
-    Block, BlockId, BlockRecord, Certificate, CommitVote, CommitteeId, ConsensusMessage,
-    FinalityCertificate, Height, Justification, MemberIndex, Payload, PayloadId, Proposal,
-    ProposalKind, Signed, Timeout, TimeoutMessage, Timestamp, Verified, View, Vote, decode, encode,
+    Block, BlockRecord, Certificate, CommitteeId, ConsensusMessage, Height, Justification, Payload,
+    PayloadId, Proposal, ProposalKind, Timestamp, Verified, View, decode, encode,
 };
 
 /// Most blocks and most certificates that it remembers.
 const POOL_MAX: usize = 48;
 
 type Just = Verified<Justification>;
-type Cert = Verified<Certificate>;
+pub(super) type Cert = Verified<Certificate>;
 
 /// What it has made so far.
 #[derive(Default)]
@@ -49,6 +49,9 @@ impl Adversary {
             Operation::Payload => {
                 if let Some(block) = take(&mut member.payloads, a) {
                     let valid = b % 8 != 7;
+                    if b % 8 == 6 {
+                        member.tell(Input::Unwelcome { block });
+                    }
                     member.tell(Input::PayloadChecked { block, valid });
                 }
             }
@@ -476,111 +479,6 @@ fn garbage(member: &mut Member, a: u8, b: u8, c: u8) {
     }
 }
 
-fn others(member: &Member) -> impl Iterator<Item = MemberIndex> + use<> {
-    let me = member.me;
-    member.committee.indexes().filter(move |index| *index != me)
-}
-
-fn other(member: &Member, at: u8) -> Option<MemberIndex> {
-    let all: Vec<MemberIndex> = others(member).collect();
-    pick(&all, at).copied()
-}
-
-fn sign_vote(
-    member: &Member,
-    signer: MemberIndex,
-    view: View,
-    block: BlockId,
-) -> Verified<Signed<Vote>> {
-    let vote = Vote {
-        epoch: member.committee.epoch(),
-        view,
-        block,
-    };
-    Signed::sign(
-        vote,
-        member.committee.chain(),
-        signer,
-        &member.keys[signer.index()],
-    )
-}
-
-fn sign_commit_vote(
-    member: &Member,
-    signer: MemberIndex,
-    view: View,
-    block: BlockId,
-) -> Verified<Signed<CommitVote>> {
-    let vote = CommitVote {
-        epoch: member.committee.epoch(),
-        view,
-        block,
-    };
-    Signed::sign(
-        vote,
-        member.committee.chain(),
-        signer,
-        &member.keys[signer.index()],
-    )
-}
-
-fn sign_timeout(
-    member: &Member,
-    signer: MemberIndex,
-    view: View,
-    high: Option<Cert>,
-    voted: Option<BlockId>,
-) -> Option<Verified<TimeoutMessage>> {
-    let high_view = high.as_ref().map_or(View(0), |high| high.rank());
-    if high_view >= view {
-        return None;
-    }
-    let timeout = Timeout {
-        epoch: member.committee.epoch(),
-        view,
-        high_view,
-        voted,
-    };
-    let key = &member.keys[signer.index()];
-    let signed = Signed::sign(timeout, member.committee.chain(), signer, key);
-    TimeoutMessage::assemble(signed, high)
-}
-
-/// Votes of the others, those of the mask left out, and its own if it said so.
-fn quorum(member: &Member, view: View, block: BlockId, left_out: u8) -> Option<Cert> {
-    let mut votes: Vec<_> = signers(member, left_out)
-        .map(|signer| sign_vote(member, signer, view, block))
-        .collect();
-    votes.extend(
-        member
-            .own_vote(view)
-            .filter(|vote| vote.block == block)
-            .cloned(),
-    );
-    Verified::<Certificate>::quorum(&votes, member.committee)
-}
-
-fn slow(
-    member: &Member,
-    view: View,
-    block: BlockId,
-    left_out: u8,
-) -> Option<Verified<FinalityCertificate>> {
-    let mut votes: Vec<_> = signers(member, left_out)
-        .map(|signer| sign_commit_vote(member, signer, view, block))
-        .collect();
-    let own = member.own_commit_vote(view);
-    votes.extend(own.filter(|vote| vote.block == block).cloned());
-    Verified::<FinalityCertificate>::slow(&votes, member.committee)
-}
-
-fn signers(member: &Member, left_out: u8) -> impl Iterator<Item = MemberIndex> + use<> {
-    others(member)
-        .enumerate()
-        .filter(move |(place, _)| left_out >> (place % 8) & 1 == 0)
-        .map(|(_, signer)| signer)
-}
-
 fn salted(salt: u8) -> PayloadId {
     PayloadId(sha256(&[&[salt]]))
 }
@@ -600,7 +498,7 @@ fn near(view: View, at: u8) -> View {
     view.min(View(u64::MAX - 1))
 }
 
-fn pick<T>(list: &[T], at: u8) -> Option<&T> {
+pub(super) fn pick<T>(list: &[T], at: u8) -> Option<&T> {
     // Small numbers are the newest.
     let len = list.len().max(1);
     list.get((len - 1).wrapping_sub(usize::from(at) % len))

@@ -6,6 +6,7 @@
 
 mod adversary;
 mod member;
+mod sign;
 
 use adversary::Adversary;
 use member::Member;

@@ -3,13 +3,15 @@
 use super::table::{ErrorCode, discover, refused};
 use super::wire::{BlockInfo, Health, Notification, ServedBlock, Submitted};
 use super::{Api, Route};
-use crate::handle::BlockAt;
+use crate::handle::{AskError, BlockAt};
 use jsonrpsee::core::{RegisterMethodError, SubscriptionError};
 use jsonrpsee::types::{ErrorObjectOwned, Params};
 use jsonrpsee::{Extensions, PendingSubscriptionSink, RpcModule, SubscriptionMessage};
 use outrider_storage::KEY_BYTES_MAX;
 use outrider_types::limits::TRANSACTION_BYTES_MAX;
-use outrider_types::{BlockId, Bytes, Epoch, Height, RollupId, Transaction, TransactionId};
+use outrider_types::{
+    BlockId, Bytes, CommitteeChange, Epoch, Height, RollupId, Transaction, TransactionId,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -32,8 +34,25 @@ pub(super) fn register(module: &mut RpcModule<Api>) -> Result<(), RegisterMethod
         "outrider_transactionProof",
         |params, api, extensions| async move {
             let id = transaction(&params, &api, &extensions)?;
-            let proof = api.handle.proof(id).await.map_err(stopped)?;
+            let proof = api.handle.proof(id).await.map_err(unanswered)?;
             Ok::<_, ErrorObjectOwned>(json!(proof))
+        },
+    )?;
+    module.register_async_method("outrider_epochEnds", |params, api, extensions| async move {
+        native(&extensions)?;
+        let from: Epoch = params.one()?;
+        let ends = api.handle.epoch_ends(from).await.map_err(stopped)?;
+        Ok::<_, ErrorObjectOwned>(json!(ends))
+    })?;
+    module.register_async_method(
+        "outrider_submitChange",
+        |params, api, extensions| async move {
+            native(&extensions)?;
+            let change: CommitteeChange = params.one()?;
+            let next = change.next.id();
+            let taken = api.handle.submit_change(change).await.map_err(stopped)?;
+            taken.map_err(|error| invalid(&error.to_string()))?;
+            Ok::<_, ErrorObjectOwned>(json!(next))
         },
     )?;
     module.register_async_method("outrider_evidence", evidence)?;
@@ -44,8 +63,16 @@ pub(super) fn register(module: &mut RpcModule<Api>) -> Result<(), RegisterMethod
     })?;
     module.register_method("outrider_committee", |_, api, extensions| {
         native(extensions)?;
-        let committee = api.handle.committee();
-        let answer = json!({ "id": committee.id(), "committee": committee, "thresholds": committee.thresholds() });
+        let epoch = api.handle.epoch();
+        let committee = &epoch.committee;
+        let answer = json!({
+            "id": committee.id(),
+            "committee": committee,
+            "contacts": epoch.contacts,
+            "thresholds": committee.thresholds(),
+            "base": epoch.base,
+            "last_height": committee.last_height(epoch.base.height),
+        });
         Ok::<_, ErrorObjectOwned>(answer)
     })?;
     module.register_method("outrider_limits", |_, api, extensions| {
@@ -77,6 +104,16 @@ pub(super) fn register(module: &mut RpcModule<Api>) -> Result<(), RegisterMethod
 
 pub(super) fn stopped(error: crate::handle::Stopped) -> ErrorObjectOwned {
     ErrorCode::Stopping.error(error.to_string(), None)
+}
+
+fn unanswered(error: AskError) -> ErrorObjectOwned {
+    match error {
+        AskError::Stopped(error) => stopped(error),
+        AskError::Pruned(error) => {
+            let data = json!({ "first": error.first });
+            ErrorCode::Pruned.error(error.to_string(), Some(data))
+        }
+    }
 }
 
 pub(super) fn invalid(reason: impl std::fmt::Display) -> ErrorObjectOwned {
@@ -202,7 +239,7 @@ async fn block(
         Value::String(text) => BlockAt::Id(text.parse::<BlockId>().map_err(invalid)?),
         _ => return Err(invalid("a height (number) or a block id (hex) is expected")),
     };
-    let found = api.handle.block(at).await.map_err(stopped)?;
+    let found = api.handle.block(at).await.map_err(unanswered)?;
     Ok(json!(
         found.map(|block| ServedBlock::new(&block, with_data))
     ))

@@ -75,6 +75,20 @@ pub const METHODS: &[Method] = &[
         "Certificates kept for the evidence period, for `outrider forensics`, a page at a time; pass next as from.",
     ),
     method(
+        "outrider_epochEnds",
+        "/",
+        "from",
+        "[{last, fillers, certificate, change}]",
+        "How epochs ended, from this one on, at most 64: the chain of committees that a light client follows.",
+    ),
+    method(
+        "outrider_submitChange",
+        "/",
+        "{next, contacts, approvals}",
+        "committee id",
+        "Take a change of the committee that members of a quorum have approved of; it happens at the end of this epoch.",
+    ),
+    method(
         "outrider_head",
         "/",
         "",
@@ -223,6 +237,8 @@ pub enum ErrorCode {
     NotHeld,
     /// The member is stopping or has failed.
     Stopping,
+    /// Forgotten here.
+    Pruned,
     /// Not a valid Ethereum transaction for this rollup.
     BadTransaction,
     /// A method that needs the state of the rollup.
@@ -231,7 +247,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::InvalidParams,
         Self::WrongPath,
         Self::Full,
@@ -240,6 +256,7 @@ impl ErrorCode {
         Self::UnknownRollup,
         Self::NotHeld,
         Self::Stopping,
+        Self::Pruned,
         Self::BadTransaction,
         Self::NeedsExecution,
     ];
@@ -268,6 +285,11 @@ impl ErrorCode {
                 "yes, it is harmless",
             ),
             Self::Stopping => (-32_056, "the member is stopping", "yes, at another member"),
+            Self::Pruned => (
+                -32_057,
+                "the block was forgotten here; data.first is the lowest height that is held",
+                "yes, at a member that keeps more",
+            ),
             // JSON-RPC's method not found.
             Self::NeedsExecution => (
                 -32_601,

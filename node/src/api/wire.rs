@@ -132,8 +132,8 @@ impl LimitsInfo {
 /// Answer of `outrider_health`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
-    /// Which member answers.
-    pub member: MemberIndex,
+    /// Which member answers; none if it only follows.
+    pub member: Option<MemberIndex>,
     /// Height of its last final block.
     pub height: Height,
     /// Its current view.

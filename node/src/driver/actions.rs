@@ -8,7 +8,8 @@ use outrider_consensus::{Action, Input};
 use outrider_network::{Channel, Context, To};
 use outrider_storage::{Journal, Store};
 use outrider_types::{
-    BlockId, BlockRecord, ConsensusMessage, FinalityCertificate, Verified, encode,
+    Block, BlockId, BlockRecord, CommitteeId, ConsensusMessage, FinalityCertificate, Verified,
+    encode,
 };
 use std::sync::Arc;
 
@@ -23,7 +24,9 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 self.send(Channel::Consensus, To::All, encode(&message));
             }
             Action::Send { to, message } => {
-                self.send(Channel::Consensus, To::One(to.index()), encode(&message))
+                if let Some(peer) = self.epochs.seats.peer(to) {
+                    self.send(Channel::Consensus, To::One(peer.0), encode(&message));
+                }
             }
             Action::CheckPayload { block } => {
                 self.first_seen.entry(block.id()).or_insert(now);
@@ -34,8 +37,9 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 view,
                 parent,
                 after,
+                last,
                 ..
-            } => self.on_assemble(now, view, parent, after),
+            } => self.on_assemble(now, view, parent, (after, last)),
             Action::Fetch { block, from } => self.fetch_block(now, block, from),
             Action::CatchUp { to } => {
                 self.seen = self.seen.max(to);
@@ -43,9 +47,9 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             }
             Action::Commit {
                 blocks,
+                fillers,
                 certificate,
-                ..
-            } => self.commit(&blocks, &certificate)?,
+            } => self.commit(&blocks, &fillers, &certificate)?,
             Action::Entered {
                 view,
                 leader,
@@ -62,7 +66,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 reason,
             } => {
                 self.metrics
-                    .bad_message(leader, crate::metrics::BadMessage::Proposal);
+                    .bad_message(crate::metrics::BadMessage::Proposal);
                 tracing::warn!(%leader, %view, reason, "a leader signed a bad proposal");
             }
         }
@@ -72,6 +76,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     fn commit(
         &mut self,
         blocks: &[BlockRecord],
+        fillers: &[Block],
         certificate: &Verified<FinalityCertificate>,
     ) -> Result<(), DriverError> {
         for (at, record) in blocks.iter().enumerate() {
@@ -82,7 +87,11 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 Some(payload) => payload,
                 None => self.stored_payload(record.block.payload)?,
             };
-            self.append(record, &payload, own, certificate)?;
+            if record.block.next == CommitteeId::NONE {
+                self.append(record, &payload, own, certificate)?;
+            } else {
+                self.on_last_block(record, payload, fillers, certificate)?;
+            }
         }
         self.forget_old();
         Ok(())
@@ -134,6 +143,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             return Ok(());
         }
         self.chain.sync()?;
+        self.sync.progressed(self.clock.now());
         for committed in std::mem::take(&mut self.fresh) {
             // No follower is no fault.
             let _ = self.committed.send(committed);

@@ -4,7 +4,8 @@
 //! is honest and lives on, so the death of this member alone loses nothing that was accepted.
 
 use super::{Driver, DriverError};
-use crate::handle::{Command, SubmitError, TransactionStatus};
+use crate::handle::{Command, EPOCH_ENDS_MAX, SubmitError, TransactionStatus};
+use crate::seats::PeerIndex;
 use bytes::Bytes;
 use outrider_mempool::AdmissionError;
 use outrider_network::{Channel, Context, To};
@@ -58,11 +59,11 @@ impl Spread {
         }
     }
 
-    fn received(&mut self, from: MemberIndex, id: &TransactionId, committee: &Committee) {
+    fn received(&mut self, from: Option<MemberIndex>, id: &TransactionId, committee: &Committee) {
         let Some(held) = self.waiting.get_mut(id) else {
             return;
         };
-        held.members.insert(from);
+        held.members.extend(from);
         let stake: u64 = held
             .members
             .iter()
@@ -119,10 +120,24 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 let _ = reply.send(self.status(&id)?);
             }
             Command::Block { at, reply } => {
-                let _ = reply.send(self.chain.committed(at)?.map(std::sync::Arc::new));
+                let kept = match self.chain.pruned_at(at)? {
+                    Some(pruned) => Err(pruned),
+                    None => Ok(self.chain.committed(at)?.map(std::sync::Arc::new)),
+                };
+                let _ = reply.send(kept);
+            }
+            Command::SubmitChange { change, reply } => {
+                let _ = reply.send(self.submit_change(*change)?);
+            }
+            Command::EpochEnds { from, reply } => {
+                let _ = reply.send(self.chain.epoch_ends(from, EPOCH_ENDS_MAX)?);
             }
             Command::Proof { id, reply } => {
-                let _ = reply.send(self.chain.proof(id)?);
+                let kept = match self.chain.pruned_transaction(&id)? {
+                    Some(pruned) => Err(pruned),
+                    None => Ok(self.chain.proof(id)?),
+                };
+                let _ = reply.send(kept);
             }
             Command::Evidence { from, reply } => {
                 let _ = reply.send(self.evidence_page(from.as_deref())?);
@@ -163,7 +178,11 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 let _ = reply.send(Err(self.refusal(error)));
             }
             Ok(_) => {
-                let members = BTreeSet::from([self.config.member]);
+                let me = self
+                    .replica
+                    .committee()
+                    .index_of(&self.config.key.public_key());
+                let members = me.into_iter().collect();
                 let held = Held {
                     transaction: transaction.clone(),
                     members,
@@ -174,7 +193,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 self.spread.waiting.insert(id, held);
                 self.spread.fresh.push(transaction);
                 // A committee of one needs nobody else.
-                let (committee, me) = (self.config.committee.clone(), self.config.member);
+                let committee = self.replica.committee().clone();
                 self.spread.received(me, &id, &committee);
             }
         }
@@ -242,7 +261,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     /// Another member spreads transactions: take them as if they were submitted here, and say which are held.
     pub(super) fn on_spread(
         &mut self,
-        from: MemberIndex,
+        from: PeerIndex,
         transactions: Vec<(TransactionId, Transaction)>,
     ) {
         let now = self.clock.now();
@@ -263,13 +282,14 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         }
         if !ids.is_empty() {
             let message = encode(&PayloadMessage::Received(Received { ids }));
-            self.send(Channel::Payload, To::One(from.index()), message);
+            self.send(Channel::Payload, To::One(from.0), message);
         }
     }
 
     /// Another member holds transactions that this one spread.
-    pub(super) fn on_received(&mut self, from: MemberIndex, ids: &[TransactionId]) {
-        let committee = self.config.committee.clone();
+    pub(super) fn on_received(&mut self, from: PeerIndex, ids: &[TransactionId]) {
+        let committee = self.replica.committee().clone();
+        let from = self.epochs.seats.member(from);
         for id in ids {
             self.spread.received(from, id, &committee);
         }

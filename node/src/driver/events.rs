@@ -5,13 +5,25 @@ use crate::pipeline::{Event, FromPeer};
 use outrider_consensus::Input;
 use outrider_network::Context;
 use outrider_storage::{Journal, Store};
-use outrider_types::{Aggregate, Certificate, Justification, Statement, TimeoutCertificate, View};
+use outrider_types::{
+    Aggregate, Certificate, Justification, MemberIndex, Statement, TimeoutCertificate, View,
+};
 
 impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     pub(super) fn on_event(
         &mut self,
-        FromPeer { from, event }: FromPeer,
+        FromPeer { from, event, epoch }: FromPeer,
     ) -> Result<(), DriverError> {
+        // No message of one epoch counts in another (R13).
+        let current = self.replica.committee().epoch();
+        match epoch {
+            Some(later) if later > current => {
+                self.keep_early(FromPeer { from, event, epoch });
+                return Ok(());
+            }
+            Some(earlier) if earlier < current => return Ok(()),
+            _ => {}
+        }
         self.observe(&event)?;
         let input = match event {
             Event::Proposal(proposal) => {
@@ -35,6 +47,17 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 return Ok(());
             }
             Event::BlockRequest(request) => return self.serve_block(from, request),
+            Event::EpochEnd(end) => return self.on_epoch_end(&end),
+            Event::ChangeRequest(request) => {
+                self.serve_change(from, request);
+                return Ok(());
+            }
+            Event::Change(change) => return self.take_change(change),
+            Event::Behind(epoch) => return self.on_behind(from, epoch),
+            Event::Ahead => {
+                self.probe(self.clock.now(), from);
+                return Ok(());
+            }
             Event::Evidence(evidence) => return self.on_evidence(from, &evidence),
             Event::Block(record, payload) => return self.on_block(from, record, payload),
             Event::RangeRequest(request) => {
@@ -56,22 +79,26 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         &self,
         justification: Option<&Justification>,
     ) -> Result<(), DriverError> {
+        // A mute member signs nothing, so nothing can go wrong; what it finds is what it has forgotten.
+        let Some(me) = self.replica.member() else {
+            return Ok(());
+        };
         if self.config.accept_lost_journal {
             return Ok(());
         }
         let safety = self.replica.safety();
         let found = match justification {
             Some(Justification::Certificate(Certificate::Quorum(certificate))) => {
-                self.foreign_vote(certificate, safety.voted, |vote| vote.view)
+                self.foreign_vote(me, certificate, safety.voted, |vote| vote.view)
             }
             Some(Justification::Certificate(Certificate::Commit(certificate))) => {
-                self.foreign_vote(certificate, safety.commit_voted, |vote| vote.view)
+                self.foreign_vote(me, certificate, safety.commit_voted, |vote| vote.view)
             }
             Some(Justification::Certificate(Certificate::Adopting(adopting))) => {
-                self.foreign_timeout(&adopting.timeouts)
+                self.foreign_timeout(me, &adopting.timeouts)
             }
             Some(Justification::Timeout(justification)) => {
-                self.foreign_timeout(&justification.timeouts)
+                self.foreign_timeout(me, &justification.timeouts)
             }
             None => false,
         };
@@ -86,6 +113,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     /// Signed by this member, in a view after its last vote of the kind, or in that view for another block.
     fn foreign_vote<V: Statement>(
         &self,
+        me: MemberIndex,
         certificate: &Aggregate<V>,
         last: Option<V>,
         view: fn(&V) -> View,
@@ -93,16 +121,13 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         let signed = certificate
             .signatures
             .iter()
-            .any(|(member, _)| *member == self.config.member);
+            .any(|(member, _)| *member == me);
         let vote = &certificate.statement;
         signed && last.is_none_or(|last| view(&last) <= view(vote) && last != *vote)
     }
 
-    fn foreign_timeout(&self, timeouts: &TimeoutCertificate) -> bool {
-        let signed = timeouts
-            .entries
-            .iter()
-            .any(|entry| entry.member == self.config.member);
+    fn foreign_timeout(&self, me: MemberIndex, timeouts: &TimeoutCertificate) -> bool {
+        let signed = timeouts.entries.iter().any(|entry| entry.member == me);
         signed
             && self
                 .replica

@@ -1,22 +1,31 @@
 //! Watching for offences E1 to E5 (protocol section 6): everything that verified goes to the collector; what it finds is
-//! stored, told to the operator and sent to all members once. And what is kept for the evidence period.
+//! stored, told to the operator and sent to all members, who do the same if it is new to them. And what is kept for the
+//! evidence period.
 
 use super::{Driver, DriverError};
 use crate::chain::{Chain, ChainError};
 use crate::pipeline::Event;
+use crate::seats::PeerIndex;
+use bytes::Bytes;
 use outrider_finality::{
     CertificatePage, EVIDENCE_VERSION, EvidenceCollector, EvidenceFile, EvidencePage, offence_name,
 };
 use outrider_network::{Channel, Context, To};
 use outrider_storage::{Journal, Store};
 use outrider_types::{
-    Block, BlockRecord, Committee, Epoch, Evidence, Justification, MemberIndex, SafetyState,
-    SyncMessage, Timestamp, Verified, View, encode,
+    Block, BlockRecord, Committee, Epoch, Evidence, Justification, SafetyState, SyncMessage,
+    Timestamp, Verified, View, encode,
 };
 use std::time::Duration;
 
 /// How often old certificates are deleted, a bounded number each time.
 const PRUNE_EVERY: Duration = Duration::from_millis(500);
+/// A piece of evidence is sent this often, for some members may not be connected: at once, after this time, and each time
+/// after twice the time before. After a restart it begins again.
+const SENT_MAX: u32 = 8;
+const SEND_AGAIN: Duration = Duration::from_secs(1);
+/// Pieces sent in one turn.
+const SENT_PER_TURN: usize = 8;
 
 /// What a driver knows of offences in the current epoch.
 #[derive(Debug)]
@@ -28,6 +37,26 @@ pub(super) struct Witness {
     kept: Vec<Justification>,
     headers: Vec<Block>,
     pruned: Timestamp,
+    /// At most what the collector gives out and notes.
+    outgoing: Vec<Outgoing>,
+}
+
+/// Evidence on its way to the other members.
+#[derive(Debug)]
+struct Outgoing {
+    due: Timestamp,
+    sent: u32,
+    message: Bytes,
+}
+
+impl Outgoing {
+    fn new(evidence: &Evidence) -> Self {
+        Self {
+            due: Timestamp(0),
+            sent: 0,
+            message: encode(&SyncMessage::Evidence(evidence.clone())),
+        }
+    }
 }
 
 impl Witness {
@@ -55,6 +84,7 @@ impl Witness {
     ) -> Result<Self, ChainError> {
         chain.begin_evidence(committee, views)?;
         let mut collector = EvidenceCollector::new(committee.clone());
+        let mut outgoing = Vec::new();
         let mut from = None;
         loop {
             let (page, next) = chain.evidence_page(from.as_deref())?;
@@ -62,8 +92,9 @@ impl Witness {
                 // The disk is outside too.
                 if other.id() == committee.id()
                     && let Ok(evidence) = evidence.verify(committee)
+                    && collector.note(&evidence)
                 {
-                    collector.note(&evidence);
+                    outgoing.push(Outgoing::new(&evidence));
                 }
             }
             from = next;
@@ -77,6 +108,7 @@ impl Witness {
             kept: Vec::new(),
             headers: Vec::new(),
             pruned: Timestamp(0),
+            outgoing,
         })
     }
 
@@ -100,11 +132,7 @@ impl Witness {
             Event::CommitVote(vote) => self.collector.commit_vote(vote),
             Event::Timeout(timeout) => self.collector.timeout(timeout),
             Event::Certificate(justification) => self.collector.justification(justification),
-            Event::Block(record, _) => {
-                if let Some(justification) = record.verified_justification() {
-                    self.collector.justification(&justification);
-                }
-            }
+            Event::Block(record, _) => self.collector.record(record),
             Event::Range(range) => self.collector.finality(&range.certificate),
             _ => {}
         }
@@ -130,7 +158,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     /// A member sent evidence, which was verified. It is passed on if it is new here, so everyone has it in the end.
     pub(super) fn on_evidence(
         &mut self,
-        from: MemberIndex,
+        from: PeerIndex,
         evidence: &Verified<Evidence>,
     ) -> Result<(), DriverError> {
         if self.witness.collector.note(evidence) {
@@ -142,7 +170,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     fn convict(
         &mut self,
         evidence: &Verified<Evidence>,
-        from: Option<MemberIndex>,
+        from: Option<PeerIndex>,
     ) -> Result<(), DriverError> {
         if !self.chain.put_evidence(evidence)? {
             return Ok(());
@@ -158,13 +186,31 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             from = ?from,
             "a member broke the protocol; `outrider evidence export` fetches the proof"
         );
-        let message = SyncMessage::Evidence((**evidence).clone());
-        self.send(Channel::Sync, To::All, encode(&message));
+        self.witness.outgoing.push(Outgoing::new(evidence));
         Ok(())
     }
 
-    /// Write what is kept, and delete what is too old.
+    fn send_evidence(&mut self, now: Timestamp) {
+        let due = self
+            .witness
+            .outgoing
+            .iter_mut()
+            .filter(|one| one.due <= now);
+        let mut messages = Vec::new();
+        for one in due.take(SENT_PER_TURN) {
+            one.due = now.after(SEND_AGAIN * 2_u32.saturating_pow(one.sent));
+            one.sent += 1;
+            messages.push(one.message.clone());
+        }
+        self.witness.outgoing.retain(|one| one.sent < SENT_MAX);
+        for message in messages {
+            self.send(Channel::Sync, To::All, message);
+        }
+    }
+
+    /// Send what is due, write what is kept, and delete what is too old.
     pub(super) fn write_evidence(&mut self, now: Timestamp) -> Result<(), DriverError> {
+        self.send_evidence(now);
         self.witness.view = self.witness.view.max(self.replica.view());
         for certificate in std::mem::take(&mut self.witness.kept) {
             self.chain.keep_certificate(&certificate)?;

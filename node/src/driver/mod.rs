@@ -12,6 +12,7 @@
 
 mod actions;
 mod commands;
+mod epochs;
 mod events;
 mod evidence;
 mod payloads;
@@ -22,13 +23,14 @@ use crate::durable::{self, PersistError};
 use crate::handle::{Command, CommittedBlock, DriverEnds, Head};
 use crate::metrics::Metrics;
 use crate::pipeline::{self, CheckedPayload, FromPeer};
-use outrider_consensus::{Action, Config as ConsensusConfig, Input, Replica, Restored, Seat, Step};
+use crate::seats::{Seats, SharedHearing};
+use outrider_consensus::{Action, Config as ConsensusConfig, Input, Replica, Step};
 use outrider_mempool::{Limits, Mempool};
-use outrider_network::{Channel, Context, Network, Outbound, Peers, To};
+use outrider_network::{Channel, Context, Network, Outbound, Peer, Peers, To, TrackError};
 use outrider_storage::{Journal, JournalError, Store};
 use outrider_types::safety_state::RestoreError;
 use outrider_types::{
-    BlockId, BlockRecord, Committee, MemberIndex, SafetyState, SecretKey, Timestamp, Verified,
+    BlockId, BlockRecord, EpochStart, SafetyState, SecretKey, Timestamp, Verified, decode,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,12 +49,10 @@ const SURVEY: Duration = Duration::from_millis(500);
 /// What a driver is made with.
 #[derive(Clone, Debug)]
 pub struct DriverConfig {
-    /// Who orders.
-    pub committee: Committee,
-    /// Which of them this is.
-    pub member: MemberIndex,
-    /// Its key.
+    /// The key of this member, in whichever committee it is one.
     pub key: SecretKey,
+    /// Its own place in the network.
+    pub contact: Peer,
     /// Timers.
     pub consensus: ConsensusConfig,
     /// What the mempool takes.
@@ -62,7 +62,7 @@ pub struct DriverConfig {
     pub idle_block: Duration,
     /// Verifying workers per channel.
     pub workers: usize,
-    /// Start although the journal is gone that this member once had: it may sign twice. Only for an operator who knows
+    /// Speak although the vote journal is missing: it may sign twice. Only for an operator who knows
     /// that the member signed nothing in this epoch, or that the epoch is over.
     pub accept_lost_journal: bool,
     /// Certificates are kept as evidence for this many views.
@@ -81,23 +81,9 @@ pub enum DriverError {
     /// The safety state.
     #[error(transparent)]
     Restore(#[from] RestoreError),
-    /// The journal is gone.
-    #[error(
-        "the vote journal is gone, but this member has voted before: without it, it could sign two conflicting statements and lose its stake. Put the journal back, or join with a new key in the next epoch. If you are certain that it signed nothing in this epoch, start once with --set node.unsafe_accept_lost_journal=true"
-    )]
-    JournalLost,
-    /// The key is not the member's.
-    #[error(
-        "the key {found} is not that of member {member}, which is {expected}; use the right key file"
-    )]
-    Key {
-        /// The member.
-        member: MemberIndex,
-        /// The key given.
-        found: outrider_types::PublicKey,
-        /// The key in the committee.
-        expected: outrider_types::PublicKey,
-    },
+    /// Members of the next epoch cannot be reached.
+    #[error("cannot connect to the members of this epoch: {0}")]
+    Track(#[from] TrackError),
     /// Somebody else signs with this member's key.
     #[error(
         "a certificate of view {view} holds a signature of this member that it never made: another process runs with its key, or its data folder is an old copy or an empty one. Stop the other process, or put the right data folder back: with two, or without its vote journal, the member can sign conflicting statements and lose its stake. If you are certain that it signs nowhere else and signed nothing in this epoch that matters, start once with --set node.unsafe_accept_lost_journal=true"
@@ -121,11 +107,15 @@ pub struct Driver<E: Context, J, S> {
     journal: J,
     outbound: Outbound<E>,
     peers: Peers<E>,
+    /// Whom the network connects to, with their indexes.
+    tracked: (Vec<Peer>, Vec<usize>),
     metrics: Arc<Metrics>,
     clock: Clock,
     commands: mpsc::Receiver<Command>,
     committed: broadcast::Sender<Arc<CommittedBlock>>,
     head: watch::Sender<Head>,
+    epoch_out: watch::Sender<Arc<EpochStart>>,
+    epochs: epochs::Epochs,
     /// What is known of the chain, for the head.
     seen: outrider_types::Height,
     timeouts: u64,
@@ -184,61 +174,23 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     fn new(
         context: E,
         config: DriverConfig,
-        (journal, store): (J, S),
+        (journal, mut chain): (J, Chain<S>),
         (outbound, peers): (Outbound<E>, Peers<E>),
         ends: DriverEnds,
         metrics: Arc<Metrics>,
     ) -> Result<(Self, Step), DriverError> {
-        let committee = config.committee.clone();
-        let expected = committee
-            .members()
-            .get(config.member.index())
-            .map(|member| member.public_key);
-        let found = config.key.public_key();
-        if let Some(expected) = expected.filter(|expected| *expected != found) {
-            return Err(DriverError::Key {
-                member: config.member,
-                found,
-                expected,
-            });
-        }
-        let mut chain = Chain::open(store, committee.clone())?;
-        let begun = chain.journal_begun()?;
-        let safety = match journal.latest() {
-            Some(record) => SafetyState::restore(record, &committee)?,
-            None if begun && !config.accept_lost_journal => {
-                return Err(DriverError::JournalLost);
-            }
-            None => Verified::fresh(&committee),
-        };
-        chain.begin_journal()?;
-        let (held, blocks) = uncommitted(&chain, &safety)?;
-        let base = *chain.genesis();
-        let vote_left = durable::vote_left(&chain, &safety, begun)?;
-        let witness = evidence::Witness::restore(&mut chain, &committee, &safety)?;
+        let recorded = journal.latest().map(|record| decode(record.to_vec()));
+        chain.note_votes_before(recorded.transpose().map_err(RestoreError::Decode)?.as_ref())?;
         let clock = Clock {
             started: tokio::time::Instant::now(),
             base: wall_clock(&context),
         };
-        let restored = Restored {
-            root: *chain.root(),
-            safety,
-            blocks,
-            vote_left,
-        };
-        let now = clock.now();
-        let (replica, step) = Replica::new(
-            config.consensus,
-            committee,
-            Some(Seat {
-                member: config.member,
-                key: config.key.clone(),
-            }),
-            &base,
-            restored,
-            now,
-        );
-        let driver = Self {
+        let (started, now) = (clock.base, clock.now());
+        let (replica, step, held) = epochs::new_replica(&config, &chain, &journal, started, now)?;
+        let committee = replica.committee().clone();
+        let witness = evidence::Witness::restore(&mut chain, &committee, replica.safety())?;
+        let hearing = SharedHearing::new(Seats::new(committee, Vec::new()));
+        let mut driver = Self {
             mempool: Mempool::new(config.mempool.clone()),
             seen: chain.root().height,
             context,
@@ -248,11 +200,14 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             journal,
             outbound,
             peers,
+            tracked: (Vec::new(), Vec::new()),
             metrics,
             clock,
             commands: ends.commands,
             committed: ends.committed,
             head: ends.head,
+            epoch_out: ends.epoch,
+            epochs: epochs::Epochs::new(hearing, started),
             timeouts: 0,
             held,
             payloads: payloads::Payloads::default(),
@@ -266,6 +221,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             surveyed: Timestamp(0),
             reported: Vec::new(),
         };
+        driver.settle_in()?;
         Ok((driver, step))
     }
 
@@ -329,6 +285,9 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 self.act(action)?;
             }
             self.publish()?;
+        }
+        if let Some(first) = self.cross()? {
+            return self.turn(first);
         }
         let now = self.clock.now();
         self.on_time(now)?;
@@ -434,11 +393,10 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     }
 }
 
+/// Payloads by block.
+type Payloads = BTreeMap<BlockId, CheckedPayload>;
 /// Payloads by block, and the records of those blocks, parents first.
-type Uncommitted = (
-    BTreeMap<BlockId, CheckedPayload>,
-    Vec<Verified<BlockRecord>>,
-);
+type Uncommitted = (Payloads, Vec<Verified<BlockRecord>>);
 
 /// Blocks above the last final one that this member voted for or holds a certificate of.
 fn uncommitted<S: Store>(
@@ -488,7 +446,7 @@ impl Events {
 pub async fn run<E: Context, J: Journal + 'static, S: Store + 'static>(
     context: E,
     config: DriverConfig,
-    disk: (J, S),
+    disk: (J, Chain<S>),
     network: Network<E>,
     ends: DriverEnds,
     metrics: Arc<Metrics>,
@@ -501,13 +459,21 @@ pub async fn run<E: Context, J: Journal + 'static, S: Store + 'static>(
         peers,
         ..
     } = network;
-    let (committee, workers) = (config.committee.clone(), config.workers);
-    let events = Events {
-        consensus: pipeline::spawn(&context, consensus, &committee, &metrics, workers),
-        sync: pipeline::spawn(&context, sync, &committee, &metrics, 1),
-        payload: pipeline::spawn(&context, payload, &committee, &metrics, workers),
-    };
+    let workers = config.workers;
     let child = context.child("driver");
-    let (driver, first) = Driver::new(child, config, disk, (outbound, peers), ends, metrics)?;
+    let (driver, first) = Driver::new(
+        child,
+        config,
+        disk,
+        (outbound, peers),
+        ends,
+        metrics.clone(),
+    )?;
+    let hearing = driver.epochs.hearing();
+    let events = Events {
+        consensus: pipeline::spawn(&context, consensus, &hearing, &metrics, workers),
+        sync: pipeline::spawn(&context, sync, &hearing, &metrics, 1),
+        payload: pipeline::spawn(&context, payload, &hearing, &metrics, workers),
+    };
     driver.run(first, events).await
 }

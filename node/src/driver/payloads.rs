@@ -3,6 +3,7 @@
 use super::{Driver, DriverError, wall_clock};
 use crate::chain::ChainError;
 use crate::pipeline::CheckedPayload;
+use crate::seats::PeerIndex;
 use outrider_consensus::Input;
 use outrider_finality::duplicate;
 use outrider_mempool::AssemblyLimits;
@@ -10,14 +11,15 @@ use outrider_network::{Channel, Context, To};
 use outrider_storage::{Journal, Store};
 use outrider_types::message::PayloadMessage;
 use outrider_types::{
-    Block, BlockId, CommitteeId, MemberIndex, Payload, PayloadId, Timestamp, TransactionId, View,
-    encode,
+    Block, BlockId, CommitteeId, Payload, PayloadId, Timestamp, TransactionId, View, encode,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// Payloads kept that no known block names yet, per sender.
 const UNCLAIMED_PER_MEMBER: usize = 8;
+/// Stands for this member among the senders of payloads.
+const OWN: PeerIndex = PeerIndex(usize::MAX);
 /// A payload that is announced by its block should come by itself; after this it is asked for.
 const GRACE: Duration = Duration::from_millis(50);
 
@@ -27,6 +29,8 @@ pub(super) struct Waiting {
     pub(super) view: View,
     parent: BlockId,
     after: Timestamp,
+    /// It is the last block of the epoch.
+    last: bool,
     /// When an empty block is proposed instead.
     pub(super) deadline: Timestamp,
 }
@@ -37,7 +41,7 @@ pub(super) struct Payloads {
     /// Blocks that wait for their payload.
     wanted: BTreeMap<PayloadId, BTreeMap<BlockId, Block>>,
     /// Payloads that wait for their block, oldest first by sender.
-    unclaimed: BTreeMap<MemberIndex, VecDeque<CheckedPayload>>,
+    unclaimed: BTreeMap<PeerIndex, VecDeque<CheckedPayload>>,
 }
 
 impl Payloads {
@@ -49,7 +53,7 @@ impl Payloads {
             .cloned()
     }
 
-    fn keep(&mut self, from: MemberIndex, payload: CheckedPayload) {
+    fn keep(&mut self, from: PeerIndex, payload: CheckedPayload) {
         let queue = self.unclaimed.entry(from).or_default();
         if queue.iter().any(|held| held.id == payload.id) {
             return;
@@ -83,13 +87,14 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         now: Timestamp,
         view: View,
         parent: BlockId,
-        after: Timestamp,
+        (after, last): (Timestamp, bool),
     ) {
         let deadline = now.after(self.config.idle_block);
         self.proposal = Some(Waiting {
             view,
             parent,
             after,
+            last,
             deadline,
         });
     }
@@ -138,15 +143,22 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         }
         self.chain.put_payload(payload.id, &payload.payload)?;
         let timestamp = wall_clock(&self.context).max(Timestamp(waiting.after.0.saturating_add(1)));
-        let Waiting { view, parent, .. } = waiting;
+        let Waiting {
+            view, parent, last, ..
+        } = waiting;
+        let next = if last {
+            self.next_committee()
+        } else {
+            CommitteeId::NONE
+        };
         self.inputs.push(Input::Assembled {
             view,
             parent,
             payload: payload.id,
             timestamp,
-            next: CommitteeId::NONE,
+            next,
         });
-        self.payloads.keep(self.config.member, payload);
+        self.payloads.keep(OWN, payload);
         Ok(())
     }
 
@@ -156,6 +168,9 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         now: Timestamp,
         block: Block,
     ) -> Result<(), DriverError> {
+        if !self.check_next(&block) {
+            return Ok(());
+        }
         let held = match self.payloads.claim(block.payload) {
             Some(payload) => Some(payload),
             None => self.find_payload(block.payload)?,
@@ -178,7 +193,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     /// A payload came.
     pub(super) fn on_payload(
         &mut self,
-        from: MemberIndex,
+        from: PeerIndex,
         payload: CheckedPayload,
     ) -> Result<(), DriverError> {
         match self.payloads.wanted.remove(&payload.id) {

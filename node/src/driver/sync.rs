@@ -2,6 +2,7 @@
 
 use super::{Driver, DriverError};
 use crate::pipeline::{CheckedPayload, CheckedRange};
+use crate::seats::PeerIndex;
 use outrider_consensus::Input;
 use outrider_network::{Channel, Context, To};
 use outrider_storage::{Journal, Store};
@@ -33,6 +34,11 @@ struct Fetch {
     for_replica: bool,
 }
 
+/// Without a new final block for this long, someone is asked for one.
+const QUIET: Duration = Duration::from_secs(1);
+/// A range is taken for this long after one was asked for.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
 /// Final blocks up to a height are being asked for.
 #[derive(Debug)]
 struct CatchUp {
@@ -46,7 +52,13 @@ struct CatchUp {
 pub(super) struct Sync {
     fetches: BTreeMap<BlockId, Fetch>,
     catch_up: Option<CatchUp>,
-    served: BTreeMap<MemberIndex, Timestamp>,
+    served: BTreeMap<PeerIndex, Timestamp>,
+    /// When a range was last asked for; what nobody asked for is not taken.
+    asked_range: Option<Timestamp>,
+    /// When final blocks last joined the ledger, or were asked for because none did.
+    progressed: Timestamp,
+    /// How often someone was asked because nothing became final.
+    rounds: u32,
     /// How many members were asked for blocks that came; at most [`FETCHES_MAX`] blocks are remembered.
     asked: BTreeMap<BlockId, u32>,
 }
@@ -58,6 +70,17 @@ impl Sync {
         fetches
             .chain(self.catch_up.as_ref().map(|catch_up| catch_up.next))
             .min()
+    }
+
+    /// Final blocks joined the ledger.
+    pub(super) const fn progressed(&mut self, now: Timestamp) {
+        self.progressed = now;
+    }
+
+    /// The epoch is over: what was asked for in it serves nobody.
+    pub(super) fn forget_fetches(&mut self) {
+        self.fetches.clear();
+        self.asked.clear();
     }
 
     /// A payload that was waited for is there.
@@ -136,16 +159,48 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 let attempts = running.attempts;
                 running.attempts += 1;
                 running.next = now.after(RETRY);
-                let message = SyncMessage::RangeRequest(RangeRequest { from: root.next() });
-                let to = self.someone(attempts);
-                self.send(Channel::Sync, To::One(to.index()), encode(&message));
+                if let Some(to) = self.someone(attempts) {
+                    self.ask_range(now, to);
+                }
+            }
+        } else if now.since(self.sync.progressed) >= QUIET {
+            // Nothing becomes final: the others may be ahead, in another epoch even, and not say so.
+            self.sync.progressed = now;
+            self.sync.rounds = self.sync.rounds.wrapping_add(1);
+            self.ask_for_ending();
+            if let Some(to) = self.someone(self.sync.rounds) {
+                self.ask_range(now, to);
             }
         }
         Ok(())
     }
 
+    fn ask_range(&mut self, now: Timestamp, to: PeerIndex) {
+        self.sync.asked_range = Some(now);
+        let from = self.chain.root().height.next();
+        let message = SyncMessage::RangeRequest(RangeRequest { from });
+        self.send(Channel::Sync, To::One(to.0), encode(&message));
+    }
+
+    /// A peer seems to be ahead: ask it, unless someone was asked just now.
+    pub(super) fn probe(&mut self, now: Timestamp, peer: PeerIndex) {
+        let asked = self.sync.asked_range;
+        if asked.is_none_or(|asked| now.since(asked) >= RETRY) {
+            self.ask_range(now, peer);
+        }
+    }
+
+    /// Everyone else that this member can be connected to.
+    fn others(&mut self) -> Vec<PeerIndex> {
+        self.peers
+            .connected()
+            .iter()
+            .copied()
+            .map(PeerIndex)
+            .collect()
+    }
+
     fn ask_for(&mut self, now: Timestamp, block: BlockId) {
-        let members = self.config.committee.members().len();
         let Some(fetch) = self.sync.fetches.get_mut(&block) else {
             return;
         };
@@ -162,31 +217,30 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         fetch.attempts += 1;
         fetch.next = now.after(RETRY);
         // Those who should have it first, then everyone in turn.
-        let me = self.config.member.index();
-        let to = fetch
-            .from
-            .get(attempt)
-            .map_or((me + 1 + attempt) % members, |member| member.index());
-        if to != me {
+        let first = fetch.from.get(attempt).copied();
+        let first = first.and_then(|member| self.epochs.seats.peer(member));
+        let ours = PeerIndex(self.peers.ours());
+        let to = match first.filter(|peer| *peer != ours) {
+            Some(peer) => Some(peer),
+            None => self.someone(u32::try_from(attempt).unwrap_or(u32::MAX)),
+        };
+        if let Some(to) = to {
             let message = SyncMessage::BlockRequest(BlockRequest { block });
-            self.send(Channel::Sync, To::One(to), encode(&message));
-        } else if let Some(fetch) = self.sync.fetches.get_mut(&block) {
-            fetch.next = now;
+            self.send(Channel::Sync, To::One(to.0), encode(&message));
         }
     }
 
-    /// Another member, a different one with each attempt.
-    fn someone(&self, attempt: u32) -> MemberIndex {
-        let members = self.config.committee.members().len();
-        let me = self.config.member.index();
-        let step = 1 + attempt as usize % (members - 1).max(1);
-        MemberIndex(u16::try_from((me + step) % members).unwrap_or(0))
+    /// Another peer, a different one with each attempt; none if nobody is connected.
+    fn someone(&mut self, attempt: u32) -> Option<PeerIndex> {
+        let others = self.others();
+        let at = (attempt as usize).checked_rem(others.len())?;
+        others.get(at).copied()
     }
 
     /// Answer a member that misses a block.
     pub(super) fn serve_block(
         &mut self,
-        from: MemberIndex,
+        from: PeerIndex,
         request: BlockRequest,
     ) -> Result<(), DriverError> {
         let full = match self.chain.full(request.block)? {
@@ -202,7 +256,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         if let Some(full) = full {
             self.send(
                 Channel::Sync,
-                To::One(from.index()),
+                To::One(from.0),
                 encode(&SyncMessage::Block(full)),
             );
         }
@@ -213,7 +267,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     pub(super) fn serve_range(
         &mut self,
         now: Timestamp,
-        from: MemberIndex,
+        from: PeerIndex,
         request: RangeRequest,
     ) -> Result<(), DriverError> {
         let last = self.sync.served.insert(from, now);
@@ -223,7 +277,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         if let Some(range) = self.chain.range(request.from)? {
             self.send(
                 Channel::Sync,
-                To::One(from.index()),
+                To::One(from.0),
                 encode(&SyncMessage::Range(range)),
             );
         }
@@ -233,7 +287,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     /// A block came that was asked for.
     pub(super) fn on_block(
         &mut self,
-        from: MemberIndex,
+        from: PeerIndex,
         record: Verified<BlockRecord>,
         payload: CheckedPayload,
     ) -> Result<(), DriverError> {
@@ -257,15 +311,18 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     /// Final blocks came. They were verified: linked to each other and proven final. Here they are linked to ours.
     pub(super) fn on_range(
         &mut self,
-        from: MemberIndex,
+        from: PeerIndex,
         range: CheckedRange,
     ) -> Result<(), DriverError> {
-        if self.sync.catch_up.is_none() {
+        let now = self.clock.now();
+        let asked = self.sync.asked_range;
+        if asked.is_none_or(|asked| now.since(asked) > ANSWER_WITHIN) {
             return Ok(());
         }
         let CheckedRange {
             blocks,
             certificate,
+            end,
         } = range;
         let root = *self.chain.root();
         let new: Vec<_> = blocks
@@ -289,21 +346,32 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         let last = new.len() - 1;
         let mut tip = root;
         for (at, (record, payload)) in new.iter().enumerate() {
-            let own = (at == last).then_some(&*certificate);
-            self.append(record, payload, own, &certificate)?;
             tip = record.block;
+            let own = (at == last).then_some(&*certificate);
+            match end.clone().filter(|_| at == last) {
+                None => self.append(record, payload, own, &certificate)?,
+                Some(end) => {
+                    // Nobody asks the replica any more: a new one begins at the end of the turn.
+                    self.append_last(record, payload, end.into_inner(), &certificate)?;
+                }
+            }
         }
         self.publish()?;
         self.metrics.fetched(new.len());
-        self.inputs.push(Input::CaughtUp {
-            block: tip,
-            certificate,
-        });
-        let now = self.clock.now();
+        if end.is_none() {
+            self.inputs.push(Input::CaughtUp {
+                block: tip,
+                certificate,
+            });
+        }
+        self.turn(outrider_consensus::Step::default())?;
         if let Some(running) = &mut self.sync.catch_up {
             running.next = now;
             // Whoever answered is asked again.
             running.attempts = running.attempts.saturating_sub(1);
+        } else {
+            // It may have more.
+            self.ask_range(now, from);
         }
         Ok(())
     }

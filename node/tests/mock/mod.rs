@@ -71,7 +71,7 @@ impl MockDriver {
                     BlockAt::Height(height) => block.block.height == height,
                     BlockAt::Id(id) => block.id == id,
                 });
-                let _ = reply.send(found.cloned());
+                let _ = reply.send(Ok(found.cloned()));
             }
             Command::Proof { id, reply } => {
                 let found = self
@@ -89,7 +89,7 @@ impl MockDriver {
                         id,
                     )
                 });
-                let _ = reply.send(proof);
+                let _ = reply.send(Ok(proof));
             }
             Command::Evidence { from, reply } => {
                 let second = from.is_some();
