@@ -122,7 +122,10 @@ impl ClientError {
             | Self::NotOver { .. }
             | Self::MissingBlock { .. } => true,
             Self::Refused { code, .. } => {
-                matches!(*code, CODE_FULL | CODE_NOT_HELD | CODE_STOPPING)
+                matches!(
+                    *code,
+                    CODE_FULL | CODE_NOT_HELD | CODE_STOPPING | CODE_PRUNED
+                )
             }
             Self::Url { .. }
             | Self::Answer { .. }
@@ -162,6 +165,8 @@ pub const CODE_DUPLICATE: i32 = -32_053;
 pub const CODE_NOT_HELD: i32 = -32_055;
 /// The member is stopping: another one takes it.
 pub const CODE_STOPPING: i32 = -32_056;
+/// Forgotten there: a member that keeps more has it.
+pub const CODE_PRUNED: i32 = -32_057;
 
 /// The chain of causes in one line.
 fn root_cause(error: &dyn std::error::Error) -> String {

@@ -31,7 +31,9 @@ mod model;
 mod session;
 
 pub use calls::{Client, FOLLOW_REQUESTS_MAX, REQUEST_TIMEOUT, RESPONSE_BYTES_MAX, RollupClient};
-pub use error::{CODE_DUPLICATE, CODE_FULL, CODE_NOT_HELD, CODE_STOPPING, ClientError};
+pub use error::{
+    CODE_DUPLICATE, CODE_FULL, CODE_NOT_HELD, CODE_PRUNED, CODE_STOPPING, ClientError,
+};
 pub use follow::{FOLLOW_BUFFER_MAX, Follower};
 pub use model::{BlockSummary, CurrentCommittee, Head, RawSubmitted, Status};
 pub use outrider_finality::{

@@ -64,6 +64,9 @@ pub struct CurrentCommittee {
     pub committee: Committee,
     /// Names and addresses, in the same order.
     pub contacts: Vec<Contact>,
+    /// The last height of the epoch; none if it does not end.
+    #[serde(default)]
+    pub last_height: Option<Height>,
 }
 
 /// A committed block, as subscriptions announce it.

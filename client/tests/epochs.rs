@@ -155,7 +155,8 @@ impl Fake {
         module
             .register_method("outrider_committee", |_, fake, _| {
                 let epoch = fake.ends.len() as u64;
-                json!({ "epoch": epoch, "committee": committee(epoch), "contacts": [contact(epoch)], "more": 1 })
+                json!({ "epoch": epoch, "committee": committee(epoch), "contacts": [contact(epoch)],
+                        "last_height": epoch + 1, "more": 1 })
             })
             .unwrap();
         module
@@ -297,6 +298,7 @@ async fn committee_is_read_and_change_is_handed_in() {
         (current.committee, current.contacts),
         (committee(3), vec![contact(3)])
     );
+    assert_eq!(current.last_height, Some(Height(4)));
     client.submit_change(&change(3)).await.unwrap();
     assert_eq!(fake.changes.load(Ordering::SeqCst), 1);
 }

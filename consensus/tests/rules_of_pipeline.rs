@@ -147,23 +147,22 @@ fn r3_nothing_is_proposed_ahead_after_giving_up_on_the_view() {
 
 #[test]
 fn r3_a_leader_of_two_views_in_a_row_proposes_ahead_of_the_second_too() {
-    // Member 0 has three turns of nine: views 4, 8 and 9.
-    let mut lab = Lab::new(&[3, 2, 2, 1, 1], 0);
-    lab.step(handed_on(lab.tc(4, None, None)));
-    let chain = lab.chain(&lab.base.clone(), 5..=6);
-    for member in 1..5 {
-        lab.step(lab.commit_vote(member, &chain[0]));
+    // Member 0 has two turns of seven: views 6 and 7.
+    let mut lab = Lab::new(&[2, 1, 1, 1, 1, 1], 0);
+    let chain = lab.chain(&lab.base.clone(), 1..=4);
+    for member in 1..6 {
+        lab.step(lab.commit_vote(member, &chain[2]));
     }
-    assert_eq!(lab.replica.committed(), &chain[0]);
-    let seventh = lab.child(&chain[1]);
-    let actions = lab.offer(&seventh, Some(lab.qc(&chain[1]).into()));
-    let eighth = proposals(&lab.assembled(&actions)).pop().expect("ahead");
-    let actions = lab.step(handed_on(lab.qc(&seventh)));
+    assert_eq!(lab.replica.committed(), &chain[2]);
+    let fifth = lab.child(&chain[3]);
+    let actions = lab.offer(&fifth, Some(lab.qc(&chain[3]).into()));
+    let sixth = proposals(&lab.assembled(&actions)).pop().expect("ahead");
+    let actions = lab.step(handed_on(lab.qc(&fifth)));
     assert_eq!(certificates(&actions).len(), 1, "it stands");
-    assert_eq!(votes(&actions), [(8, eighth.block.id())]);
-    assert_eq!(assembles(&actions), [(9, eighth.block.id(), false)]);
-    let ninth = proposals(&lab.assembled(&actions)).pop().expect("ahead");
-    assert_eq!(ninth.kind, ProposalKind::Optimistic);
+    assert_eq!(votes(&actions), [(6, sixth.block.id())]);
+    assert_eq!(assembles(&actions), [(7, sixth.block.id(), false)]);
+    let seventh = proposals(&lab.assembled(&actions)).pop().expect("ahead");
+    assert_eq!(seventh.kind, ProposalKind::Optimistic);
 }
 
 #[test]

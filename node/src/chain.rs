@@ -22,6 +22,8 @@ mod epochs;
 mod evidence;
 mod pruning;
 mod snapshot;
+#[cfg(test)]
+mod testing;
 
 pub use epochs::CHANGES_MAX;
 pub use evidence::{EVIDENCE_PER_PAGE, Paged};

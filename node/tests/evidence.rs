@@ -1,4 +1,4 @@
-//! Evidence in running members: found, stored, sent to all, passed on, and served.
+//! Evidence in running members: found, stored, sent to all, and passed on.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,13 +7,7 @@
     reason = "a test fails by panicking, also in its helpers"
 )]
 
-mod mock;
-
 use commonware_runtime::{Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
-use jsonrpsee::core::client::ClientT as _;
-use jsonrpsee::http_client::HttpClientBuilder;
-use jsonrpsee::rpc_params;
-use outrider_finality::{CertificatePage, EvidencePage};
 use outrider_mempool::Limits;
 use outrider_network::{
     Channel, Network, NetworkConfig, Peer, To, Tuning, runtime_config, start, transport_public_key,
@@ -23,12 +17,12 @@ use outrider_node::chain::Chain;
 use outrider_node::driver::{self, DriverConfig};
 use outrider_node::handle::NodeHandle;
 use outrider_node::metrics::Metrics;
-use outrider_storage::MemoryDisk;
+use outrider_storage::{Journal as _, MemoryDisk};
 use outrider_types::evidence::Pair;
 use outrider_types::limits::MESSAGE_BYTES_MAX;
 use outrider_types::{
-    BlockId, Committee, ConsensusMessage, Epoch, Evidence, MemberIndex, Offence, SecretKey, Signed,
-    SyncMessage, View, Vote, decode, encode, testing,
+    BlockId, Committee, ConsensusMessage, Contact, Epoch, Evidence, MemberIndex, Offence,
+    SafetyState, SecretKey, Signed, SyncMessage, TransportKey, View, Vote, decode, encode, testing,
 };
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -53,7 +47,7 @@ fn sign(keys: &[SecretKey], member: usize, vote: Vote) -> Signed<Vote> {
 }
 
 /// All on loopback, on free ports that were found by binding port 0.
-fn networks(members: usize) -> Vec<NetworkConfig> {
+fn networks(members: usize) -> Vec<(NetworkConfig, Peer)> {
     let listeners: Vec<_> = (0..members)
         .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap())
         .collect();
@@ -69,31 +63,51 @@ fn networks(members: usize) -> Vec<NetworkConfig> {
             address: *address,
         })
         .collect();
-    let config = |(key_seed, listen)| NetworkConfig {
-        namespace: b"outrider evidence test".to_vec(),
-        key_seed,
-        listen,
-        peers: peers.clone(),
-        max_message_bytes: u32::try_from(MESSAGE_BYTES_MAX).unwrap(),
-        tuning: Tuning::default(),
+    let config = |((key_seed, listen), peer): (([u8; 32], SocketAddr), &Peer)| {
+        let network = NetworkConfig {
+            namespace: b"outrider evidence test".to_vec(),
+            key_seed,
+            listen,
+            peers: peers.clone(),
+            max_message_bytes: u32::try_from(MESSAGE_BYTES_MAX).unwrap(),
+            tuning: Tuning::default(),
+        };
+        (network, peer.clone())
     };
-    seeds.into_iter().zip(addresses).map(config).collect()
+    let own = seeds.into_iter().zip(addresses);
+    own.zip(&peers).map(config).collect()
+}
+
+/// Where the members are, as their committee file says.
+fn contacts(networks: &[(NetworkConfig, Peer)]) -> Vec<Contact> {
+    let contact = |(member, (network, _)): (usize, &(NetworkConfig, Peer))| Contact {
+        name: format!("m{member}"),
+        transport_key: TransportKey(transport_public_key(&network.key_seed)),
+        address: network.listen,
+        rpc: None,
+    };
+    networks.iter().enumerate().map(contact).collect()
 }
 
 async fn honest(
     context: &runtime::Context,
     member: usize,
-    network: NetworkConfig,
+    (network, contact): (NetworkConfig, Peer),
+    contacts: Vec<Contact>,
     disk: &MemoryDisk,
     metrics: &Arc<Metrics>,
 ) -> NodeHandle {
     let (committee, keys) = testing::committee(&[1; 4]);
-    let index = MemberIndex(u16::try_from(member).unwrap());
-    let (handle, ends) = NodeHandle::new(committee.clone(), index);
+    let mut journal = disk.journal();
+    journal
+        .append(&SafetyState::new(&committee).to_bytes())
+        .unwrap();
+    let chain = Chain::open(disk.store(), committee, contacts).unwrap();
+    let key = keys[member].clone();
+    let (handle, ends) = NodeHandle::new(chain.epoch().clone(), key.public_key());
     let config = DriverConfig {
-        committee,
-        member: index,
-        key: keys[member].clone(),
+        key,
+        contact,
         consensus: outrider_consensus::Config::default(),
         mempool: Limits::default(),
         idle_block: Duration::from_millis(200),
@@ -102,11 +116,11 @@ async fn honest(
         evidence_views: 1_024,
     };
     let network = start(context.child("network"), network).await.unwrap();
-    let (disk, metrics) = ((disk.journal(), disk.store()), metrics.clone());
+    let metrics = metrics.clone();
     let child = context.child("member");
     child.spawn(move |context| async move {
         // Ends with the network, when the test does; before that the handle would say so.
-        let _ = driver::run(context, config, disk, network, ends, metrics).await;
+        let _ = driver::run(context, config, (journal, chain), network, ends, metrics).await;
     });
     handle
 }
@@ -155,6 +169,7 @@ fn a_double_vote_becomes_evidence_at_every_honest_member() {
     runtime::Runner::new(config).start(|context| async move {
         let (committee, keys) = testing::committee(&[1; 4]);
         let mut networks = networks(4);
+        let contacts = contacts(&networks);
         networks.truncate(3);
         let disks = [MemoryDisk::new(), MemoryDisk::new()];
         let metrics = [Arc::new(Metrics::new()), Arc::new(Metrics::new())];
@@ -162,10 +177,26 @@ fn a_double_vote_becomes_evidence_at_every_honest_member() {
         let liar = networks.pop().unwrap();
         let first = networks.pop().unwrap();
         let handles = [
-            honest(&context.child("m0"), 0, first, &disks[0], &metrics[0]).await,
-            honest(&context.child("m2"), 2, last, &disks[1], &metrics[1]).await,
+            honest(
+                &context.child("m0"),
+                0,
+                first,
+                contacts.clone(),
+                &disks[0],
+                &metrics[0],
+            )
+            .await,
+            honest(
+                &context.child("m2"),
+                2,
+                last,
+                contacts.clone(),
+                &disks[1],
+                &metrics[1],
+            )
+            .await,
         ];
-        let mut network = start(context.child("m1"), liar).await.unwrap();
+        let mut network = start(context.child("m1"), liar.0).await.unwrap();
         tokio::time::timeout(HANG, lie(&mut network, &committee, &keys))
             .await
             .expect("the test hangs");
@@ -187,51 +218,8 @@ fn a_double_vote_becomes_evidence_at_every_honest_member() {
         // It was told only when it was on the disk.
         for disk in &disks {
             disk.crash(0);
-            let chain = Chain::open(disk.store(), committee.clone()).unwrap();
+            let chain = Chain::open(disk.store(), committee.clone(), contacts.clone()).unwrap();
             assert_eq!(chain.evidence_page(None).unwrap().0.len(), 1);
         }
     });
-}
-
-#[tokio::test]
-async fn evidence_and_certificates_are_served_page_by_page() {
-    let (served, _, committee) = mock::serve_with(&[]).await;
-    let client = HttpClientBuilder::default()
-        .build(format!("http://{}", served.local_addr()))
-        .unwrap();
-    let first: EvidencePage = client
-        .request("outrider_evidence", rpc_params![])
-        .await
-        .unwrap();
-    let second: EvidencePage = client
-        .request("outrider_evidence", rpc_params![&first.next])
-        .await
-        .unwrap();
-    assert_eq!(second.next, None);
-    for (page, member) in [(first, 1), (second, 2)] {
-        let checked = page.evidence[0].verify(Some(committee.id())).unwrap();
-        assert_eq!(checked.member, MemberIndex(member));
-    }
-    let page: CertificatePage = client
-        .request("outrider_certificates", rpc_params![])
-        .await
-        .unwrap();
-    assert_eq!(page.store.committee, committee);
-    let page: CertificatePage = client
-        .request("outrider_certificates", rpc_params![0, page.next])
-        .await
-        .unwrap();
-    assert_eq!(page.next, None);
-    for (method, params) in [
-        ("outrider_certificates", rpc_params![7]),
-        ("outrider_certificates", rpc_params![0, "xyz"]),
-        ("outrider_evidence", rpc_params!["00".repeat(65)]),
-        ("outrider_evidence", rpc_params![5]),
-    ] {
-        let refused = client.request::<serde_json::Value, _>(method, params).await;
-        assert!(
-            refused.unwrap_err().to_string().contains("nvalid param"),
-            "{method}"
-        );
-    }
 }

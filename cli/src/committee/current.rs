@@ -1,8 +1,10 @@
 //! The committee of the epoch that the network is in, and where its members are.
 
+use super::change::ChangeError;
+use crate::entry::check_contacts;
 use crate::failure::Failure;
 use clap::Args;
-use outrider_client::{Client, FOLLOW_REQUESTS_MAX, Trust};
+use outrider_client::{Client, ClientError, CurrentCommittee, FOLLOW_REQUESTS_MAX, Trust};
 use outrider_node::committee_file::CommitteeFile;
 use outrider_types::{Committee, Contact, MemberIndex};
 use std::path::PathBuf;
@@ -37,23 +39,11 @@ impl Known {
         match (file, &self.rpc) {
             (Some(file), None) => Ok(file),
             (Some(file), Some(url)) => follow(&Client::new(url)?, file).await,
-            (None, Some(url)) => believe(&Client::new(url)?).await,
+            (None, Some(url)) => Current::told(Client::new(url)?.committee().await?),
             // The arguments require one of them.
             (None, None) => Err(Failure::WhichCommittee),
         }
     }
-}
-
-/// What a member says.
-pub async fn believe(client: &Client) -> Result<Current, Failure> {
-    let answer = client.committee().await?;
-    let current = Current {
-        committee: answer.committee,
-        contacts: answer.contacts,
-    };
-    crate::entry::check_contacts(&current.committee, &current.contacts)
-        .map_err(super::ChangeError::Contacts)?;
-    Ok(current)
 }
 
 /// Every hand-over from a trusted committee on. Whoever approved of a change approved of its addresses too.
@@ -67,9 +57,7 @@ async fn follow(client: &Client, mut current: Current) -> Result<Current, Failur
         }
         for end in ends {
             let contacts = end.change.as_ref().map(|change| change.contacts.clone());
-            trust
-                .follow(end)
-                .map_err(outrider_client::ClientError::from)?;
+            trust.follow(end).map_err(ClientError::from)?;
             if let Some(contacts) = contacts {
                 current.contacts = contacts;
             }
@@ -90,6 +78,20 @@ impl From<CommitteeFile> for Current {
 }
 
 impl Current {
+    /// What a member says.
+    pub fn told(answer: CurrentCommittee) -> Result<Self, Failure> {
+        let CurrentCommittee {
+            committee,
+            contacts,
+            ..
+        } = answer;
+        check_contacts(&committee, &contacts).map_err(ChangeError::Contacts)?;
+        Ok(Self {
+            committee,
+            contacts,
+        })
+    }
+
     /// The name of one.
     pub fn name(&self, member: MemberIndex) -> String {
         self.contacts

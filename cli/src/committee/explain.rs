@@ -261,21 +261,21 @@ impl Explained {
         } = self;
         write!(
             out,
-            "\nsafe       while Byzantine stake is at most {} of {total}: {}\n           smallest set that can fork: {}\n",
+            "\nsafe       while Byzantine stake is at most {} of {total}: {}\n           smallest Byzantine set that can fork: {}\n",
             safety.stake_max,
             safety.who("may be Byzantine"),
             safety.too_many_text(),
         )?;
         write!(
             out,
-            "progress   while silent stake (Byzantine included) is at most {} of {total}: {}\n           smallest set that can stop progress: {}\n",
+            "progress   while silent stake (Byzantine included) is at most {} of {total}: {}\n           smallest silent set that can stop progress: {}\n",
             progress.stake_max,
             progress.who("may be silent"),
             progress.too_many_text(),
         )?;
         write!(
             out,
-            "fast path  while silent stake is at most {} of {total}: {}\n           smallest set that ends it: {}; then blocks commit one delay later\n",
+            "fast path  while silent stake is at most {} of {total}: {}\n           smallest silent set that ends it: {}; then blocks commit one delay later\n",
             fast_path.stake_max,
             fast_path.who("may be silent"),
             fast_path.too_many_text(),
@@ -427,7 +427,13 @@ impl Tolerance {
 
     fn too_many_text(&self) -> String {
         let (names, stake) = (list(&self.too_many), self.too_many_stake);
-        format!("{}: {names} (stake {stake})", count(self.too_many.len()))
+        let members = count(self.too_many.len());
+        // No set of this size is within the limit: then which members it is does not matter.
+        if self.too_many.len() > self.most_members.len() {
+            format!("any {members}, as {names} (stake {stake})")
+        } else {
+            format!("{members}: {names} (stake {stake})")
+        }
     }
 }
 

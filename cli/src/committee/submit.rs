@@ -1,7 +1,7 @@
 //! `outrider committee submit`: hand a change with enough approvals to the network.
 
 use super::change::ChangeFile;
-use super::current::believe;
+use super::current::Current;
 use super::words::tally;
 use crate::failure::Failure;
 use crate::output::say;
@@ -39,15 +39,20 @@ impl Submit {
             return Ok(());
         };
         let client = Client::new(&self.rpc)?;
-        let current = believe(&client).await?;
+        let answer = client.committee().await?;
+        let last = answer.last_height;
+        let current = Current::told(answer)?;
         let found = file.check(&current)?;
         say!("{}", tally(&file, &current, found));
         file.complete(&current)?;
         client.submit_change(&file.change).await?;
-        say!(
-            "submitted: epoch {} begins with this committee",
-            file.change.next.epoch()
-        );
+        let epoch = file.change.next.epoch();
+        match last {
+            Some(last) => {
+                say!("submitted: epoch {epoch} begins above height {last} with this committee")
+            }
+            None => say!("submitted: epoch {epoch} begins with this committee"),
+        }
         Ok(())
     }
 }

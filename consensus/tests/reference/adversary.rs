@@ -206,14 +206,19 @@ impl World {
         let resolved = proof.as_ref().map(|proof| proof.resolved());
         let id = resolved.and_then(|resolved| resolved.block);
         let named = self.ear.blocks.iter().find(|block| Some(block.id()) == id);
-        let parent = named.copied().unwrap_or(self.ear.blocks[0]);
+        let mut parent = named.copied().unwrap_or(self.ear.blocks[0]);
         self.salt += 1;
         let wrong = if self.rng.percent(10) {
             self.rng.below(5)
         } else {
             9
         };
-        let justify = resolved.map_or(View(0), |resolved| resolved.rank);
+        let mut justify = resolved.map_or(View(0), |resolved| resolved.rank);
+        if self.rng.percent(15) {
+            // R4(b) with a lower certificate.
+            parent = *self.rng.pick(&self.ear.blocks);
+            justify = parent.view;
+        }
         let later = if wrong == 0 { 0 } else { 1 };
         let kind = match wrong {
             1 => ProposalKind::Optimistic,

@@ -331,12 +331,13 @@ impl World {
         if now > self.pairs[&member].view && entry.as_ref().is_some_and(adopts) {
             self.seen.adopted += 1;
         }
+        let was = self.pairs[&member].view;
         self.pairs.get_mut(&member).unwrap().view = now;
         for said in said {
             match &said {
                 Said::Vote { view, .. } => {
                     self.seen.votes += 1;
-                    self.seen.late_votes += u64::from(*view + 1 < now);
+                    self.seen.late_votes += u64::from(*view < was);
                 }
                 Said::Timeout { .. } => self.seen.timeouts += 1,
                 Said::Proposal {

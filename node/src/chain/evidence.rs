@@ -90,6 +90,11 @@ impl<S: Store> Chain<S> {
             .put(Table::Evidence, &epoch_key(EPOCHS, epoch), encode(&record))?)
     }
 
+    /// The committee of an epoch that evidence may be of; none if it is not known here.
+    pub fn evidence_committee(&self, epoch: Epoch) -> Result<Option<Committee>, ChainError> {
+        Ok(self.epoch_record(epoch)?.map(|record| record.committee))
+    }
+
     /// Keep a certificate for the evidence period. It is durable with the next sync.
     pub fn keep_certificate(&mut self, certificate: &Justification) -> Result<(), ChainError> {
         let value = encode(certificate);

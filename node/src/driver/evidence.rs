@@ -31,6 +31,8 @@ const SENT_PER_TURN: usize = 8;
 #[derive(Debug)]
 pub(super) struct Witness {
     collector: EvidenceCollector,
+    /// Of the epoch before: whose offences are known, for what others still send. It hears no statements.
+    before: Option<EvidenceCollector>,
     /// The last view of this epoch that was seen.
     view: View,
     /// Certificates and headers to be written at the end of the turn, when what waits for the disk has been sent.
@@ -83,27 +85,19 @@ impl Witness {
         views: View,
     ) -> Result<Self, ChainError> {
         chain.begin_evidence(committee, views)?;
-        let mut collector = EvidenceCollector::new(committee.clone());
+        let before = committee.epoch().0.checked_sub(1).map(Epoch);
+        let before = match before {
+            Some(epoch) => chain.evidence_committee(epoch)?,
+            None => None,
+        };
         let mut outgoing = Vec::new();
-        let mut from = None;
-        loop {
-            let (page, next) = chain.evidence_page(from.as_deref())?;
-            for (other, evidence) in page {
-                // The disk is outside too.
-                if other.id() == committee.id()
-                    && let Ok(evidence) = evidence.verify(committee)
-                    && collector.note(&evidence)
-                {
-                    outgoing.push(Outgoing::new(&evidence));
-                }
-            }
-            from = next;
-            if from.is_none() {
-                break;
-            }
-        }
+        let before = match before {
+            Some(committee) => Some(noted(chain, &committee, &mut outgoing)?),
+            None => None,
+        };
         Ok(Self {
-            collector,
+            collector: noted(chain, committee, &mut outgoing)?,
+            before,
             view: View(0),
             kept: Vec::new(),
             headers: Vec::new(),
@@ -140,14 +134,41 @@ impl Witness {
     }
 }
 
+/// A collector that knows what is on record of its epoch, and what is on record to be sent.
+fn noted(
+    chain: &Chain<impl Store>,
+    committee: &Committee,
+    outgoing: &mut Vec<Outgoing>,
+) -> Result<EvidenceCollector, ChainError> {
+    let mut collector = EvidenceCollector::new(committee.clone());
+    let mut from = None;
+    loop {
+        let (page, next) = chain.evidence_page(from.as_deref())?;
+        for (other, evidence) in page {
+            // The disk is outside too.
+            if other.id() == committee.id()
+                && let Ok(evidence) = evidence.verify(committee)
+                && collector.note(&evidence)
+            {
+                outgoing.push(Outgoing::new(&evidence));
+            }
+        }
+        from = next;
+        if from.is_none() {
+            return Ok(collector);
+        }
+    }
+}
+
 impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     /// Compare what came with what was said before.
     pub(super) fn observe(&mut self, event: &Event) -> Result<(), DriverError> {
         let committee = self.replica.committee();
         if self.witness.collector.committee() != committee {
-            let kept = std::mem::take(&mut self.witness.kept);
-            self.witness = Witness::begin(&mut self.chain, committee, self.witness.view)?;
-            self.witness.kept = kept;
+            let next = Witness::begin(&mut self.chain, committee, self.witness.view)?;
+            let old = std::mem::replace(&mut self.witness, next);
+            self.witness.kept = old.kept;
+            self.witness.headers = old.headers;
         }
         for evidence in self.witness.observe(event) {
             self.convict(&evidence, None)?;
@@ -161,7 +182,10 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         from: PeerIndex,
         evidence: &Verified<Evidence>,
     ) -> Result<(), DriverError> {
-        if self.witness.collector.note(evidence) {
+        let Witness {
+            collector, before, ..
+        } = &mut self.witness;
+        if collector.note(evidence) || before.as_mut().is_some_and(|before| before.note(evidence)) {
             self.convict(evidence, Some(from))?;
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 use super::{
     lock,
+    pool::Pool,
     supervision::{AbortOnDrop, Branch},
 };
 use commonware_runtime::{
@@ -99,6 +100,7 @@ struct Shared {
     stopper: Mutex<Stopper>,
     panic: Mutex<Option<String>>,
     panicked: Notify,
+    pool: Pool,
 }
 
 /// A commonware-runtime context inside a turmoil host.
@@ -124,6 +126,7 @@ impl Context {
                 stopper: Mutex::default(),
                 panic: Mutex::default(),
                 panicked: Notify::new(),
+                pool: Pool::default(),
                 config,
             }),
         }
@@ -214,7 +217,8 @@ impl Spawner for Context {
         parent.register(abort);
         let guard = AbortOnDrop(parent);
         let (sender, receiver) = oneshot::channel();
-        tokio::spawn(async move {
+        let tasks = shared.clone();
+        tasks.pool.spawn(Box::pin(async move {
             let _guard = guard;
             // An aborted task drops its sender: the handle resolves to `Error::Closed`.
             if let Ok(outcome) = Abortable::new(future, registration).await {
@@ -226,7 +230,7 @@ impl Spawner for Context {
                 // The handle may be gone; then nobody wants to know.
                 drop(sender.send(outcome));
             }
-        });
+        }));
         Handle::from_receiver(receiver)
     }
 

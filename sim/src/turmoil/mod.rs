@@ -23,6 +23,7 @@
 
 mod context;
 mod net;
+mod pool;
 mod supervision;
 
 pub use context::{Config, Context};

@@ -11,8 +11,8 @@ use outrider_types::{
 const KEEP: u64 = 100;
 
 fn chain(disk: &MemoryDisk) -> Chain<MemoryStore> {
-    let mut chain = Chain::open(disk.store(), committee(&[1; 4]).0).unwrap();
-    let first = chain.committee.clone();
+    let first = committee(&[1; 4]).0;
+    let mut chain = Chain::open(disk.store(), first.clone(), Vec::new()).unwrap();
     chain.begin_evidence(&first, View(0)).unwrap();
     chain
 }
@@ -115,7 +115,7 @@ fn certificates_come_back_by_view_each_once_with_headers() {
     let header = Block {
         view: View(4),
         height: Height(1),
-        ..Block::genesis(&chain.committee)
+        ..Block::genesis(&committee(&[1; 4]).0)
     };
     chain.keep_header(&header).unwrap();
     chain.keep_header(&header).unwrap();
