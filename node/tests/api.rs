@@ -22,7 +22,7 @@ use outrider_node::api::{
 };
 use outrider_node::handle::NodeHandle;
 use outrider_types::limits::TRANSACTION_BYTES_MAX;
-use outrider_types::{Bytes, Height, MemberIndex, RollupId, Transaction, TransactionId, testing};
+use outrider_types::{Bytes, Height, RollupId, Transaction, TransactionId, testing};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -459,8 +459,8 @@ async fn subscriptions_of_a_connection_are_bounded() {
 #[tokio::test]
 async fn follower_that_lags_is_told_and_its_subscription_ends() {
     // No driver: the test sends blocks itself, more than a follower may be behind, before it reads one.
-    let (committee, _) = testing::committee(&[1; 4]);
-    let (handle, ends) = NodeHandle::new(committee, MemberIndex(0));
+    let (committee, keys) = testing::committee(&[1; 4]);
+    let (handle, ends) = NodeHandle::new(mock::start(&committee), keys[0].public_key());
     let config = mock::config(&["rpc.max_buffered_messages=1"]);
     let api = api::serve(handle, &config.rpc, &config.mempool)
         .await
@@ -495,8 +495,8 @@ async fn follower_that_lags_is_told_and_its_subscription_ends() {
 
 #[tokio::test]
 async fn stopped_member_and_taken_port_are_explained() {
-    let (committee, _) = testing::committee(&[1; 4]);
-    let (handle, ends) = NodeHandle::new(committee, MemberIndex(0));
+    let (committee, keys) = testing::committee(&[1; 4]);
+    let (handle, ends) = NodeHandle::new(mock::start(&committee), keys[0].public_key());
     drop(ends);
     let config = mock::config(&[]);
     let api = api::serve(handle.clone(), &config.rpc, &config.mempool)

@@ -40,11 +40,12 @@ impl Voter {
         let journal =
             FileJournal::open(&folder.join("journal"), JournalOptions::default()).unwrap();
         let store = SledStore::open(&folder.join("store"), StoreOptions::default()).unwrap();
-        let chain = Chain::open(store, committee.clone()).unwrap();
+        let mut chain = Chain::open(store, committee.clone(), Vec::new()).unwrap();
         let safety = match journal.latest() {
             Some(record) => SafetyState::restore(record, &committee).unwrap(),
             None => Verified::fresh(&committee),
         };
+        chain.note_votes_before(Some(&*safety)).unwrap();
         let tips: Vec<_> = safety
             .voted
             .iter()
@@ -59,7 +60,7 @@ impl Voter {
             .collect();
         let restored = Restored {
             root: *chain.root(),
-            vote_left: vote_left(&chain, &safety, true).unwrap(),
+            vote_left: vote_left(&chain, &safety).unwrap(),
             safety,
             blocks,
         };

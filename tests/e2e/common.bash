@@ -82,12 +82,12 @@ url() {
     python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["members"][int(sys.argv[2])]["rpc"])' "$NET/committee.json" "$1"
 }
 
-# init_network MEMBERS: makes $NET on free ports, and sets BASE.
+# init_network MEMBERS [OPTION...]: makes $NET on free ports, and sets BASE. Three more ports are free, for one who joins.
 init_network() {
     NET=$WORK/net
     BASE=$(python3 - "$1" <<'PYTHON'
 import random, socket, sys
-count = 3 * int(sys.argv[1])
+count = 3 * int(sys.argv[1]) + 3
 for _ in range(200):
     base = random.randrange(10000, 30000)
     held = []
@@ -107,7 +107,7 @@ else:
     sys.exit("no free ports")
 PYTHON
     )
-    "$OUTRIDER" init --members "$1" --dir "$NET" --base-port "$BASE" >"$WORK/init.out"
+    "$OUTRIDER" init --members "$1" --dir "$NET" --base-port "$BASE" "${@:2}" >"$WORK/init.out"
 }
 
 # start_member N: in the background; its process id goes to $NET/member-N/pid.

@@ -24,6 +24,16 @@ pub trait Statement: Clone + Debug + PartialEq + Eq {
     }
 }
 
+/// Views count up to the end of 64 bits, which nobody reaches; a statement of the last one leads nowhere.
+const fn has_successor(view: View) -> Result<(), Invalid> {
+    if view.0 == u64::MAX {
+        return Err(Invalid::Malformed {
+            what: "the last view there can be",
+        });
+    }
+    Ok(())
+}
+
 macro_rules! vote_statement {
     ($(#[$doc:meta])* $name:ident, $tag:literal) => {
         $(#[$doc])*
@@ -47,6 +57,9 @@ macro_rules! vote_statement {
             }
             fn epoch(&self) -> Epoch {
                 self.epoch
+            }
+            fn well_formed(&self) -> Result<(), Invalid> {
+                has_successor(self.view)
             }
         }
     };
@@ -97,6 +110,9 @@ impl Statement for Propose {
     fn epoch(&self) -> Epoch {
         self.epoch
     }
+    fn well_formed(&self) -> Result<(), Invalid> {
+        has_successor(self.view)
+    }
 }
 
 /// "I gave up on this view; my best certificate has this rank; I voted for this in it" (R8).
@@ -141,6 +157,7 @@ impl Statement for Timeout {
         self.epoch
     }
     fn well_formed(&self) -> Result<(), Invalid> {
+        has_successor(self.view)?;
         if self.high_view < self.view {
             Ok(())
         } else {

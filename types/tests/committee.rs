@@ -5,9 +5,10 @@ mod common;
 
 use outrider_types::crypto::KeyError;
 use outrider_types::limits::MEMBERS_MAX;
-use outrider_types::testing::{CHAIN, committee, key};
+use outrider_types::testing::{CHAIN, committee, committee_with, key};
 use outrider_types::{
-    Committee, CommitteeError, Epoch, Invalid, Member, MemberIndex, PublicKey, Stake, Thresholds,
+    Certificate, Committee, CommitteeError, Epoch, FinalityCertificate, Invalid, Justification,
+    Member, MemberIndex, PublicKey, Stake, Thresholds, Verified,
 };
 use proptest::prelude::*;
 
@@ -334,4 +335,40 @@ fn stake_counts_members_in_strictly_ascending_order_once() {
         assert_eq!(committee.index_of(key), Some(index));
     }
     assert_eq!(committee.index_of(&key(5).public_key()), None);
+}
+
+/// The places that use Q, T and F: with stake of exactly the threshold there is a proof, one below there is none.
+#[test]
+fn each_proof_is_assembled_at_its_threshold_and_not_one_below() {
+    for (stakes, faults) in [([1; 7], (1, 1)), ([1; 7], (1, 0)), ([1; 7], (2, 0))] {
+        let (committee, keys) = committee_with(&stakes, Some((Stake(faults.0), Stake(faults.1))));
+        let world = common::World { committee, keys };
+        let (t, committee) = (*world.committee.thresholds(), &world.committee);
+        let members = |stake: Stake| 0..usize::try_from(stake.0).unwrap();
+        let below = |stake: Stake| Stake(stake.0 - 1);
+        let votes = |stake| -> Vec<_> {
+            let vote = common::vote(5, common::A);
+            members(stake).map(|i| world.sign(i, vote)).collect()
+        };
+        let commits = |stake| -> Vec<_> {
+            let vote = common::commit_vote(5, common::A);
+            members(stake).map(|i| world.sign(i, vote)).collect()
+        };
+        let timeouts = |stake| -> Vec<_> {
+            let messages = members(stake).map(|i| world.timeout(i, 5, 0, None));
+            messages.collect()
+        };
+        let quorum = |stake| Verified::<Certificate>::quorum(&votes(stake), committee);
+        let fast = |stake| Verified::<FinalityCertificate>::fast(&votes(stake), committee);
+        let slow = |stake| Verified::<FinalityCertificate>::slow(&commits(stake), committee);
+        let ended = |stake| Verified::<Justification>::timeouts(&timeouts(stake), committee);
+        assert!(quorum(t.quorum).is_some() && quorum(below(t.quorum)).is_none());
+        assert!(fast(t.fast).is_some() && fast(below(t.fast)).is_none());
+        assert!(slow(t.quorum).is_some() && slow(below(t.quorum)).is_none());
+        assert!(ended(t.timeout).is_some() && ended(below(t.timeout)).is_none());
+        // A quorum certificate is a proof of finality from F on.
+        let certificate = |stake| quorum(stake).unwrap().finality(committee);
+        assert!(certificate(t.fast).is_some());
+        assert!(t.fast == t.quorum || certificate(below(t.fast)).is_none());
+    }
 }

@@ -9,7 +9,11 @@
 //!   kind is the only one that may be voted for; other blocks are kept if they were asked for (R11);
 //! - of several proofs of finality the one of the latest view is waited for; a certificate's votes are counted by
 //!   themselves, not together with votes that came alone;
-//! - a late vote is for a block above the last committed one;
+//! - a late vote is for a block above the last committed one, and not for one whose commit certificate came before
+//!   its quorum certificate;
+//! - an intent (section 3) takes the view's vote, and a stored one whose block is not stored has not left;
+//! - the timer's base follows the median of the last views (R12), a member is dead after so many views left with a
+//!   quorum heard in them (R10);
 //! - the timer of a view is set when the view is entered, with what was committed then (R12);
 //! - a proposal that is wrong in its signed part counts in the current view only;
 //! - certificates found in stored blocks on a restart justify, but neither raise `high` nor call for commit votes.
@@ -261,7 +265,7 @@ impl Reference {
             if certificate.view() > self.high_rank() {
                 self.safety.high = Some(certificate.clone());
             }
-            self.certificates.insert(certificate);
+            self.note(Some(proof.clone()));
         }
         if view >= self.safety.view {
             self.enter(now, proof);
@@ -295,7 +299,12 @@ impl Reference {
 
     pub fn note(&mut self, proof: Option<Proof>) {
         let certificate = proof.and_then(|proof| self.rules.certificate(&proof));
-        self.certificates.extend(certificate);
+        let has_cc = |block: BlockId| {
+            let mut all = self.certificates.iter();
+            all.any(|held| matches!(held, Proof::Cc { block: of, .. } if *of == block))
+        };
+        let late = matches!(&certificate, Some(Proof::Qc { block, .. }) if has_cc(*block));
+        self.certificates.extend(certificate.filter(|_| !late));
     }
 
     /// Everything that has become possible.

@@ -175,9 +175,10 @@ impl<S: Store> Chain<S> {
 
     /// Whether there is something for [`prune`](Self::prune) to do.
     pub fn prune_due(&self, keep: u64) -> bool {
-        let horizon = self.horizon(keep).0;
-        self.pruning.swept.0 + STRIDE_BLOCKS <= horizon
-            || self.pruning.forgetting.is_some() && self.pruning.swept.0 < horizon
+        let horizon = self.horizon(keep);
+        let PruneState { floor, swept, .. } = self.pruning;
+        // What was begun is brought to its end.
+        swept.0 + STRIDE_BLOCKS <= horizon.0 || swept < floor.min(horizon)
     }
 
     /// Forget the oldest blocks beyond the last `keep`, with about `budget` deletes. How many were made.

@@ -8,12 +8,13 @@ use outrider_finality::{
 use outrider_node::api::{self, RunningApi};
 use outrider_node::config::{NodeConfig, RpcConfig};
 use outrider_node::handle::{
-    BlockAt, Command, CommittedBlock, DriverEnds, Head, NodeHandle, SubmitError, TransactionStatus,
+    BlockAt, ChangeError, Command, CommittedBlock, DriverEnds, Head, NodeHandle, SubmitError,
+    TransactionStatus,
 };
 use outrider_types::evidence::Pair;
 use outrider_types::{
-    Aggregate, Batch, Block, BlockId, CommitVote, Committee, Evidence, FinalityCertificate, Height,
-    MemberIndex, Payload, RollupId, SecretKey, Signed, Timestamp, Transaction, TransactionId, View,
+    Aggregate, Batch, Block, BlockId, CommitVote, Committee, EpochStart, Evidence, FinalityCertificate,
+    Height, MemberIndex, Payload, RollupId, SecretKey, Signed, Timestamp, Transaction, TransactionId, View,
     Vote, testing,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +30,15 @@ pub const NOT_HELD: &[u8] = b"not held";
 /// The rollups that are ordered.
 pub const ROLLUPS: [u64; 2] = [7, 1001];
 
+/// The first epoch of a committee whose members are nowhere.
+pub fn start(committee: &Committee) -> EpochStart {
+    EpochStart {
+        committee: committee.clone(),
+        contacts: Vec::new(),
+        base: Block::genesis(committee),
+    }
+}
+
 pub struct MockDriver {
     committee: Committee,
     keys: Vec<SecretKey>,
@@ -41,7 +51,7 @@ impl MockDriver {
     /// A handle, and the driver behind it, which runs until all handles are gone.
     pub fn spawn() -> (NodeHandle, Committee) {
         let (committee, keys) = testing::committee(&[1; 4]);
-        let (handle, ends) = NodeHandle::new(committee.clone(), MemberIndex(2));
+        let (handle, ends) = NodeHandle::new(start(&committee), keys[2].public_key());
         let mut driver = Self {
             committee: committee.clone(),
             keys,
@@ -90,6 +100,13 @@ impl MockDriver {
                     )
                 });
                 let _ = reply.send(Ok(proof));
+            }
+            Command::SubmitChange { change, reply } => {
+                let taken = change.verify(&self.committee);
+                let _ = reply.send(taken.map(drop).map_err(ChangeError::Invalid));
+            }
+            Command::EpochEnds { reply, .. } => {
+                let _ = reply.send(Vec::new());
             }
             Command::Evidence { from, reply } => {
                 let second = from.is_some();

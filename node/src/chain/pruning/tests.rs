@@ -86,7 +86,7 @@ fn records_below_the_horizon_go_and_those_above_stay() {
 
 #[test]
 fn pruning_goes_on_after_a_crash_wherever_it_was() {
-    for keep in 0..200 {
+    for keep in (0..200).step_by(5) {
         let disk = MemoryDisk::new();
         let mut chain = open(disk.store());
         grow(&mut chain, 300, 100);
@@ -183,7 +183,7 @@ fn what_never_became_final_goes_and_what_did_stays() {
     disk.crash(usize::MAX);
     let mut chain = open(disk.store());
     assert!(chain.record(fork).unwrap().is_some());
-    grow(&mut chain, 11 + UNFINAL_BLOCKS_KEPT, 100);
+    grow(&mut chain, 10 + UNFINAL_BLOCKS_KEPT, 100);
     assert_eq!(chain.prune_unfinal(&NOTHING).unwrap(), 0, "not long enough");
     grow(&mut chain, 12 + UNFINAL_BLOCKS_KEPT, 100);
     let voted = InUse {
@@ -199,7 +199,7 @@ fn what_never_became_final_goes_and_what_did_stays() {
     assert_eq!(chain.prune_unfinal(&NOTHING).unwrap(), 0);
     for height in 1..=chain.root().height.0 {
         let found = chain.committed(BlockAt::Height(Height(height))).unwrap();
-        assert!(found.is_some() || height > 264, "{height}");
+        assert!(found.is_some(), "{height}");
     }
 }
 
