@@ -9,7 +9,8 @@ use outrider_node::committee_file::{CommitteeFileError, MemberFault};
 use outrider_node::config::ConfigError;
 use outrider_node::keys::KeyFileError;
 use outrider_node::member::MemberError;
-use outrider_types::Stake;
+use outrider_node::snapshot::{SnapshotFileError, SnapshotFolderError};
+use outrider_types::{Height, Stake};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -80,17 +81,17 @@ pub enum Failure {
     /// A change of the committee.
     #[error(transparent)]
     Change(#[from] ChangeError),
-    /// A file that is no member's entry.
-    #[error("{path} is not the entry of a member: {error}; `outrider keys contact` prints one", path = path.display())]
-    EntryFile {
+    /// A file that is no candidate's.
+    #[error("{path} is not the file of a candidate: {error}; `outrider keys contact` prints one", path = path.display())]
+    CandidateFile {
         /// Which file.
         path: PathBuf,
         /// Where and why.
         error: serde_json::Error,
     },
-    /// A member's entry that no committee can have.
-    #[error("the member's entry is wrong: {0}")]
-    Entry(MemberFault),
+    /// A candidate that no committee can have.
+    #[error("the candidate is wrong: {0}")]
+    Candidate(MemberFault),
     /// Nobody of this name.
     #[error("there is no member {name}; the members are {known}")]
     Name {
@@ -121,6 +122,23 @@ pub enum Failure {
     /// Keys are needed to check anything.
     #[error("which committee? pass --committee FILE, or --certificates FILE of a member")]
     WhichCommittee,
+    /// A snapshot.
+    #[error(transparent)]
+    Snapshot(Box<SnapshotFolderError>),
+    /// A member counts otherwise than a snapshot.
+    #[error(
+        "{url} answers {found} for height {height}, the snapshot says {expected}: if the member is not too far ahead or behind (it remembers the last 64,000 blocks), one of the two is wrong; ask other members, and take the snapshot again from another one"
+    )]
+    Digest {
+        /// Which member.
+        url: String,
+        /// Where they differ.
+        height: Height,
+        /// The snapshot's.
+        expected: String,
+        /// The member's.
+        found: String,
+    },
     /// Some of the guilty are not known.
     #[error(
         "the proofs conflict, but only stake {stake} is proven guilty, and a fork takes {needed}: add --certificates of more honest members, of this epoch"
@@ -273,6 +291,18 @@ pub enum Failure {
         /// How long was waited.
         drain: Duration,
     },
+}
+
+impl From<SnapshotFolderError> for Failure {
+    fn from(error: SnapshotFolderError) -> Self {
+        Self::Snapshot(Box::new(error))
+    }
+}
+
+impl From<SnapshotFileError> for Failure {
+    fn from(error: SnapshotFileError) -> Self {
+        SnapshotFolderError::from(error).into()
+    }
 }
 
 impl From<MemberError> for Failure {

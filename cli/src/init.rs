@@ -1,6 +1,6 @@
 //! `outrider init`: keys, committee file and a folder per member; or the folder of one new member of a network.
 
-use crate::entry::Entry;
+use crate::candidate::Candidate;
 use crate::failure::Failure;
 use crate::folder::{
     COMMITTEE_FILE, CONFIG_FILE, Genesis, MEMBERS_MAX, Network, Ports, contact, create_member,
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 pub const CHAIN_DEFAULT: u64 = 7_777;
 
 /// Name of the file by which a new member is proposed.
-const ENTRY_FILE: &str = "member.json";
+const CANDIDATE_FILE: &str = "candidate.json";
 
 /// Make keys, a committee file and a folder with a commented configuration for each member. With --join, make the folder of
 /// one new member of a network that exists.
@@ -84,11 +84,11 @@ impl Init {
         }
         let ports = ports(self.base_port, 1)?[0];
         let key = keys::generate()?;
-        let entry = Entry {
+        let candidate = Candidate {
             public_key: key.public_key(),
             contact: contact(name.to_owned(), &key, ports),
         };
-        entry.check()?;
+        candidate.check()?;
         if let Some(parent) = self.dir.parent() {
             fs::create_dir_all(parent).map_err(Failure::file("create the folder", parent))?;
         }
@@ -101,8 +101,8 @@ impl Init {
         )?;
         let own = self.dir.join(COMMITTEE_FILE);
         fs::write(&own, file.to_json()).map_err(Failure::file("write", &own))?;
-        let proposal = self.dir.join(ENTRY_FILE);
-        fs::write(&proposal, entry.to_json()).map_err(Failure::file("write", &proposal))?;
+        let proposal = self.dir.join(CANDIDATE_FILE);
+        fs::write(&proposal, candidate.to_json()).map_err(Failure::file("write", &proposal))?;
         let config = self.dir.join(CONFIG_FILE);
         say!(
             "propose    outrider committee propose --add {} ..",
@@ -110,7 +110,7 @@ impl Init {
         );
         say!("start      outrider start --config {}", config.display());
         say!(
-            "change p2p.listen there, and the address in {ENTRY_FILE}, if others are not on this machine"
+            "change p2p.listen there, and the address in {CANDIDATE_FILE}, if others are not on this machine"
         );
         Ok(())
     }
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn joining_member_has_a_key_a_journal_and_an_entry() {
+    fn joining_member_has_a_key_a_journal_and_a_candidacy() {
         let dir = tempfile::tempdir().unwrap();
         let net = dir.path().join("net");
         let genesis = Genesis {
@@ -162,11 +162,11 @@ mod tests {
             name: Some("eve".to_owned()),
         };
         init.run().unwrap();
-        let entry = Entry::load(&init.dir.join(ENTRY_FILE)).unwrap();
+        let candidate = Candidate::load(&init.dir.join(CANDIDATE_FILE)).unwrap();
         let key = keys::load(&init.dir.join(crate::folder::KEY_FILE)).unwrap();
-        assert_eq!(entry.public_key, key.public_key());
-        assert_eq!(entry.contact.name, "eve");
-        assert_eq!(entry.contact.address.port(), 9_700);
+        assert_eq!(candidate.public_key, key.public_key());
+        assert_eq!(candidate.contact.name, "eve");
+        assert_eq!(candidate.contact.address.port(), 9_700);
         let config = init.dir.join(CONFIG_FILE);
         let config = outrider_node::config::NodeConfig::load(&config, [], &[]).unwrap();
         assert_eq!(

@@ -1,6 +1,6 @@
 //! `outrider keys`: make or show a member's key, and what others need to know of it.
 
-use crate::entry::Entry;
+use crate::candidate::Candidate;
 use crate::failure::Failure;
 use crate::output::say;
 use clap::Subcommand;
@@ -24,7 +24,7 @@ pub enum Keys {
         /// The file.
         file: PathBuf,
     },
-    /// Print a member's entry as JSON, for `outrider committee propose --add` or --replace.
+    /// Print what others need to have a member in a committee, as JSON: for `outrider committee propose --add` or --replace.
     Contact {
         /// The key file.
         file: PathBuf,
@@ -64,12 +64,12 @@ impl Keys {
                     rpc: rpc.clone(),
                 };
                 let public_key = key.public_key();
-                let entry = Entry {
+                let candidate = Candidate {
                     public_key,
                     contact,
                 };
-                entry.check()?;
-                say!("{}", entry.to_json().trim_end());
+                candidate.check()?;
+                say!("{}", candidate.to_json().trim_end());
                 return Ok(());
             }
         };

@@ -3,10 +3,10 @@
 //! Exit codes: 0 it is done; 1 it failed, and standard error says why and what to do; 2 the arguments or the
 //! configuration are wrong, nothing was started.
 
+mod candidate;
 mod committee;
 mod devnet;
 mod docs;
-mod entry;
 mod epochs;
 mod evidence;
 mod failure;
@@ -18,6 +18,7 @@ mod load;
 mod numbers;
 mod output;
 mod proof;
+mod snapshot;
 mod start;
 mod status;
 mod submit;
@@ -70,6 +71,9 @@ enum Verb {
     Evidence(evidence::Evidence),
     /// Name the members that made two conflicting blocks final, offline.
     Forensics(forensics::Forensics),
+    /// Make, check and install snapshots: a new member need not replay the chain.
+    #[command(subcommand)]
+    Snapshot(snapshot::Snapshot),
     /// Print reference tables as Markdown.
     Docs(docs::Docs),
 }
@@ -93,6 +97,7 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Verify(verify) => verify.run(),
         Verb::Epochs(epochs) => wait_for(epochs.run()),
         Verb::Evidence(evidence) => wait_for(evidence.run()),
+        Verb::Snapshot(snapshot) => wait_for(snapshot.run()),
         Verb::Forensics(forensics) => forensics.run(),
         Verb::Docs(docs) => docs.run(Arguments::command()),
         Verb::Devnet(devnet) => wait_for(devnet.run()),
@@ -139,6 +144,9 @@ mod tests {
             "outrider evidence verify",
             "outrider evidence export --rpc u",
             "outrider forensics a",
+            "outrider snapshot create --committee c --out o",
+            "outrider snapshot create --committee c --out o --rpc u --data-dir d",
+            "outrider snapshot install f --data-dir d",
             "outrider devnet --members 0",
             "outrider load --rate 0 --size 1 --duration 1s --dir d",
             "outrider submit --rpc u --rollup 1",

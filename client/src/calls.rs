@@ -8,9 +8,11 @@ use jsonrpsee::core::client::ClientT;
 use jsonrpsee::core::params::{ArrayParams, ObjectParams};
 use jsonrpsee::core::traits::ToRpcParams;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
-use outrider_finality::{CertificatePage, Checked, EvidencePage, FinalityProof, Trust};
+use outrider_finality::{
+    CertificatePage, Checked, EvidencePage, FinalityProof, SnapshotItem, Trust,
+};
 use outrider_types::{
-    Bytes, CommitteeChange, Epoch, EpochEnd, Height, RollupId, Transaction, TransactionId,
+    Bytes, CommitteeChange, Epoch, EpochEnd, Height, RollupId, Transaction, TransactionId, decode,
 };
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -234,6 +236,34 @@ impl Client {
         let inserted = params.insert(from);
         assert!(inserted.is_ok(), "a text is JSON");
         self.call("outrider_certificates", params).await
+    }
+
+    /// Part of a snapshot, unverified: blocks from one height down to another, a page of them at most; or the checkpoint
+    /// and its rollups.
+    pub async fn snapshot(
+        &self,
+        blocks: Option<(Height, Height)>,
+    ) -> Result<Vec<SnapshotItem>, ClientError> {
+        let method = "outrider_snapshot";
+        let mut params = one(blocks.map(|(from, _)| from));
+        let inserted = params.insert(blocks.map(|(_, first)| first));
+        assert!(inserted.is_ok(), "a height is JSON");
+        let items: Vec<String> = self.call(method, params).await?;
+        let read = |item: &String| {
+            let bytes = hex::decode(item).map_err(|error| error.to_string())?;
+            decode(bytes).map_err(|error| error.to_string())
+        };
+        let read: Result<Vec<SnapshotItem>, String> = items.iter().map(read).collect();
+        read.map_err(|reason| ClientError::Answer {
+            url: self.url.clone(),
+            method,
+            reason,
+        })
+    }
+
+    /// The digest of the member's ledger at a height, in hex; none if it does not remember it.
+    pub async fn state_digest(&self, height: Height) -> Result<Option<String>, ClientError> {
+        self.call("outrider_stateDigest", one(height)).await
     }
 
     /// Ask until the transaction is soft-final, at most for `timeout`. This is the member's word; fetch the proof to

@@ -40,7 +40,7 @@ pub use outrider_finality::{
     CERTIFICATES_BYTES_MAX, CertificatePage, CertificateStore, CertificateStoreError, Charge,
     Checked, CheckedEvidence, EVIDENCE_BYTES_MAX, EvidenceFile, EvidenceFileError, EvidencePage,
     FinalityProof, ForensicsError, HANDOVERS_BYTES_MAX, HandoverError, HandoverFile,
-    HandoverFileError, PROOF_BYTES_MAX, ProofError, Trust, Verdict, investigate, offence_name,
-    verify, verify_evidence_json, verify_json,
+    HandoverFileError, PROOF_BYTES_MAX, ProofError, SnapshotItem, SnapshotVerifier, Trust, Verdict,
+    investigate, offence_name, verify, verify_evidence_json, verify_json,
 };
 pub use session::{SESSION_REQUESTS_MAX, Session};

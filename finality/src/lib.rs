@@ -26,7 +26,7 @@
 //! - **F8** [`verify_evidence_json`] accepts one text per piece of evidence, and only if it proves an offence
 //!   (`tests/evidence_files.rs`).
 //! - **F9** [`investigate`] names stake of at least `f+1`, and nobody honest, given what honest members keep
-//!   (`tests/forensics.rs`).
+//!   (`tests/forensics.rs`; random forks: `tests/forks.rs`).
 //! - **F10** [`Trust`] goes on from an epoch only to the committee that this epoch's own made final, one epoch after the
 //!   other; what is refused changes nothing (`tests/handover.rs`).
 //! - **F11** [`HandoverFile::from_json`] accepts one text per chain of hand-overs (`tests/handover.rs`).

@@ -2,7 +2,7 @@
 //! `outrider verify --committee` takes.
 
 use outrider_types::limits::{CONTACT_NAME_BYTES_MAX, CONTACT_RPC_BYTES_MAX, MEMBERS_MAX};
-use outrider_types::{Committee, Contact, RollupId};
+use outrider_types::{Committee, CommitteeChange, Contact, RollupId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};
@@ -206,6 +206,16 @@ impl CommitteeFile {
             Ok(())
         } else {
             Err(faults)
+        }
+    }
+
+    /// The next committee of a change, as a file would have it.
+    #[must_use]
+    pub fn of_change(change: &CommitteeChange) -> Self {
+        Self {
+            committee: change.next.clone(),
+            members: change.contacts.clone(),
+            rollups: None,
         }
     }
 

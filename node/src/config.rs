@@ -23,6 +23,8 @@ use toml::{Table, Value};
 
 /// Most bytes of a configuration file.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+/// Fewest blocks that a member may keep: the window of F1, and the time in which a snapshot is fetched.
+pub const KEEP_BLOCKS_MIN: u64 = 110_000;
 /// Variables of the environment that set an option begin with this.
 pub const ENVIRONMENT_PREFIX: &str = "OUTRIDER_";
 
@@ -127,6 +129,8 @@ pub struct StorageConfig {
     pub journal_file_bytes: u64,
     /// Certificates are kept as evidence for this many views.
     pub evidence_views: u64,
+    /// Final blocks that are kept; 0: all.
+    pub keep_blocks: u64,
 }
 
 /// The log.
@@ -364,6 +368,11 @@ impl NodeConfig {
             idle_block_ms,
             ..
         } = self.consensus;
+        check(
+            self.storage.keep_blocks == 0 || self.storage.keep_blocks >= KEEP_BLOCKS_MIN,
+            "storage.keep_blocks",
+            "must be 0 (keep all) or at least 110000: voters look for duplicates in the last 100000 blocks, and snapshots are made of them",
+        );
         check(
             timeout_cap_ms >= base_timeout_ms,
             "consensus.timeout_cap_ms",

@@ -3,8 +3,9 @@
 //! The driver owns everything; a [`NodeHandle`] is a cheap clone with a bounded queue to it. It works in every
 //! world, because it needs no runtime of its own.
 
-use crate::chain::Pruned;
-use outrider_finality::{CertificatePage, EvidencePage, FinalityProof};
+use crate::chain::{Pruned, TakeError};
+use outrider_finality::{CertificatePage, EvidencePage, FinalityProof, SnapshotItem};
+use outrider_types::merkle::Hash;
 use outrider_types::{
     Block, BlockId, CommitteeChange, Epoch, EpochEnd, EpochStart, FinalityCertificate, Height,
     Invalid, MemberIndex, Payload, PublicKey, RollupId, Transaction, TransactionId, View,
@@ -66,6 +67,20 @@ pub enum Command {
         /// The answer; none while it is not committed here.
         reply: oneshot::Sender<Kept<FinalityProof>>,
     },
+    /// Part of a snapshot.
+    Snapshot {
+        /// Blocks from this height down to that one at most; none: the checkpoint and its rollups.
+        blocks: Option<(Height, Height)>,
+        /// The items.
+        reply: oneshot::Sender<Result<Vec<SnapshotItem>, TakeError>>,
+    },
+    /// The digest of the ledger at a height.
+    StateDigest {
+        /// Which.
+        height: Height,
+        /// The answer; none if it is not remembered.
+        reply: oneshot::Sender<Option<Hash>>,
+    },
     /// Evidence of offences.
     Evidence {
         /// Where the page begins; none: at the start.
@@ -102,6 +117,9 @@ pub enum ChangeError {
         /// Now.
         expected: Epoch,
     },
+    /// Members that nobody could connect to.
+    #[error("its members cannot be reached: {0}")]
+    Contacts(String),
     /// Not approved by enough, or not what was approved.
     #[error("the change is not valid: {0}")]
     Invalid(Invalid),
@@ -322,6 +340,21 @@ impl NodeHandle {
     /// Proof that a transaction is final.
     pub async fn proof(&self, id: TransactionId) -> Result<Option<FinalityProof>, AskError> {
         Ok(self.ask(|reply| Command::Proof { id, reply }).await??)
+    }
+
+    /// Part of a snapshot: blocks from one height down to another, a page of them at most; or the checkpoint and its
+    /// rollups.
+    pub async fn snapshot(
+        &self,
+        blocks: Option<(Height, Height)>,
+    ) -> Result<Result<Vec<SnapshotItem>, TakeError>, Stopped> {
+        self.ask(|reply| Command::Snapshot { blocks, reply }).await
+    }
+
+    /// The digest of the ledger at a height.
+    pub async fn state_digest(&self, height: Height) -> Result<Option<Hash>, Stopped> {
+        self.ask(|reply| Command::StateDigest { height, reply })
+            .await
     }
 
     /// A page of the evidence held.

@@ -34,3 +34,4 @@ pub mod member;
 pub mod metrics;
 pub mod pipeline;
 pub mod seats;
+pub mod snapshot;

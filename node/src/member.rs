@@ -138,6 +138,7 @@ fn load(config: &NodeConfig) -> Result<Loaded, MemberError> {
         workers: usize::try_from(config.node.verify_workers).unwrap_or(1),
         accept_lost_journal: config.node.unsafe_accept_lost_journal,
         evidence_views: config.storage.evidence_views,
+        keep_blocks: config.storage.keep_blocks,
     };
     Ok(Loaded {
         file,

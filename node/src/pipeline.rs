@@ -5,7 +5,7 @@
 //! mailbox of the network fills, and then the network drops.
 
 use crate::metrics::{BadMessage, Metrics};
-use crate::seats::{Hearing, PeerIndex, Seats, SharedHearing};
+use crate::seats::{Hearing, Known, PeerIndex, Seats, SharedHearing};
 use bytes::Bytes;
 use commonware_runtime::{Spawner, Supervisor};
 use outrider_network::{Channel, Inbound, Inbox};
@@ -141,7 +141,7 @@ async fn work(
         let Some(inbound) = next else { return };
         metrics.received(inbound.channel);
         let from = PeerIndex(inbound.from);
-        match verify(from, inbound, &hearing.get()) {
+        match verify(from, inbound, &hearing.get(), hearing.known()) {
             Ok(Some((event, epoch, fault))) => {
                 if let Some(fault) = fault {
                     blame(&metrics, from, BadMessage::Attachment, &fault.to_string());
@@ -164,10 +164,15 @@ fn blame(metrics: &Metrics, from: PeerIndex, kind: BadMessage, reason: &str) {
 type Refused = (BadMessage, String);
 type Heard = Option<(Event, Option<Epoch>, Option<Invalid>)>;
 
-fn verify(from: PeerIndex, inbound: Inbound, hearing: &Hearing) -> Result<Heard, Refused> {
+fn verify(
+    from: PeerIndex,
+    inbound: Inbound,
+    hearing: &Hearing,
+    known: &Known,
+) -> Result<Heard, Refused> {
     let Inbound { channel, bytes, .. } = inbound;
     match channel {
-        Channel::Consensus => consensus(from, decode(bytes).map_err(malformed)?, hearing),
+        Channel::Consensus => consensus(from, decode(bytes).map_err(malformed)?, hearing, known),
         Channel::Payload => payload(bytes).map(|event| Some((event, None, None))),
         Channel::Sync => sync(decode(bytes).map_err(malformed)?, hearing),
     }
@@ -194,6 +199,7 @@ fn consensus(
     from: PeerIndex,
     message: ConsensusMessage,
     hearing: &Hearing,
+    known: &Known,
 ) -> Result<Heard, Refused> {
     let epoch = message.epoch();
     let Some(seats) = hearing.of(epoch) else {
@@ -208,8 +214,12 @@ fn consensus(
     };
     let committee = seats.committee();
     let event = match message {
-        ConsensusMessage::Proposal(proposal) => {
+        ConsensusMessage::Proposal(mut proposal) => {
             own(seats, from, proposal.block.proposer)?;
+            // What is held justifies the block as well as what is attached (R4).
+            proposal
+                .justification
+                .take_if(|attached| known.holds(attached, committee));
             let (proposal, fault) = proposal.verify(committee).map_err(invalid)?;
             return Ok(Some((Event::Proposal(proposal), Some(epoch), fault)));
         }
@@ -224,6 +234,9 @@ fn consensus(
         ConsensusMessage::Timeout(message) => {
             own(seats, from, message.timeout.signer)?;
             Event::Timeout(message.verify(committee).map_err(invalid)?)
+        }
+        ConsensusMessage::Certificate(justification) if known.holds(&justification, committee) => {
+            return Ok(None);
         }
         ConsensusMessage::Certificate(justification) => {
             Event::Certificate(justification.verify(committee).map_err(invalid)?)

@@ -1,8 +1,10 @@
 //! Who sits where: which peer of the network speaks for which member, in each epoch that this member listens to.
 
 use outrider_network::Peer;
-use outrider_types::{Committee, Contact, Epoch, MemberIndex};
-use std::collections::BTreeMap;
+use outrider_types::{
+    BlockId, Certificate, Committee, Contact, Epoch, Justification, MemberIndex, View,
+};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// A peer of this process; see [`outrider_network::Peers::track`].
@@ -95,20 +97,64 @@ impl Hearing {
     }
 }
 
+/// Quorum certificates that the replica holds, newest views last: another copy tells it nothing, so nobody checks its
+/// signatures again. Every view begins with its leader handing its certificate to all (R2), who have it by then.
+#[derive(Debug, Default)]
+pub struct Known(RwLock<BTreeSet<(Epoch, View, BlockId)>>);
+
+/// Certificates remembered in [`Known`].
+const KNOWN_MAX: usize = 256;
+
+impl Known {
+    /// The replica holds this certificate.
+    pub fn add(&self, certificate: &Certificate) {
+        if !certificate.is_quorum() {
+            return;
+        }
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        known.insert((certificate.epoch(), certificate.rank(), certificate.block()));
+        if known.len() > KNOWN_MAX {
+            known.pop_first();
+        }
+    }
+
+    /// Whether the replica holds a certificate of votes for the same block. One that shows more, a commit or the fast path,
+    /// is not known.
+    #[must_use]
+    pub fn holds(&self, justification: &Justification, committee: &Committee) -> bool {
+        let Justification::Certificate(Certificate::Quorum(certificate)) = justification else {
+            return false;
+        };
+        let vote = &certificate.statement;
+        let fast = certificate
+            .stake(committee)
+            .is_ok_and(|stake| stake >= committee.thresholds().fast);
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        !fast && known.contains(&(vote.epoch, vote.view, vote.block))
+    }
+}
+
 /// [`Hearing`], shared by the driver that sets it with the workers that read it.
 #[derive(Clone, Debug)]
-pub struct SharedHearing(Arc<RwLock<Hearing>>);
+pub struct SharedHearing(Arc<RwLock<Hearing>>, Arc<Known>);
 
 impl SharedHearing {
     /// At the start.
     #[must_use]
     pub fn new(current: Seats) -> Self {
         let current = Arc::new(current);
-        Self(Arc::new(RwLock::new(Hearing {
+        let hearing = Hearing {
             previous: None,
             current,
             next: None,
-        })))
+        };
+        Self(Arc::new(RwLock::new(hearing)), Arc::default())
+    }
+
+    /// Certificates that need no second look.
+    #[must_use]
+    pub fn known(&self) -> &Known {
+        &self.1
     }
 
     /// As it is now.

@@ -9,14 +9,16 @@
 //! Both ends work item by item and hold no more than one. The hash finds damage; what a snapshot says is believed because
 //! of signatures and hashes of the chain (see [`outrider_finality::SnapshotItem`]).
 
-use crate::chain::{Chain, InstallError, Installer, TakeError, lane_items};
+use crate::chain::{Chain, ChainError, InstallError, Installer, TakeError, lane_items};
+use crate::committee_file::CommitteeFile;
 use outrider_finality::{Checkpoint, SnapshotError, SnapshotItem, SnapshotVerifier};
-use outrider_storage::Store;
+use outrider_storage::{DataDirLock, LockError, SledStore, Store, StoreError, StoreOptions};
 use outrider_types::crypto::sha256;
 use outrider_types::limits::MESSAGE_BYTES_MAX;
 use outrider_types::merkle::Hash;
 use outrider_types::{Bytes, Committee, Contact, DecodeError, Height, decode, encode};
 use std::io::{self, Read, Write};
+use std::path::Path;
 
 /// The first bytes of a snapshot.
 const MAGIC: &[u8; 8] = b"OUTRSNAP";
@@ -43,7 +45,9 @@ pub enum SnapshotFileError {
         found: u32,
     },
     /// A frame that no snapshot has.
-    #[error("frame {frame} of {bytes} bytes, at most {MESSAGE_BYTES_MAX} are allowed: the file is damaged")]
+    #[error(
+        "frame {frame} of {bytes} bytes, at most {MESSAGE_BYTES_MAX} are allowed: the file is damaged"
+    )]
     FrameSize {
         /// Which, from 1.
         frame: u64,
@@ -294,3 +298,43 @@ pub fn install<S: Store>(
     Ok(summary(checkpoint, epochs_ended, &verifier))
 }
 
+/// Why the folder of a member cannot be used for a snapshot.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotFolderError {
+    /// A member runs there.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What is in it.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The snapshot.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotFileError),
+}
+
+/// Write a snapshot of the store in the data folder of a member that does not run.
+pub fn create_from(
+    data_dir: &Path,
+    file: &CommitteeFile,
+    out: impl Write,
+) -> Result<Summary, SnapshotFolderError> {
+    let _lock = DataDirLock::acquire(data_dir)?;
+    let store = SledStore::open(&data_dir.join("store"), StoreOptions::default())?;
+    let chain = Chain::open(store, file.committee.clone(), file.members.clone())?;
+    Ok(create(&chain, &file.committee, out)?)
+}
+
+/// Check a snapshot and install it in the data folder of a member that has no store yet.
+pub fn install_in(
+    data_dir: &Path,
+    file: &CommitteeFile,
+    input: impl Read,
+) -> Result<Summary, SnapshotFolderError> {
+    let _lock = DataDirLock::acquire(data_dir)?;
+    let store = SledStore::open(&data_dir.join("store"), StoreOptions::default())?;
+    let contacts = file.members.clone();
+    Ok(install(store, &file.committee, contacts, input)?)
+}

@@ -114,6 +114,7 @@ async fn honest(
         workers: 1,
         accept_lost_journal: false,
         evidence_views: 1_024,
+        keep_blocks: 0,
     };
     let network = start(context.child("network"), network).await.unwrap();
     let metrics = metrics.clone();

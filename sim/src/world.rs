@@ -426,6 +426,7 @@ impl Host {
             workers: 1,
             accept_lost_journal: false,
             evidence_views: 65_536,
+            keep_blocks: 0,
         };
         let mut commits = handle.follow();
         let metrics = Arc::new(Metrics::new());

@@ -13,7 +13,7 @@ CHANGE=$WORK/change.json
 expect_failure 1 'exists already' "$OUTRIDER" init --join "${TRUSTED[@]}" --name eve --dir "$NET/member-eve"
 "$OUTRIDER" keys contact "$NET/member-3/member.key" --name old --address 127.0.0.1:1 | grep -q '"name": "old"' || fail "keys contact"
 
-"$OUTRIDER" committee propose "${TRUSTED[@]}" --rpc "$(url 0)" --replace "member-3=$NET/member-eve/member.json" --stake member-0=2 \
+"$OUTRIDER" committee propose "${TRUSTED[@]}" --rpc "$(url 0)" --replace "member-3=$NET/member-eve/candidate.json" --stake member-0=2 \
     --key "$NET/member-0/member.key" --out "$CHANGE" >"$WORK/propose.out"
 grep -q '^  leaves   member-3, stake 1' "$WORK/propose.out" || fail "who leaves is not said"
 grep -q '^  joins    eve, stake 1' "$WORK/propose.out" || fail "who joins is not said"

@@ -12,8 +12,8 @@ use crate::statement::Statement;
 use crate::verified::{Invalid, Verified};
 use bytes::BufMut;
 use commonware_codec::{Buf, Encode};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use serde::{Deserialize, Serialize};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// What a member proves itself with on the network: a public Ed25519 key, in hex in JSON.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,7 +1,7 @@
 //! The file of a change: the next committee, where its members are, and who approves so far.
 
 use super::current::Current;
-use crate::entry::check_contacts;
+use crate::candidate::check_contacts;
 use crate::failure::Failure;
 use crate::verify::read_limited;
 use outrider_node::committee_file::MemberFault;

@@ -1,7 +1,7 @@
 //! The committee of the epoch that the network is in, and where its members are.
 
 use super::change::ChangeError;
-use crate::entry::check_contacts;
+use crate::candidate::check_contacts;
 use crate::failure::Failure;
 use clap::Args;
 use outrider_client::{Client, ClientError, CurrentCommittee, FOLLOW_REQUESTS_MAX, Trust};

@@ -3,7 +3,7 @@
 use super::change::{ChangeError, ChangeFile};
 use super::current::{Current, Known};
 use super::words::{changes, describe, tally};
-use crate::entry::Entry;
+use crate::candidate::Candidate;
 use crate::failure::Failure;
 use crate::folder::place;
 use crate::output::say;
@@ -22,10 +22,10 @@ pub struct Propose {
     /// A member that leaves, by name. May be given many times, as all of these.
     #[arg(long, value_name = "NAME")]
     remove: Vec<String>,
-    /// A member that another takes the place and stake of, or whose address changes; the file is its new entry.
+    /// A member that another takes the place and stake of, or whose address changes; the file is what `outrider keys contact` prints.
     #[arg(long, value_name = "NAME=FILE", value_parser = replacement)]
     replace: Vec<(String, PathBuf)>,
-    /// A member that joins; the file is its entry, as `outrider keys contact` prints it.
+    /// A member that joins; the file is what `outrider keys contact` prints.
     #[arg(long, value_name = "FILE")]
     add: Vec<PathBuf>,
     /// Stake of a member, also of one that joins; by default one that joins has as much as everyone, if all have the same.
@@ -82,10 +82,10 @@ impl Propose {
             draft.remove(name)?;
         }
         for (name, path) in &self.replace {
-            draft.replace(name, Entry::load(path)?)?;
+            draft.replace(name, Candidate::load(path)?)?;
         }
         for path in &self.add {
-            draft.add(Entry::load(path)?);
+            draft.add(Candidate::load(path)?);
         }
         for (name, stake) in &self.stake {
             let at = draft.place(name)?;
@@ -164,7 +164,7 @@ struct Draft {
 }
 
 struct Seat {
-    entry: Entry,
+    candidate: Candidate,
     /// None: not said yet.
     stake: Option<Stake>,
     /// Its place in the present order of turns; who joins comes last.
@@ -180,7 +180,7 @@ impl Draft {
             .zip(&current.contacts)
             .enumerate()
             .map(|(at, (member, contact))| Seat {
-                entry: Entry {
+                candidate: Candidate {
                     public_key: member.public_key,
                     contact: contact.clone(),
                 },
@@ -199,7 +199,7 @@ impl Draft {
     fn names(&self) -> Vec<String> {
         self.seats
             .iter()
-            .map(|seat| seat.entry.contact.name.clone())
+            .map(|seat| seat.candidate.contact.name.clone())
             .collect()
     }
 
@@ -213,15 +213,15 @@ impl Draft {
         Ok(())
     }
 
-    fn replace(&mut self, name: &str, entry: Entry) -> Result<(), Failure> {
+    fn replace(&mut self, name: &str, candidate: Candidate) -> Result<(), Failure> {
         let at = self.place(name)?;
-        self.seats[at].entry = entry;
+        self.seats[at].candidate = candidate;
         Ok(())
     }
 
-    fn add(&mut self, entry: Entry) {
+    fn add(&mut self, candidate: Candidate) {
         self.seats.push(Seat {
-            entry,
+            candidate,
             stake: self.common,
             turn: usize::MAX,
         });
@@ -231,14 +231,14 @@ impl Draft {
         let mut members = Vec::with_capacity(self.seats.len());
         for seat in &self.seats {
             let stake = seat.stake.ok_or_else(|| ChangeError::Stake {
-                name: seat.entry.contact.name.clone(),
+                name: seat.candidate.contact.name.clone(),
             })?;
             members.push(Member {
-                public_key: seat.entry.public_key,
+                public_key: seat.candidate.public_key,
                 stake,
             });
         }
-        let contacts = self.seats.iter().map(|seat| seat.entry.contact.clone());
+        let contacts = self.seats.iter().map(|seat| seat.candidate.contact.clone());
         Ok((members, contacts.collect()))
     }
 

@@ -94,7 +94,7 @@ fn change_is_complete_once_members_of_stake_q_approve() {
     let world = World::new();
     let current = world.current();
     let file = world
-        .propose("--add @/eve/member.json --stake eve=2 --key @/net/member-3/member.key")
+        .propose("--add @/eve/candidate.json --stake eve=2 --key @/net/member-3/member.key")
         .unwrap();
     assert_eq!(file.check(&current).unwrap(), Stake(1));
     let missing = file.complete(&current).unwrap_err();
@@ -173,7 +173,7 @@ fn arguments_say_what_changes() {
             .collect::<Vec<_>>()
     };
     // Who joins has the stake of everyone, and the last turn.
-    let file = propose("--add @/eve/member.json").unwrap();
+    let file = propose("--add @/eve/candidate.json").unwrap();
     assert_eq!(stakes(&file)[4], ("eve".to_owned(), 1));
     assert_eq!(
         turns(&file),
@@ -185,7 +185,7 @@ fn arguments_say_what_changes() {
         (Stake(5), Stake(1))
     );
     // Who replaces takes place, stake and turn.
-    let file = propose("--replace member-0=@/eve/member.json").unwrap();
+    let file = propose("--replace member-0=@/eve/candidate.json").unwrap();
     assert_eq!(names(&file), ["eve", "member-1", "member-2", "member-3"]);
     assert_eq!(turns(&file), ["member-1", "eve", "member-3", "member-2"]);
     let file = propose("--remove member-0 --stake member-1=4 --stake member-2=3").unwrap();
@@ -228,16 +228,18 @@ fn proposals_that_cannot_be_are_refused() {
     assert!(refused("--replace member-0=@/none.json").contains("none.json"));
     assert!(refused("--byzantine 2").contains("N >= 3f"));
     assert!(refused("--ring member-0,member-1").contains("must name each of these once"));
-    assert!(refused("--add @/eve/member.json --add @/eve/member.json").contains("the same key"));
+    assert!(
+        refused("--add @/eve/candidate.json --add @/eve/candidate.json").contains("the same key")
+    );
     assert!(
         refused("--remove member-0 --key @/eve/member.key").contains("not the key of a member")
     );
-    world.edit("eve/member.json", "\"eve\"", "\"member-1\"");
-    assert!(refused("--add @/eve/member.json").contains("the same name"));
+    world.edit("eve/candidate.json", "\"eve\"", "\"member-1\"");
+    assert!(refused("--add @/eve/candidate.json").contains("the same name"));
     // Members of different stake: how much has a new one?
     world.edit("net/committee.json", "\"stake\": 1", "\"stake\": 2");
-    world.edit("eve/member.json", "\"member-1\"", "\"eve\"");
-    assert!(refused("--add @/eve/member.json").contains("pass --stake eve=N"));
+    world.edit("eve/candidate.json", "\"member-1\"", "\"eve\"");
+    assert!(refused("--add @/eve/candidate.json").contains("pass --stake eve=N"));
     // An epoch that never ends.
     world.edit(
         "net/committee.json",
@@ -256,7 +258,7 @@ fn proposals_that_cannot_be_are_refused() {
 fn altered_changes_are_refused_and_stay_as_they_were() {
     let world = World::new();
     world
-        .propose("--add @/eve/member.json --key @/net/member-0/member.key")
+        .propose("--add @/eve/candidate.json --key @/net/member-0/member.key")
         .unwrap();
     let good = std::fs::read_to_string(world.path("change.json")).unwrap();
     let id = world.load("change.json").id().to_string();
@@ -310,7 +312,9 @@ fn altered_changes_are_refused_and_stay_as_they_were() {
 fn change_is_told_in_words() {
     let world = World::new();
     let file = world
-        .propose("--remove member-1 --add @/eve/member.json --stake member-0=3 --epoch-blocks 60")
+        .propose(
+            "--remove member-1 --add @/eve/candidate.json --stake member-0=3 --epoch-blocks 60",
+        )
         .unwrap();
     let mut moved = file.clone();
     moved.change.contacts[1].address.set_port(1);

@@ -61,12 +61,7 @@ impl Ear {
         let view = View(view);
         match rng.below(4) {
             0 => {
-                let block = self
-                    .votes
-                    .iter()
-                    .filter(|vote| vote.view == view)
-                    .last()?
-                    .block;
+                let block = self.votes.iter().rfind(|vote| vote.view == view)?.block;
                 let for_it = self
                     .votes
                     .iter()

@@ -256,11 +256,11 @@ impl World {
             .under_way
             .iter()
             .position(|(to, event)| *to == member && matches!(event, Event::Input(_)));
-        if let Some(index) = mine.filter(|_| self.rng.percent(50)) {
-            if let (_, Event::Input(input)) = self.under_way.swap_remove(index) {
-                let written = self.rng.percent(50);
-                self.cut_short(member, input, written);
-            }
+        if let Some(index) = mine.filter(|_| self.rng.percent(50))
+            && let (_, Event::Input(input)) = self.under_way.swap_remove(index)
+        {
+            let written = self.rng.percent(50);
+            self.cut_short(member, input, written);
         }
         self.under_way.retain(|(to, event)| {
             *to != member || matches!(event, Event::Input(input) if from_a_member(input))

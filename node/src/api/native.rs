@@ -10,7 +10,7 @@ use jsonrpsee::{Extensions, PendingSubscriptionSink, RpcModule, SubscriptionMess
 use outrider_storage::KEY_BYTES_MAX;
 use outrider_types::limits::TRANSACTION_BYTES_MAX;
 use outrider_types::{
-    BlockId, Bytes, CommitteeChange, Epoch, Height, RollupId, Transaction, TransactionId,
+    BlockId, Bytes, CommitteeChange, Epoch, Height, RollupId, Transaction, TransactionId, encode,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -58,6 +58,16 @@ pub(super) fn register(module: &mut RpcModule<Api>) -> Result<(), RegisterMethod
     module.register_async_method("outrider_evidence", evidence)?;
     module.register_async_method("outrider_certificates", certificates)?;
     module.register_async_method("outrider_block", block)?;
+    module.register_async_method("outrider_snapshot", snapshot)?;
+    module.register_async_method(
+        "outrider_stateDigest",
+        |params, api, extensions| async move {
+            native(&extensions)?;
+            let height: Height = params.one()?;
+            let digest = api.handle.state_digest(height).await.map_err(stopped)?;
+            Ok::<_, ErrorObjectOwned>(digest.map(hex::encode))
+        },
+    )?;
     module.register_method("outrider_head", |_, api, extensions| {
         native(extensions).map(|()| json!(api.handle.head()))
     })?;
@@ -243,6 +253,22 @@ async fn block(
     Ok(json!(
         found.map(|block| ServedBlock::new(&block, with_data))
     ))
+}
+
+/// Items of a snapshot in the wire format, in hex.
+async fn snapshot(
+    params: Params<'static>,
+    api: Arc<Api>,
+    extensions: Extensions,
+) -> Result<Vec<String>, ErrorObjectOwned> {
+    native(&extensions)?;
+    let mut sequence = params.sequence();
+    let from: Option<Height> = sequence.optional_next()?;
+    let first: Option<Height> = sequence.optional_next()?;
+    let blocks = from.map(|from| (from, first.unwrap_or(from)));
+    let items = api.handle.snapshot(blocks).await.map_err(stopped)?;
+    let items = items.map_err(|error| ErrorCode::Pruned.error(error.to_string(), None))?;
+    Ok(items.iter().map(|item| hex::encode(encode(item))).collect())
 }
 
 async fn follow(

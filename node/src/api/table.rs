@@ -110,6 +110,20 @@ pub const METHODS: &[Method] = &[
         "Who orders.",
     ),
     method(
+        "outrider_snapshot",
+        "/",
+        "from height, first height; or none",
+        "items of a snapshot (hex), each",
+        "What `outrider snapshot create` fetches: a checkpoint and its rollups, or a page of blocks from a height down.",
+    ),
+    method(
+        "outrider_stateDigest",
+        "/",
+        "height",
+        "digest (hex) or null",
+        "SHA-256 of the ledger at a height that is a multiple of 1,000, for `outrider snapshot verify --against`; the last 64 are remembered.",
+    ),
+    method(
         "outrider_limits",
         "/",
         "",
@@ -287,7 +301,7 @@ impl ErrorCode {
             Self::Stopping => (-32_056, "the member is stopping", "yes, at another member"),
             Self::Pruned => (
                 -32_057,
-                "the block was forgotten here; data.first is the lowest height that is held",
+                "what is asked for was forgotten here, or is not there yet; data.first, if given, is the lowest height that is held",
                 "yes, at a member that keeps more",
             ),
             // JSON-RPC's method not found.

@@ -11,6 +11,9 @@ const END: &[u8] = b"epoch-end";
 const CHANGE: &[u8] = b"change";
 const LEFT: &[u8] = b"left";
 
+/// Bytes of ends in one answer; as JSON they are about twice as long.
+const ENDS_BYTES_MAX: usize = 2 * 1024 * 1024;
+
 /// Changes of one committee that are kept; members approve of one, as a rule.
 pub const CHANGES_MAX: usize = 8;
 
@@ -30,14 +33,19 @@ impl<S: Store> Chain<S> {
         self.read(Table::Meta, &key(END, epoch), "end of an epoch")
     }
 
-    /// How epochs ended, from this one on, at most so many.
+    /// How epochs ended, from this one on, at most so many, and no more than fit into one answer.
     pub fn epoch_ends(&self, from: Epoch, limit: usize) -> Result<Vec<EpochEnd>, ChainError> {
         let mut ends = Vec::new();
+        let mut bytes = 0;
         for epoch in (from.0..).map(Epoch).take(limit) {
-            match self.epoch_end(epoch)? {
-                Some(end) => ends.push(end),
-                None => break,
+            let Some(end) = self.epoch_end(epoch)? else {
+                break;
+            };
+            bytes += commonware_codec::EncodeSize::encode_size(&end);
+            if bytes > ENDS_BYTES_MAX && !ends.is_empty() {
+                break;
             }
+            ends.push(end);
         }
         Ok(ends)
     }

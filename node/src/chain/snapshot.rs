@@ -6,6 +6,7 @@ use outrider_finality::{
     SnapshotError, SnapshotItem, SnapshotVerifier, Taken,
 };
 use outrider_storage::{Store, Table};
+use outrider_types::codec::EncodeSize as _;
 use outrider_types::{
     Block, BlockRecord, Bytes, Committee, CommitteeId, Contact, EpochStart, Height, RollupId,
     encode,
@@ -14,8 +15,8 @@ use std::collections::BTreeMap;
 
 /// There from the first record of an installation to the last.
 const INSTALLING: &[u8] = b"installing";
-/// Bytes of payloads that are hashed for one page of blocks.
-const PAGE_PAYLOAD_BYTES: usize = 4 << 20;
+/// Bytes of one page of blocks: payloads that are hashed, and twice what is given out.
+const PAGE_BYTES: usize = 4 << 20;
 /// Blocks of one page.
 pub const BLOCKS_PER_PAGE_MAX: usize = 256;
 
@@ -118,12 +119,13 @@ impl<S: Store> Chain<S> {
         let mut bytes = 0;
         let first = first.max(Height(1));
         for height in (first.0..=from.0).rev().take(BLOCKS_PER_PAGE_MAX) {
-            if bytes > PAGE_PAYLOAD_BYTES {
+            if bytes > PAGE_BYTES {
                 break;
             }
             let block = self.snapshot_block(self.header(Height(height), first)?, first)?;
             let payload = self.store.get(Table::Payload, &block.block.payload.0);
             bytes += payload.map_err(ChainError::from)?.map_or(0, |it| it.len());
+            bytes += 2 * block.encode_size();
             blocks.push(block);
         }
         Ok(blocks)

@@ -211,6 +211,7 @@ impl NodeConfig {
                 cache_bytes: 0,
                 journal_file_bytes: 0,
                 evidence_views: 0,
+                keep_blocks: 0,
             },
             log: LogConfig {
                 format: String::new(),
@@ -302,6 +303,7 @@ pub const OPTIONS: &[Opt] = &[
     option("storage.segment_bytes", U64(4_096, GIB, |c| &mut c.storage.segment_bytes), "67108864", "bytes", "Size at which the block store begins a new file."),
     option("storage.cache_bytes", U64(1 << 20, 64 * GIB, |c| &mut c.storage.cache_bytes), "67108864", "bytes", "Memory for the cache of the block store's index."),
     option("storage.journal_file_bytes", U64(8_192, GIB, |c| &mut c.storage.journal_file_bytes), "4194304", "bytes", "Size of each of the two files of the vote journal."),
+    option("storage.keep_blocks", U64(0, u64::MAX, |c| &mut c.storage.keep_blocks), "200000", "blocks", "Final blocks that are kept; 0: all. At least 110000. Older ones cannot be asked for here, and members further behind need a snapshot."),
     option("storage.evidence_views", U64(1_024, 1_000_000_000, |c| &mut c.storage.evidence_views), "65536", "views", "Certificates are kept for this many views, so that the makers of a fork can be named. At least the time in which stake can be taken from them."),
 
     option("log.format", Choice(&["text", "json"], |c| &mut c.log.format), "text", "", "How log lines on standard error are written."),

@@ -55,6 +55,9 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 leader,
                 by_timeout,
             } => {
+                if let Some(high) = &self.replica.safety().high {
+                    self.epochs.known().add(high);
+                }
                 self.timeouts += u64::from(by_timeout);
                 self.proposal = self.proposal.filter(|waiting| waiting.view >= view);
                 self.metrics.entered(view, by_timeout);

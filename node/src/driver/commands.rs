@@ -4,15 +4,19 @@
 //! is honest and lives on, so the death of this member alone loses nothing that was accepted.
 
 use super::{Driver, DriverError};
+use crate::chain::{TakeError, lane_items};
 use crate::handle::{Command, EPOCH_ENDS_MAX, SubmitError, TransactionStatus};
 use crate::seats::PeerIndex;
 use bytes::Bytes;
+use outrider_finality::SnapshotItem;
 use outrider_mempool::AdmissionError;
 use outrider_network::{Channel, Context, To};
 use outrider_storage::{Journal, Store};
 use outrider_types::limits::TRANSACTIONS_PER_MESSAGE_MAX;
 use outrider_types::message::{PayloadMessage, Received, Transactions};
-use outrider_types::{Committee, MemberIndex, Timestamp, Transaction, TransactionId, encode};
+use outrider_types::{
+    Committee, Height, MemberIndex, Timestamp, Transaction, TransactionId, encode,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -139,6 +143,16 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 };
                 let _ = reply.send(kept);
             }
+            Command::Snapshot { blocks, reply } => {
+                let taken = match self.snapshot_items(blocks) {
+                    Err(TakeError::Chain(error)) => return Err(error.into()),
+                    taken => taken,
+                };
+                let _ = reply.send(taken);
+            }
+            Command::StateDigest { height, reply } => {
+                let _ = reply.send(self.chain.digest(height)?);
+            }
             Command::Evidence { from, reply } => {
                 let _ = reply.send(self.evidence_page(from.as_deref())?);
             }
@@ -147,6 +161,21 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             }
         }
         Ok(())
+    }
+
+    /// The checkpoint and its rollups, or a page of blocks.
+    fn snapshot_items(
+        &self,
+        blocks: Option<(Height, Height)>,
+    ) -> Result<Vec<SnapshotItem>, TakeError> {
+        if let Some((from, first)) = blocks {
+            let blocks = self.chain.snapshot_blocks(from, first)?;
+            return Ok(blocks.into_iter().map(SnapshotItem::Block).collect());
+        }
+        let (checkpoint, lanes) = self.chain.checkpoint()?;
+        let mut items = vec![SnapshotItem::Checkpoint(Box::new(checkpoint))];
+        items.extend(lane_items(&lanes));
+        Ok(items)
     }
 
     fn status(&self, id: &TransactionId) -> Result<TransactionStatus, DriverError> {

@@ -2,11 +2,12 @@
 
 use super::{Driver, DriverConfig, DriverError, Payloads, uncommitted};
 use crate::chain::{CHANGES_MAX, Chain};
+use crate::committee_file::{CommitteeFile, CommitteeFileError};
 use crate::committee_source::{Approved, CommitteeSource, Opinion};
 use crate::durable;
 use crate::handle::ChangeError;
 use crate::pipeline::{CheckedPayload, FromPeer};
-use crate::seats::{Hearing, PeerIndex, Seats, SharedHearing, peer_of};
+use crate::seats::{Hearing, Known, PeerIndex, Seats, SharedHearing, peer_of};
 use outrider_consensus::{Input, Replica, Restored, Seat, Step};
 use outrider_network::{Channel, Context, Peer, To};
 use outrider_storage::{Journal, Store};
@@ -74,6 +75,10 @@ impl Epochs {
 impl Epochs {
     pub(super) fn hearing(&self) -> SharedHearing {
         self.hearing.clone()
+    }
+
+    pub(super) fn known(&self) -> &Known {
+        self.hearing.known()
     }
 }
 
@@ -206,13 +211,17 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         if found != expected {
             return Ok(Err(ChangeError::Epoch { found, expected }));
         }
-        match change.verify(&committee) {
-            Err(reason) => Ok(Err(ChangeError::Invalid(reason))),
-            Ok(change) => {
-                self.take_change(change)?;
-                Ok(Ok(()))
-            }
+        let change = match change.verify(&committee) {
+            Err(reason) => return Ok(Err(ChangeError::Invalid(reason))),
+            Ok(change) => change,
+        };
+        if let Err(faults) = CommitteeFile::of_change(&change).check() {
+            return Ok(Err(ChangeError::Contacts(
+                CommitteeFileError::Faults(faults).to_string(),
+            )));
         }
+        self.take_change(change)?;
+        Ok(Ok(()))
     }
 
     /// A change that this epoch's committee approved of came: keep it, pass it on once, and connect to those who join.
@@ -223,6 +232,11 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         let next = change.next.id();
         let epoch = self.chain.epoch().committee.epoch();
         if change.approvals.statement.epoch != epoch || self.epochs.source.knows(next) {
+            return Ok(());
+        }
+        if let Err(faults) = CommitteeFile::of_change(&change).check() {
+            // A quorum approved of it; still nobody could connect.
+            tracing::warn!(%next, ?faults, "an approved change with members that nobody can reach: not taken");
             return Ok(());
         }
         if !self.chain.put_change(&change)? {

@@ -16,6 +16,7 @@ mod epochs;
 mod events;
 mod evidence;
 mod payloads;
+mod pruning;
 mod sync;
 
 use crate::chain::{Chain, ChainError};
@@ -67,6 +68,8 @@ pub struct DriverConfig {
     pub accept_lost_journal: bool,
     /// Certificates are kept as evidence for this many views.
     pub evidence_views: u64,
+    /// Final blocks that are kept; 0: all. More than the window of F1.
+    pub keep_blocks: u64,
 }
 
 /// Why a member cannot start, or has to stop.
@@ -134,6 +137,7 @@ pub struct Driver<E: Context, J, S> {
     /// Inputs for the replica that come from its own actions.
     inputs: Vec<Input>,
     surveyed: Timestamp,
+    tidying: pruning::Tidying,
     /// Members reported for never having connected.
     reported: Vec<usize>,
 }
@@ -219,6 +223,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             fresh: Vec::new(),
             inputs: Vec::new(),
             surveyed: Timestamp(0),
+            tidying: pruning::Tidying::default(),
             reported: Vec::new(),
         };
         driver.settle_in()?;
@@ -297,8 +302,8 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         }
         self.flush_spread(now);
         self.write_evidence(now)?;
-        self.survey(now)?;
-        Ok(())
+        self.prune(now)?;
+        self.survey(now)
     }
 
     /// Persist before send (C2).
@@ -323,6 +328,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             self.replica.wake_at(),
             self.proposal.as_ref().map(|waiting| waiting.deadline),
             self.sync.wake_at(),
+            self.tidying.wake_at(),
             self.spread.wake_at(),
             Some(self.surveyed.after(SURVEY)),
         ];
@@ -359,9 +365,6 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 );
             }
             self.reported = never;
-        }
-        if self.mempool.is_empty() {
-            self.chain.reclaim()?;
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use outrider_finality::{
     CertificatePage, CertificateStore, EvidenceFile, EvidencePage, FinalityProof,
 };
 use outrider_node::api::{self, RunningApi};
+use outrider_node::chain::TakeError;
 use outrider_node::config::{NodeConfig, RpcConfig};
 use outrider_node::handle::{
     BlockAt, ChangeError, Command, CommittedBlock, DriverEnds, Head, NodeHandle, SubmitError,
@@ -13,9 +14,9 @@ use outrider_node::handle::{
 };
 use outrider_types::evidence::Pair;
 use outrider_types::{
-    Aggregate, Batch, Block, BlockId, CommitVote, Committee, EpochStart, Evidence, FinalityCertificate,
-    Height, MemberIndex, Payload, RollupId, SecretKey, Signed, Timestamp, Transaction, TransactionId, View,
-    Vote, testing,
+    Aggregate, Batch, Block, BlockId, CommitVote, Committee, EpochStart, Evidence,
+    FinalityCertificate, Height, MemberIndex, Payload, RollupId, SecretKey, Signed, Timestamp,
+    Transaction, TransactionId, View, Vote, testing,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -104,6 +105,12 @@ impl MockDriver {
             Command::SubmitChange { change, reply } => {
                 let taken = change.verify(&self.committee);
                 let _ = reply.send(taken.map(drop).map_err(ChangeError::Invalid));
+            }
+            Command::Snapshot { reply, .. } => {
+                let _ = reply.send(Err(TakeError::TooYoung));
+            }
+            Command::StateDigest { height, reply } => {
+                let _ = reply.send((height.0 == 1_000).then_some([7; 32]));
             }
             Command::EpochEnds { reply, .. } => {
                 let _ = reply.send(Vec::new());

@@ -64,7 +64,10 @@ fn records_below_the_horizon_go_and_those_above_stay() {
     assert!(chain.committed(BlockAt::Height(gone)).unwrap().is_none());
     assert!(chain.range(gone).unwrap().is_none());
     assert_eq!(chain.pruned(first), None);
-    assert_eq!(chain.range(first).unwrap().unwrap().blocks.len() as u64, 500 - floor + 1);
+    assert_eq!(
+        chain.range(first).unwrap().unwrap().blocks.len() as u64,
+        500 - floor + 1
+    );
     // A proof at the horizon, with a certificate above it, and one near the tip.
     let at_horizon = (floor..).find(|at| !ids(*at).is_empty()).unwrap();
     for height in [at_horizon, 499] {
@@ -99,7 +102,10 @@ fn pruning_goes_on_after_a_crash_wherever_it_was() {
         let floor = chain.floor();
         for height in floor.0..=300 {
             let at = BlockAt::Height(Height(height));
-            assert!(chain.committed(at).unwrap().is_some(), "{height} of {floor}");
+            assert!(
+                chain.committed(at).unwrap().is_some(),
+                "{height} of {floor}"
+            );
         }
         prune(&mut chain);
         let floor = chain.floor().0;
@@ -190,7 +196,11 @@ fn what_never_became_final_goes_and_what_did_stays() {
         voted: Some(fork),
         payload: &|id| *id == other.id(),
     };
-    assert_eq!(chain.prune_unfinal(&voted).unwrap(), 1, "the others are in use");
+    assert_eq!(
+        chain.prune_unfinal(&voted).unwrap(),
+        1,
+        "the others are in use"
+    );
     assert!(chain.record(again).unwrap().is_none());
     assert!(chain.record(fork).unwrap().is_some());
     assert_eq!(chain.prune_unfinal(&NOTHING).unwrap(), 2);

@@ -1,7 +1,7 @@
 //! A member that starts from a snapshot stands where the others stand.
 
-use super::super::testing::{append, grow, members, open, payload};
 use super::super::InUse;
+use super::super::testing::{append, grow, members, open, payload};
 use super::*;
 use crate::handle::{BlockAt, TransactionStatus};
 use crate::snapshot::{SnapshotFileError, create, install, verify};
@@ -49,8 +49,18 @@ fn joined_member_goes_on_where_the_others_are() {
     // It serves what it holds whole and says so of the rest.
     assert!(joined.range(Height(40)).unwrap().is_none());
     assert_eq!(joined.range(Height(41)).unwrap().unwrap().blocks.len(), 20);
-    assert!(joined.pruned_at(BlockAt::Height(Height(40))).unwrap().is_some());
-    assert!(joined.committed(BlockAt::Height(Height(40))).unwrap().is_none());
+    assert!(
+        joined
+            .pruned_at(BlockAt::Height(Height(40)))
+            .unwrap()
+            .is_some()
+    );
+    assert!(
+        joined
+            .committed(BlockAt::Height(Height(40)))
+            .unwrap()
+            .is_none()
+    );
     assert!(joined.pruned_transaction(&ids(39)[0]).unwrap().is_some());
     assert!(joined.proof(ids(39)[0]).unwrap().is_none());
     assert!(joined.proof(ids(58)[0]).unwrap().is_some());
@@ -67,7 +77,10 @@ fn joined_voter_refuses_duplicates_of_the_window() {
         assert_eq!(found, Some(again[0]), "{height}");
     }
     let fresh = ids(41);
-    assert_eq!(duplicate(Height(41), fresh.iter(), committed, |_| false), None);
+    assert_eq!(
+        duplicate(Height(41), fresh.iter(), committed, |_| false),
+        None
+    );
 }
 
 #[test]
@@ -104,9 +117,9 @@ fn joined_member_prunes_what_came_with_the_snapshot() {
         Some(TransactionStatus::Soft { .. })
     ));
     assert!(matches!(
-        joined.checkpoint().and_then(|_| {
-            joined.snapshot_blocks(Height(20), Height(1))
-        }),
+        joined
+            .checkpoint()
+            .and_then(|_| { joined.snapshot_blocks(Height(20), Height(1)) }),
         Err(TakeError::Pruned { .. })
     ));
 }
@@ -156,7 +169,9 @@ fn snapshot_of_another_chain_is_refused() {
     let refused = verify(&strangers, &*file);
     assert!(matches!(
         refused,
-        Err(SnapshotFileError::Snapshot(SnapshotError::OtherChain { .. }))
+        Err(SnapshotFileError::Snapshot(
+            SnapshotError::OtherChain { .. }
+        ))
     ));
 }
 

@@ -1,4 +1,4 @@
-//! A member's entry: what others must know to have it in a committee. `outrider keys contact` prints it, and
+//! A candidate: what others must know to have it in a committee. `outrider keys contact` prints it, and
 //! `outrider committee propose` takes it.
 
 use crate::failure::Failure;
@@ -8,29 +8,30 @@ use outrider_types::{ChainId, Committee, Contact, Epoch, Member, PublicKey, Stak
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Most bytes of an entry's file.
-const ENTRY_BYTES_MAX: u64 = 4_096;
+/// Most bytes of a candidate's file.
+const CANDIDATE_BYTES_MAX: u64 = 4_096;
 
 /// A member without its stake, which is for the committee to say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Entry {
+pub struct Candidate {
     /// Verifies what it signs.
     pub public_key: PublicKey,
     /// Where it is.
     pub contact: Contact,
 }
 
-impl Entry {
+impl Candidate {
     /// Read and check a file.
     pub fn load(path: &Path) -> Result<Self, Failure> {
-        let bytes = read_limited(path, ENTRY_BYTES_MAX)?;
-        let entry: Self = serde_json::from_slice(&bytes).map_err(|error| Failure::EntryFile {
-            path: path.to_path_buf(),
-            error,
-        })?;
-        entry.check()?;
-        Ok(entry)
+        let bytes = read_limited(path, CANDIDATE_BYTES_MAX)?;
+        let candidate: Self =
+            serde_json::from_slice(&bytes).map_err(|error| Failure::CandidateFile {
+                path: path.to_path_buf(),
+                error,
+            })?;
+        candidate.check()?;
+        Ok(candidate)
     }
 
     /// Whether a committee of it alone could be.
@@ -43,7 +44,7 @@ impl Entry {
         check_contacts(&committee, std::slice::from_ref(&self.contact)).map_err(|faults| {
             faults.into_iter().next().map_or(
                 CommitteeFileError::Faults(Vec::new()).into(),
-                Failure::Entry,
+                Failure::Candidate,
             )
         })
     }
@@ -72,8 +73,8 @@ mod tests {
     use super::*;
     use outrider_types::{SecretKey, TransportKey};
 
-    fn sample() -> Entry {
-        Entry {
+    fn sample() -> Candidate {
+        Candidate {
             public_key: SecretKey::from_seed(&[3; 32]).public_key(),
             contact: Contact {
                 name: "eve".to_owned(),
@@ -84,14 +85,14 @@ mod tests {
         }
     }
 
-    fn load(text: &str) -> Result<Entry, Failure> {
+    fn load(text: &str) -> Result<Candidate, Failure> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
-        Entry::load(file.path())
+        Candidate::load(file.path())
     }
 
     #[test]
-    fn entry_is_read_back_and_faults_are_named() {
+    fn candidate_is_read_back_and_faults_are_named() {
         let text = sample().to_json();
         assert_eq!(load(&text).unwrap(), sample());
         for (from, to, reason) in [
