@@ -181,7 +181,8 @@ pub fn create_member(
     fs::create_dir(folder).map_err(Failure::file("create the folder", folder))?;
     keys::write(&folder.join(KEY_FILE), key)?;
     let config = folder.join(CONFIG_FILE);
-    let text = config_text(ports, committee_file);
+    let follow = committee.index_of(&key.public_key()).is_none();
+    let text = config_text(ports, committee_file, follow);
     fs::write(&config, text).map_err(Failure::file("write", &config))?;
     let data = folder.join(DATA);
     fs::create_dir(&data).map_err(Failure::file("create the folder", &data))?;
@@ -228,11 +229,12 @@ fn local(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
-fn config_text(ports: Ports, committee_file: &Path) -> String {
+fn config_text(ports: Ports, committee_file: &Path, follow: bool) -> String {
     to_toml(&[
         ("node.data_dir", DATA.to_owned()),
         ("node.committee", committee_file.display().to_string()),
         ("node.key", KEY_FILE.to_owned()),
+        ("node.follow", follow.to_string()),
         ("p2p.listen", local(ports.p2p).to_string()),
         ("rpc.listen", local(ports.rpc).to_string()),
         ("metrics.listen", local(ports.metrics).to_string()),

@@ -265,12 +265,7 @@ impl Replica {
     /// A block above the last final one with its justification, for a member that misses it.
     #[must_use]
     pub fn record(&self, id: BlockId) -> Option<BlockRecord> {
-        let node = self.tree.get(&id)?;
-        let justification = node.justification.clone().map(Verified::into_inner);
-        Some(BlockRecord {
-            block: node.block,
-            justification,
-        })
+        self.record_of(&id)
     }
 
     /// Blocks held above the last final one.

@@ -171,8 +171,8 @@ impl BlockTree {
             .collect()
     }
 
-    /// Keep a certificate of a block's own view. A quorum certificate replaces one that adopts, for only it calls for
-    /// a late vote (R4).
+    /// Keep a certificate of a block's own view. A quorum certificate replaces any other, for only it calls for a late
+    /// vote (R4).
     pub(crate) fn certify(&mut self, certificate: Verified<Certificate>) {
         if certificate.rank() < self.root_view() {
             return;
@@ -180,8 +180,9 @@ impl BlockTree {
         let replace = match self.certificates.get(&certificate.block()) {
             None => true,
             Some(held) => {
-                matches!(**held, Certificate::Adopting(_))
-                    && !matches!(*certificate, Certificate::Adopting(_))
+                certificate.is_quorum() && !held.is_quorum()
+                    || matches!(**held, Certificate::Adopting(_))
+                        && !matches!(*certificate, Certificate::Adopting(_))
             }
         };
         if replace {

@@ -1,5 +1,5 @@
-//! R13, the end of an epoch, and replicas without a seat, one test per sentence; and worlds that run over several epochs
-//! (C3 over all of them). The replica under test is member 0 of four equal members: Q = T = 3, F = 4, A = 2; it leads
+//! R13, the end of an epoch, and replicas without a seat, one test per sentence; worlds that run over several epochs are in
+//! `worlds_of_epochs.rs`. The replica under test is member 0 of four equal members: Q = T = 3, F = 4, A = 2; it leads
 //! views 4, 8, 12 .. of the first epoch and 3, 7, 11 .. of the second.
 
 #![allow(
@@ -20,11 +20,8 @@ use support::lab::{
     Lab, assembles, called_bad, certificates, commit_votes, commits, handed, proposals, said,
     timeouts, votes,
 };
-use support::link;
 use support::open;
-use support::rng::Rng;
-use support::seeds::for_seeds;
-use support::world::{BASE, CAP, Kind, Local, World, config};
+use support::world::{BASE, CAP, config};
 
 fn handed_on(certificate: impl Into<Verified<Justification>>) -> Input {
     Input::Certificate {
@@ -311,6 +308,32 @@ fn r13_the_last_block_made_final_directly_ends_the_replica_too() {
 }
 
 #[test]
+fn r13_the_step_that_ends_the_epoch_signs_no_filler() {
+    // The certificate that makes the last block final would justify a filler that is here already.
+    let mut lab = epoch_of(1, Some(0));
+    let last = last_of(&lab, &lab.base);
+    lab.offer(&last, None);
+    lab.step(lab.optimistic(&filler(&lab, &last)));
+    let actions = finish(&mut lab, &last);
+    assert!(ended(&actions).is_some() && votes(&actions).is_empty());
+    assert_over(&mut lab, &last);
+
+    // Its own vote, in a view that it leads, makes the last block final.
+    let mut lab = epoch_of(3, Some(0));
+    let chain = lab.chain(&lab.base.clone(), 1..=2);
+    let last = last_of(&lab, &chain[1]);
+    lab.step(lab.proposal(&last, Some(lab.qc(&chain[1]).into())));
+    for member in 1..4 {
+        lab.step(lab.vote(member, &last));
+    }
+    assert_eq!(lab.view(), 4);
+    let actions = lab.payload(&last, true);
+    assert_eq!(votes(&actions), [(3, last.id())], "its late vote");
+    assert!(ended(&actions).is_some() && proposals(&actions).is_empty());
+    assert_over(&mut lab, &last);
+}
+
+#[test]
 fn r13_what_is_below_the_last_block_does_not_end_the_epoch() {
     let (mut lab, chain) = at_the_end(Some(0));
     let actions = finish(&mut lab, &chain[0]);
@@ -532,96 +555,4 @@ fn a_replica_without_a_seat_that_starts_late_finds_the_view_of_the_others() {
     lab.offer(&next, Some(lab.qc(&block).into()));
     assert_eq!(lab.view(), 501);
     assert_eq!(commits(&finish(&mut lab, &next)).len(), 1);
-}
-
-// Worlds of several epochs
-
-const BUSY: Local = Local {
-    payload: (0, 5_000),
-    assemble: (0, 3_000),
-    fetch: (1_000, 10_000),
-};
-
-/// Drops, crashes, epochs of a few blocks, and maybe a member that is mute or hostile.
-fn stormy(seed: u64, odd: &[Kind]) -> World {
-    let mut rng = Rng::new(seed ^ 0x0e90_c4e5);
-    let stakes: &[u64] = *rng.pick(&[&[1; 4][..], &[1; 6][..], &[1; 7][..]]);
-    let mut kinds = vec![Kind::Honest; stakes.len()];
-    if !odd.is_empty() {
-        kinds[rng.below(stakes.len() as u64) as usize] = *rng.pick(odd);
-    }
-    let storm = link::storm(
-        seed,
-        rng.between(0, 20),
-        rng.between(0, 10),
-        *rng.pick(&[8_000, 40_000]),
-    );
-    let blocks = rng.between(1, 6);
-    let mut world = World::with(seed, stakes, &kinds, storm, BUSY, (blocks, config()));
-    world.crash_permille = *rng.pick(&[0, 5, 30]);
-    world
-}
-
-/// Everyone that commits is checked by the world: one block per height over all epochs, no gap, and the end of each epoch
-/// proven. Here: that epochs end, in the storm and after it.
-fn epochs_go_on(mut world: World) -> u64 {
-    world.run_until(world.now + 700_000);
-    let stormed = epochs(&world).1;
-    world.link = link::random(500, BASE / 5);
-    world.crash_permille = 0;
-    world.run_until(world.now + 300_000);
-    for node in 0..world.nodes.len() {
-        world.start(node);
-    }
-    let end = world.now + 12 * CAP;
-    while epochs(&world).0 < stormed + 2 {
-        assert!(
-            world.now < end,
-            "epochs {:?}, {stormed} at the end of the storm; kinds {:?}",
-            epochs(&world),
-            world.nodes.iter().map(|node| node.kind).collect::<Vec<_>>()
-        );
-        world.run_until(world.now + 10_000);
-    }
-    stormed
-}
-
-/// The lowest and the highest epoch of those that follow, mute ones included.
-fn epochs(world: &World) -> (u64, u64) {
-    let all = || {
-        let follow = world.nodes.iter().filter(|node| node.kind.follows());
-        follow.map(|node| node.disk.ends.len() as u64)
-    };
-    (all().min().unwrap(), all().max().unwrap())
-}
-
-#[test]
-fn r13_random_worlds_agree_over_epochs_and_each_epoch_ends() {
-    let reached = std::cell::Cell::new(0);
-    for_seeds(16, |seed| {
-        reached.set(reached.get().max(epochs_go_on(stormy(seed, &[]))));
-    });
-    assert!(reached.get() >= 3, "{} epochs in a storm", reached.get());
-}
-
-#[test]
-fn r13_random_worlds_with_a_hostile_member_agree_over_epochs() {
-    let hostile = [
-        Kind::Equivocator(0),
-        Kind::Withholder,
-        Kind::SelectiveVoter,
-        Kind::Liar,
-        Kind::DoubleVoter,
-    ];
-    for_seeds(12, |seed| {
-        epochs_go_on(stormy(seed, &hostile));
-    });
-}
-
-#[test]
-fn a_mute_member_follows_random_worlds_over_epochs() {
-    // The world checks that it signs nothing.
-    for_seeds(12, |seed| {
-        epochs_go_on(stormy(seed, &[Kind::Mute]));
-    });
 }

@@ -1,5 +1,5 @@
 //! Whole committees in simulated worlds: agreement (C3), recovery (C4), no honest offence (C1). Worlds of several epochs
-//! are in `rules_of_epochs.rs`, the scripted attacks of protocol section 8 in `attacks.rs`.
+//! are in `worlds_of_epochs.rs`, the scripted attacks of protocol section 8 in `attacks.rs`.
 
 #![allow(
     clippy::unwrap_used,

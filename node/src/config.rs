@@ -60,7 +60,9 @@ pub struct NodeSection {
     pub key: PathBuf,
     /// Verifying workers per channel.
     pub verify_workers: u64,
-    /// Start although the vote journal is gone.
+    /// Run without being a member.
+    pub follow: bool,
+    /// Speak although the vote journal is gone.
     pub unsafe_accept_lost_journal: bool,
 }
 

@@ -15,7 +15,7 @@ use outrider_network::{
 };
 use outrider_storage::{DataDirLock, FileJournal, JournalError, LockError, SledStore, StoreError};
 use outrider_types::limits::MESSAGE_BYTES_MAX;
-use outrider_types::{Block, EpochStart};
+use outrider_types::{Block, EpochStart, PublicKey};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,6 +51,14 @@ pub enum MemberError {
     /// The key file.
     #[error("node.key: {0}")]
     Key(#[from] KeyFileError),
+    /// The key of a stranger.
+    #[error("node.key: {key} is not the key of a member of the committee in {}, nor of the current one; use the right key file or committee file, or set node.follow = true to follow without a vote", committee.display())]
+    NotAMember {
+        /// The key.
+        key: PublicKey,
+        /// The committee file.
+        committee: PathBuf,
+    },
     /// The transport key in the committee file is another one.
     #[error(
         "node.committee: the transport key of member {name} does not belong to its key; `outrider keys show` prints the right one"
@@ -195,13 +203,21 @@ async fn run_in(
             "votes are NOT synced to the disk: after a power loss this member may sign twice and lose its stake"
         );
     }
-    let journal = FileJournal::open(&data_dir.join("journal"), config.storage.journal())?;
     let store = SledStore::open(&data_dir.join("store"), config.storage.store())?;
     let counted = Arc::new(Metrics::new());
+    let key = driver.key.public_key();
+    let listed = file.committee.index_of(&key).is_some();
     let chain = Chain::open(store, file.committee, file.members)?;
     let start = chain.epoch().clone();
+    if !listed && start.committee.index_of(&key).is_none() && !config.node.follow {
+        return Err(MemberError::NotAMember {
+            key,
+            committee: config.node.committee.clone(),
+        });
+    }
+    // After everything that may be refused: opening a journal begins a new file of it.
+    let journal = FileJournal::open(&data_dir.join("journal"), config.storage.journal())?;
     network.peers = peers(&start, &driver.contact);
-    let key = driver.key.public_key();
     if start.committee.index_of(&key).is_none() {
         tracing::warn!(%key, epoch = %start.committee.epoch(), "this key is not a member's in the current epoch: following, without a vote");
     }

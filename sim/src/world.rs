@@ -5,6 +5,7 @@
 //! World::run_to(time) ----> commits of all members, hashed in order
 //! ```
 
+use crate::past::{self, Lie, LyingStore, PastError, Told};
 use crate::turmoil::{Config as ContextConfig, Context};
 use commonware_runtime::Supervisor as _;
 use outrider_consensus::Config as ConsensusConfig;
@@ -24,7 +25,7 @@ use outrider_types::{
 };
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
@@ -69,6 +70,17 @@ impl WorldConfig {
             tick: Duration::from_millis(2),
         }
     }
+}
+
+/// What happened before a world begins.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    /// Blocks ordered so far, in the first epoch.
+    pub blocks: u64,
+    /// Members that have none of it.
+    pub empty: Vec<usize>,
+    /// Members that answer wrongly about it, and how.
+    pub liars: Vec<(usize, Lie)>,
 }
 
 /// A commit at one member.
@@ -148,6 +160,9 @@ pub enum WorldError {
     /// The committee.
     #[error(transparent)]
     Committee(#[from] CommitteeError),
+    /// The past.
+    #[error(transparent)]
+    Past(#[from] PastError),
     /// A host failed or panicked.
     #[error("at {at:?} a member failed: {reason}")]
     Member {
@@ -164,6 +179,7 @@ pub struct World<'a> {
     disks: Vec<MemoryDisk>,
     trace: Arc<Mutex<Trace>>,
     orders: Arc<Mutex<Orders>>,
+    told: Told,
 }
 
 /// What operators want: the hosts of the next committee, and at which host they hand it in.
@@ -196,6 +212,11 @@ fn seed_of(member: usize) -> [u8; 32] {
 impl World<'_> {
     /// A world with all members started.
     pub fn new(config: WorldConfig) -> Result<Self, WorldError> {
+        Self::with_past(config, &Past::default())
+    }
+
+    /// A world with all members started, some of which have a past. Those who have not did not sign it.
+    pub fn with_past(config: WorldConfig, past: &Past) -> Result<Self, WorldError> {
         let members: Vec<usize> = (0..config.members).collect();
         let committee = committee(Epoch(0), &members, config.epoch_blocks)?;
         let mut sim = turmoil::Builder::new()
@@ -209,10 +230,17 @@ impl World<'_> {
             .build();
         let trace = Arc::new(Mutex::new(Trace::default()));
         let orders = Arc::new(Mutex::new(None));
-        let disks: Vec<MemoryDisk> = (0..config.hosts).map(|_| MemoryDisk::new()).collect();
+        let disks: Vec<MemoryDisk> = match past.blocks {
+            0 => (0..config.hosts).map(|_| MemoryDisk::new()).collect(),
+            _ => past_disks(&sim, &committee, config, past)?,
+        };
+        let told = Told::default();
         for (index, disk) in disks.iter().enumerate() {
             let (disk, trace, committee) = (disk.clone(), trace.clone(), committee.clone());
             let orders = orders.clone();
+            let told = told.clone();
+            let lie = past.liars.iter().find(|(liar, _)| *liar == index);
+            let lie = lie.map(|(_, lie)| (*lie, past.blocks));
             let starts = AtomicU64::new(0);
             sim.host(name(index), move || {
                 let incarnation = starts.fetch_add(1, Ordering::Relaxed);
@@ -222,6 +250,8 @@ impl World<'_> {
                     incarnation,
                     committee: committee.clone(),
                     orders: orders.clone(),
+                    lie,
+                    told: told.clone(),
                 };
                 host.run(disk.clone(), trace.clone())
             });
@@ -231,7 +261,14 @@ impl World<'_> {
             disks,
             trace,
             orders,
+            told,
         })
+    }
+
+    /// How often liars lied.
+    #[must_use]
+    pub fn lies(&self) -> u64 {
+        self.told.count()
     }
 
     /// All members of the current committee approve of these hosts as the next one; the change is handed in at one host.
@@ -276,6 +313,11 @@ impl World<'_> {
     /// Undo a partition of these members.
     pub fn repair(&mut self, members: &[usize]) {
         self.each_link(members, |sim, a, b| sim.repair(a, b));
+    }
+
+    /// Undo a partition between two members.
+    pub fn repair_between(&mut self, one: usize, other: usize) {
+        self.sim.repair(name(one), name(other));
     }
 
     fn each_link(&mut self, members: &[usize], act: impl Fn(&turmoil::Sim<'_>, String, String)) {
@@ -389,6 +431,8 @@ struct Host {
     incarnation: u64,
     committee: Committee,
     orders: Arc<Mutex<Orders>>,
+    lie: Option<(Lie, u64)>,
+    told: Told,
 }
 
 impl Host {
@@ -399,6 +443,8 @@ impl Host {
             incarnation,
             committee,
             orders,
+            lie,
+            told,
         } = self;
         let context = Context::new(ContextConfig::new(
             config.seed,
@@ -407,12 +453,13 @@ impl Host {
         ));
         let mut panicked = std::pin::pin!(context.panicked());
         let mut journal = disk.journal();
-        if incarnation == 0 {
+        if incarnation == 0 && journal.latest().is_none() {
             // A new member: its key has signed nothing.
             journal.append(&SafetyState::new(&committee).to_bytes())?;
         }
         let members: Vec<usize> = (0..config.members).collect();
-        let chain = Chain::open(disk.store(), committee, contacts(&members))?;
+        let store = LyingStore::new(disk.store(), lie, told);
+        let chain = Chain::open(store, committee, contacts(&members))?;
         let epoch = chain.epoch().clone();
         let network = start(context.child("network"), network_config(index, &epoch)).await?;
         let key = SecretKey::from_seed(&seed_of(index));
@@ -539,11 +586,41 @@ fn committee(epoch: Epoch, hosts: &[usize], blocks: u64) -> Result<Committee, Co
     Ok(Committee::new(CHAIN, epoch, members, None)?.with_epoch_blocks(blocks))
 }
 
+/// Disks of hosts of which some have a past.
+fn past_disks(
+    sim: &turmoil::Sim<'_>,
+    committee: &Committee,
+    config: WorldConfig,
+    past: &Past,
+) -> Result<Vec<MemoryDisk>, PastError> {
+    // In the order in which the hosts are made later, for that gives them their addresses.
+    let contacts: Vec<Contact> = (0..config.hosts)
+        .map(|host| contact_at(host, sim.lookup(name(host))))
+        .take(config.members)
+        .collect();
+    let full = MemoryDisk::new();
+    let mut chain = Chain::open(full.store(), committee.clone(), contacts)?;
+    let signers: Vec<SecretKey> = (0..config.members)
+        .filter(|host| !past.empty.contains(host))
+        .map(|host| SecretKey::from_seed(&seed_of(host)))
+        .collect();
+    past::make(&mut chain, &full, &signers, past.blocks)?;
+    let disk = |host| match past.empty.contains(&host) || host >= config.members {
+        true => MemoryDisk::new(),
+        false => full.copy(),
+    };
+    Ok((0..config.hosts).map(disk).collect())
+}
+
 fn contact(host: usize) -> Contact {
+    contact_at(host, turmoil::lookup(name(host)))
+}
+
+fn contact_at(host: usize, ip: IpAddr) -> Contact {
     Contact {
         name: name(host),
         transport_key: TransportKey(transport_public_key(&transport_seed(&seed_of(host)))),
-        address: SocketAddr::new(turmoil::lookup(name(host)), PORT),
+        address: SocketAddr::new(ip, PORT),
         rpc: None,
     }
 }

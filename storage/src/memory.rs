@@ -120,6 +120,21 @@ impl MemoryDisk {
         };
     }
 
+    /// Another disk that holds what this one has synced.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let disk = self.lock();
+        let copy = Disk {
+            synced: disk.synced.clone(),
+            synced_record: disk.synced_record.clone(),
+            seen: disk.synced.clone(),
+            ..Disk::default()
+        };
+        Self {
+            disk: Arc::new(Mutex::new(copy)),
+        }
+    }
+
     /// The greatest choice [`Self::crash`] has now; 0 when nothing can be lost.
     pub fn unsynced(&self) -> usize {
         self.lock().unsynced()

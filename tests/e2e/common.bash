@@ -113,7 +113,8 @@ PYTHON
 # start_member N: in the background; its process id goes to $NET/member-N/pid.
 start_member() {
     local folder=$NET/member-$1
-    "$OUTRIDER" start --config "$folder/outrider.toml" >>"$folder/outrider.log" 2>&1 </dev/null &
+    shift
+    "$OUTRIDER" start --config "$folder/outrider.toml" "$@" >>"$folder/outrider.log" 2>&1 </dev/null &
     echo $! >"$folder/pid"
     PIDS+=($!)
     # Its death by our own signal is no news for the terminal.

@@ -304,12 +304,7 @@ impl Reference {
 
     pub fn note(&mut self, proof: Option<Proof>) {
         let certificate = proof.and_then(|proof| self.rules.certificate(&proof));
-        let has_cc = |block: BlockId| {
-            let mut all = self.certificates.iter();
-            all.any(|held| matches!(held, Proof::Cc { block: of, .. } if *of == block))
-        };
-        let late = matches!(&certificate, Some(Proof::Qc { block, .. }) if has_cc(*block));
-        self.certificates.extend(certificate.filter(|_| !late));
+        self.certificates.extend(certificate);
     }
 
     /// Everything that has become possible.

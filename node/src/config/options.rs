@@ -178,6 +178,7 @@ impl NodeConfig {
                 committee: PathBuf::new(),
                 key: PathBuf::new(),
                 verify_workers: 0,
+                follow: false,
                 unsafe_accept_lost_journal: false,
             },
             p2p: P2pConfig {
@@ -249,7 +250,8 @@ pub const OPTIONS: &[Opt] = &[
     option("node.committee", Path(|c| &mut c.node.committee), "committee.json", "", "The committee file: members, stake, addresses."),
     option("node.key", Path(|c| &mut c.node.key), "member.key", "", "The key file of this member; readable by its owner only (chmod 600)."),
     option("node.verify_workers", U64(1, 64, |c| &mut c.node.verify_workers), "2", "workers per channel", "Workers that decode and verify what members send."),
-    option("node.unsafe_accept_lost_journal", Flag(|c| &mut c.node.unsafe_accept_lost_journal), "false", "", "Start although the vote journal is gone: the member could sign twice and lose its stake. Only if you are certain that it signed nothing in this epoch."),
+    option("node.follow", Flag(|c| &mut c.node.follow), "false", "", "Run although the key is no member's now: follow the chain, and vote once a committee has it in."),
+    option("node.unsafe_accept_lost_journal", Flag(|c| &mut c.node.unsafe_accept_lost_journal), "false", "", "Vote although the vote journal is gone, and not only from a later epoch on: the member could sign twice and lose its stake. Only if you are certain that it signed nothing in this epoch."),
 
     option("p2p.listen", Address(|c| &mut c.p2p.listen), "0.0.0.0:9000", "", "Where the other members connect to."),
     option("p2p.ping_ms", U64(1, MINUTE_MS, |c| &mut c.p2p.tuning.ping_ms), "500", "ms", "Ping interval; below read_write_timeout_ms."),

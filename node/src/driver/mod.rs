@@ -11,6 +11,7 @@
 //! production, and in the simulator on a simulated network and disk. It never blocks but on its own disk.
 
 mod actions;
+mod catchup;
 mod commands;
 mod epochs;
 mod events;

@@ -1,15 +1,14 @@
 //! Getting what this member misses: single blocks, payloads, and ranges of final blocks. Independent of consensus timers.
 
+use super::catchup::CatchUp;
 use super::{Driver, DriverError};
-use crate::pipeline::{CheckedPayload, CheckedRange};
+use crate::pipeline::CheckedPayload;
 use crate::seats::PeerIndex;
 use outrider_consensus::Input;
 use outrider_network::{Channel, Context, To};
 use outrider_storage::{Journal, Store};
 use outrider_types::message::{BlockRequest, RangeRequest, SyncMessage};
-use outrider_types::{
-    BlockId, BlockRecord, Height, Justification, MemberIndex, Timestamp, Verified, encode,
-};
+use outrider_types::{BlockId, BlockRecord, Height, MemberIndex, Timestamp, Verified, encode};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -39,19 +38,11 @@ const QUIET: Duration = Duration::from_secs(1);
 /// A range is taken for this long after one was asked for.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// Final blocks up to a height are being asked for.
-#[derive(Debug)]
-struct CatchUp {
-    to: Height,
-    attempts: u32,
-    next: Timestamp,
-}
-
 /// What is being asked for.
 #[derive(Debug, Default)]
 pub(super) struct Sync {
     fetches: BTreeMap<BlockId, Fetch>,
-    catch_up: Option<CatchUp>,
+    pub(super) catch_up: Option<CatchUp>,
     served: BTreeMap<PeerIndex, Timestamp>,
     /// When a range was last asked for; what nobody asked for is not taken.
     asked_range: Option<Timestamp>,
@@ -68,13 +59,19 @@ impl Sync {
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
         let fetches = self.fetches.values().map(|fetch| fetch.next);
         fetches
-            .chain(self.catch_up.as_ref().map(|catch_up| catch_up.next))
+            .chain(self.catch_up.as_ref().map(CatchUp::wake_at))
             .min()
     }
 
     /// Final blocks joined the ledger.
     pub(super) const fn progressed(&mut self, now: Timestamp) {
         self.progressed = now;
+    }
+
+    /// Whether a range was asked for lately: none is taken otherwise.
+    pub(super) fn expects_range(&self, now: Timestamp) -> bool {
+        self.asked_range
+            .is_some_and(|asked| now.since(asked) <= ANSWER_WITHIN)
     }
 
     /// The epoch is over: what was asked for in it serves nobody.
@@ -123,21 +120,6 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         held.for_replica |= for_replica;
     }
 
-    /// Ask for final blocks up to a height.
-    pub(super) fn catch_up(&mut self, now: Timestamp, to: Height) {
-        match &mut self.sync.catch_up {
-            Some(running) => running.to = running.to.max(to),
-            none => {
-                tracing::info!(have = %self.chain.root().height, seen = %to, "catching up");
-                *none = Some(CatchUp {
-                    to,
-                    attempts: 0,
-                    next: now,
-                });
-            }
-        }
-    }
-
     /// Ask whoever is next for everything that has not come in time.
     pub(super) fn ask_again(&mut self, now: Timestamp) -> Result<(), DriverError> {
         let due: Vec<BlockId> = self
@@ -150,20 +132,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         for block in due {
             self.ask_for(now, block);
         }
-        let root = self.chain.root().height;
-        if let Some(running) = &mut self.sync.catch_up {
-            if running.to <= root {
-                tracing::info!(height = %root, "caught up");
-                self.sync.catch_up = None;
-            } else if running.next <= now {
-                let attempts = running.attempts;
-                running.attempts += 1;
-                running.next = now.after(RETRY);
-                if let Some(to) = self.someone(attempts) {
-                    self.ask_range(now, to);
-                }
-            }
-        } else if now.since(self.sync.progressed) >= QUIET {
+        if !self.ask_ranges(now) && now.since(self.sync.progressed) >= QUIET {
             // Nothing becomes final: the others may be ahead, in another epoch even, and not say so.
             self.sync.progressed = now;
             self.sync.rounds = self.sync.rounds.wrapping_add(1);
@@ -176,8 +145,12 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     }
 
     fn ask_range(&mut self, now: Timestamp, to: PeerIndex) {
-        self.sync.asked_range = Some(now);
         let from = self.chain.root().height.next();
+        self.ask_range_from(now, to, from);
+    }
+
+    pub(super) fn ask_range_from(&mut self, now: Timestamp, to: PeerIndex, from: Height) {
+        self.sync.asked_range = Some(now);
         let message = SyncMessage::RangeRequest(RangeRequest { from });
         self.send(Channel::Sync, To::One(to.0), encode(&message));
     }
@@ -191,7 +164,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     }
 
     /// Everyone else that this member can be connected to.
-    fn others(&mut self) -> Vec<PeerIndex> {
+    pub(super) fn others(&mut self) -> Vec<PeerIndex> {
         self.peers
             .connected()
             .iter()
@@ -304,74 +277,6 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             if fetch.for_replica {
                 self.inputs.push(Input::Block { record });
             }
-        }
-        Ok(())
-    }
-
-    /// Final blocks came. They were verified: linked to each other and proven final. Here they are linked to ours.
-    pub(super) fn on_range(
-        &mut self,
-        from: PeerIndex,
-        range: CheckedRange,
-    ) -> Result<(), DriverError> {
-        let now = self.clock.now();
-        let asked = self.sync.asked_range;
-        if asked.is_none_or(|asked| now.since(asked) > ANSWER_WITHIN) {
-            return Ok(());
-        }
-        let CheckedRange {
-            blocks,
-            certificate,
-            end,
-        } = range;
-        let root = *self.chain.root();
-        let new: Vec<_> = blocks
-            .into_iter()
-            .filter(|(record, _)| record.block.height > root.height)
-            .collect();
-        let Some((first, _)) = new.first() else {
-            return Ok(());
-        };
-        if first.block.parent != root.id() {
-            // A proof of finality of a chain that is not ours would be a fork; a gap is only a useless answer.
-            tracing::warn!(%from, height = %first.block.height, have = %root.height, "a range that does not extend our chain");
-            return Ok(());
-        }
-        for (record, _) in &new {
-            self.check_own_signatures(record.justification.as_ref())?;
-        }
-        self.check_own_signatures(Some(&Justification::Certificate(
-            (*certificate.certificate()).clone(),
-        )))?;
-        let last = new.len() - 1;
-        let mut tip = root;
-        for (at, (record, payload)) in new.iter().enumerate() {
-            tip = record.block;
-            let own = (at == last).then_some(&*certificate);
-            match end.clone().filter(|_| at == last) {
-                None => self.append(record, payload, own, &certificate)?,
-                Some(end) => {
-                    // Nobody asks the replica any more: a new one begins at the end of the turn.
-                    self.append_last(record, payload, end.into_inner(), &certificate)?;
-                }
-            }
-        }
-        self.publish()?;
-        self.metrics.fetched(new.len());
-        if end.is_none() {
-            self.inputs.push(Input::CaughtUp {
-                block: tip,
-                certificate,
-            });
-        }
-        self.turn(outrider_consensus::Step::default())?;
-        if let Some(running) = &mut self.sync.catch_up {
-            running.next = now;
-            // Whoever answered is asked again.
-            running.attempts = running.attempts.saturating_sub(1);
-        } else {
-            // It may have more.
-            self.ask_range(now, from);
         }
         Ok(())
     }
