@@ -5,35 +5,31 @@
 //! World::run_to(time) ----> commits of all members, hashed in order
 //! ```
 
-use crate::past::{self, Lie, LyingStore, PastError, Told};
+mod hosts;
+
+use crate::past::{Lie, LyingStore, PastError, Told};
 use crate::turmoil::{Config as ContextConfig, Context};
 use commonware_runtime::Supervisor as _;
+use hosts::{committee, contact, contacts, hand_in, name, network_config, past_disks, seed_of};
 use outrider_consensus::Config as ConsensusConfig;
 use outrider_mempool::Limits;
-use outrider_network::{NetworkConfig, Peer, Tuning, start, transport_public_key, transport_seed};
+use outrider_network::start;
 use outrider_node::chain::Chain;
 use outrider_node::driver::{DriverConfig, run};
 use outrider_node::handle::{DriverEnds, NodeHandle};
 use outrider_node::metrics::Metrics;
 use outrider_node::seats::peer_of;
 use outrider_storage::{Journal as _, MemoryDisk};
-use outrider_types::limits::MESSAGE_BYTES_MAX;
 use outrider_types::{
-    Aggregate, Approve, BlockId, ChainId, Committee, CommitteeChange, CommitteeError, Contact,
-    Epoch, EpochStart, Height, Member, RollupId, SafetyState, SecretKey, Signed, Stake,
-    Transaction, TransactionId, TransportKey, View,
+    BlockId, Committee, CommitteeError, Epoch, Height, RollupId, SafetyState, SecretKey,
+    Transaction, TransactionId, View,
 };
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
-/// Where members listen.
-const PORT: u16 = 9_000;
-/// The chain of simulated committees.
-const CHAIN: ChainId = ChainId(1);
 /// How often a member's clients submit a transaction.
 const SUBMIT_EVERY: Duration = Duration::from_millis(100);
 
@@ -195,18 +191,6 @@ impl std::fmt::Debug for World<'_> {
 
 fn lock<T>(trace: &Mutex<T>) -> MutexGuard<'_, T> {
     trace.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn name(member: usize) -> String {
-    format!("m{member}")
-}
-
-fn seed_of(member: usize) -> [u8; 32] {
-    Sha256::new()
-        .chain_update(b"outrider sim member")
-        .chain_update((member as u64).to_le_bytes())
-        .finalize()
-        .into()
 }
 
 impl World<'_> {
@@ -540,107 +524,5 @@ async fn client(
         if let Ok(id) = handle.submit(transaction).await {
             lock(&trace).accepted.insert(id, index);
         }
-    }
-}
-
-/// Everyone in the current committee approves of these hosts as the next one.
-async fn hand_in(handle: &NodeHandle, members: &[usize]) {
-    let epoch = handle.epoch();
-    let current = &epoch.committee;
-    let blocks = current.epoch_blocks().unwrap_or_default();
-    let Ok(next) = committee(current.epoch().next(), members, blocks) else {
-        return;
-    };
-    let contacts = contacts(members);
-    let approve = Approve {
-        epoch: current.epoch(),
-        change: CommitteeChange::id_of(&next, &contacts),
-    };
-    let seats = epoch.contacts.iter().zip(current.indexes());
-    let approvals: Vec<_> = seats
-        .filter_map(|(contact, member)| {
-            let host: usize = contact.name.strip_prefix('m')?.parse().ok()?;
-            let key = SecretKey::from_seed(&seed_of(host));
-            Some(Signed::sign(approve, CHAIN, member, &key))
-        })
-        .collect();
-    let Some(approvals) = Aggregate::assemble(&approvals) else {
-        return;
-    };
-    let change = CommitteeChange {
-        next,
-        contacts,
-        approvals,
-    };
-    // A change that comes too late for its epoch is refused; the test sees that nothing has changed.
-    let _ = handle.submit_change(change).await;
-}
-
-/// Hosts with equal stakes.
-fn committee(epoch: Epoch, hosts: &[usize], blocks: u64) -> Result<Committee, CommitteeError> {
-    let member = |host: &usize| Member {
-        public_key: SecretKey::from_seed(&seed_of(*host)).public_key(),
-        stake: Stake(1),
-    };
-    let members = hosts.iter().map(member).collect();
-    Ok(Committee::new(CHAIN, epoch, members, None)?.with_epoch_blocks(blocks))
-}
-
-/// Disks of hosts of which some have a past.
-fn past_disks(
-    sim: &turmoil::Sim<'_>,
-    committee: &Committee,
-    config: WorldConfig,
-    past: &Past,
-) -> Result<Vec<MemoryDisk>, PastError> {
-    // In the order in which the hosts are made later, for that gives them their addresses.
-    let contacts: Vec<Contact> = (0..config.hosts)
-        .map(|host| contact_at(host, sim.lookup(name(host))))
-        .take(config.members)
-        .collect();
-    let full = MemoryDisk::new();
-    let mut chain = Chain::open(full.store(), committee.clone(), contacts)?;
-    let signers: Vec<SecretKey> = (0..config.members)
-        .filter(|host| !past.empty.contains(host))
-        .map(|host| SecretKey::from_seed(&seed_of(host)))
-        .collect();
-    past::make(&mut chain, &full, &signers, past.blocks)?;
-    let disk = |host| match past.empty.contains(&host) || host >= config.members {
-        true => MemoryDisk::new(),
-        false => full.copy(),
-    };
-    Ok((0..config.hosts).map(disk).collect())
-}
-
-fn contact(host: usize) -> Contact {
-    contact_at(host, turmoil::lookup(name(host)))
-}
-
-fn contact_at(host: usize, ip: IpAddr) -> Contact {
-    Contact {
-        name: name(host),
-        transport_key: TransportKey(transport_public_key(&transport_seed(&seed_of(host)))),
-        address: SocketAddr::new(ip, PORT),
-        rpc: None,
-    }
-}
-
-fn contacts(hosts: &[usize]) -> Vec<Contact> {
-    hosts.iter().map(|host| contact(*host)).collect()
-}
-
-fn network_config(index: usize, epoch: &EpochStart) -> NetworkConfig {
-    let ours = contact(index);
-    let mut peers: Vec<Peer> = epoch.contacts.iter().map(peer_of).collect();
-    if !epoch.contacts.contains(&ours) {
-        peers.push(peer_of(&ours));
-    }
-    NetworkConfig {
-        namespace: b"outrider sim".to_vec(),
-        key_seed: transport_seed(&seed_of(index)),
-        listen: ours.address,
-        peers,
-        max_message_bytes: u32::try_from(MESSAGE_BYTES_MAX).unwrap_or(u32::MAX),
-        tuning: Tuning::default(),
     }
 }

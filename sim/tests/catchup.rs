@@ -18,7 +18,7 @@ use std::time::Duration;
 /// The member that has nothing.
 const BEHIND: usize = 3;
 /// Blocks that it lacks, if nothing else is said.
-const BLOCKS: u64 = 6_000;
+const BLOCKS: u64 = 20_000;
 /// Simulated time in which it must be connected and have begun,
 const CONNECTED: Duration = Duration::from_secs(10);
 /// and in which it must get 1,000 blocks.
@@ -58,9 +58,9 @@ fn caught_up(world: &mut World<'_>, from: Duration, blocks: u64) -> Duration {
 /// It keeps up from now on, and has passed nothing over.
 fn lives(world: &mut World<'_>, now: Duration) {
     let tip = world.height(0);
-    world.run_to(now + Duration::from_secs(5)).unwrap();
+    world.run_to(now + Duration::from_secs(3)).unwrap();
     let later = world.height(BEHIND);
-    assert!(later.0 > tip.0 + 10, "{later} after {tip}");
+    assert!(later.0 > tip.0 + 5, "{later} after {tip}");
     world.check().unwrap();
     let commits = world.commits();
     let ours = commits.iter().filter(|commit| commit.member == BEHIND);
@@ -84,7 +84,7 @@ fn peer_that_lies_about_the_past_only_delays() {
         // At first it has nobody but the liar to ask.
         world.partition(&[BEHIND]);
         world.repair_between(BEHIND, liar);
-        let alone = Duration::from_secs(6);
+        let alone = Duration::from_secs(3);
         world.run_to(alone).unwrap();
         let behind = world.height(BEHIND);
         assert!(world.lies() > 0, "{lie:?}");

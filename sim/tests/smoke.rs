@@ -73,6 +73,18 @@ fn all_members_crash_at_once_and_go_on() {
         world.restart(member);
     }
     world.run_to(s(14)).unwrap();
+    for member in 0..4 {
+        let commits = world.commits();
+        let again = commits
+            .iter()
+            .find(|commit| commit.member == member && commit.at > s(6))
+            .unwrap();
+        println!(
+            "member {member} commits again {:?} after the restart",
+            again.at - s(6)
+        );
+        assert!(again.at < s(8), "member {member} at {:?}", again.at);
+    }
     for (member, before) in before.into_iter().enumerate() {
         assert!(
             world.height(member).0 > before.0 + 10,

@@ -28,6 +28,8 @@ struct Disk {
     records: Vec<Vec<u8>>,
     /// What reads see: `synced` with the unsynced changes applied.
     seen: Contents,
+    /// Bytes of keys and values in `seen`.
+    bytes: u64,
 }
 
 impl Disk {
@@ -44,6 +46,26 @@ impl Disk {
         if let Some(newest) = self.records.drain(..).take(first).next_back() {
             self.synced_record = Some(newest);
         }
+    }
+
+    /// Changes what reads see.
+    fn see(&mut self, key: &[u8], value: Option<&Bytes>) {
+        let size = |value: &Bytes| (key.len() + value.len()) as u64;
+        let old = match value {
+            Some(value) => {
+                self.bytes += size(value);
+                self.seen.insert(key.to_vec(), value.clone())
+            }
+            None => self.seen.remove(key),
+        };
+        self.bytes -= old.as_ref().map_or(0, size);
+    }
+
+    /// Reads see what is synced, and nothing else.
+    fn see_synced(&mut self) {
+        self.seen = self.synced.clone();
+        let entries = self.seen.iter();
+        self.bytes = entries.map(|(k, v)| (k.len() + v.len()) as u64).sum();
     }
 
     fn unsynced(&self) -> usize {
@@ -105,7 +127,7 @@ impl MemoryDisk {
         let keep = keep.min(disk.unsynced());
         disk.keep_changes(keep % choices);
         disk.keep_records(keep / choices);
-        disk.seen = disk.synced.clone();
+        disk.see_synced();
         disk.crashes += 1;
         disk.fail_next_sync = false;
     }
@@ -124,12 +146,12 @@ impl MemoryDisk {
     #[must_use]
     pub fn copy(&self) -> Self {
         let disk = self.lock();
-        let copy = Disk {
+        let mut copy = Disk {
             synced: disk.synced.clone(),
             synced_record: disk.synced_record.clone(),
-            seen: disk.synced.clone(),
             ..Disk::default()
         };
+        copy.see_synced();
         Self {
             disk: Arc::new(Mutex::new(copy)),
         }
@@ -171,10 +193,7 @@ impl MemoryStore {
             return Err(StoreError::Poisoned);
         }
         let key = full_key(table, key);
-        match &value {
-            Some(value) => disk.seen.insert(key.clone(), value.clone()),
-            None => disk.seen.remove(&key),
-        };
+        disk.see(&key, value.as_ref());
         disk.changes.push((key, value));
         Ok(())
     }
@@ -238,9 +257,7 @@ impl Store for MemoryStore {
     }
 
     fn bytes_on_disk(&self) -> u64 {
-        let disk = self.disk.lock();
-        let entries = disk.seen.iter();
-        entries.map(|(k, v)| (k.len() + v.len()) as u64).sum()
+        self.disk.lock().bytes
     }
 }
 

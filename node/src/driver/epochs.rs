@@ -382,6 +382,8 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         let Some(end) = self.epochs.over.take() else {
             return Ok(None);
         };
+        // What is still to be said to the old replica means nothing to the new one.
+        self.inputs.clear();
         self.publish()?;
         self.chain.begin_epoch()?;
         let message = ConsensusMessage::EpochEnd(end);

@@ -5,10 +5,10 @@ use super::Fault;
 use super::source::{self, Parts};
 use super::tree::File;
 
-/// The ids of docs/protocol.md that are built. Absent, because recovery and epochs come with their own issues: R3
-/// (optimistic proposals), R10 (skip a dead leader), R13 (epoch end).
-const IDS: [&str; 15] = [
-    "R1", "R2", "R4", "R5", "R6", "R7", "R8", "R9", "R11", "R12", "E1", "E2", "E3", "E4", "E5",
+/// The ids of docs/protocol.md.
+const IDS: [&str; 18] = [
+    "R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R9", "R10", "R11", "R12", "R13", "E1", "E2",
+    "E3", "E4", "E5",
 ];
 
 const BOOK: &str = "docs/protocol.md";
