@@ -30,6 +30,9 @@
 //! - **F10** [`Trust`] goes on from an epoch only to the committee that this epoch's own made final, one epoch after the
 //!   other; what is refused changes nothing (`tests/handover.rs`).
 //! - **F11** [`HandoverFile::from_json`] accepts one text per chain of hand-overs (`tests/handover.rs`).
+//! - **F12** [`SnapshotVerifier`] accepts only a checkpoint that the genesis committee leads to, and of its window only the
+//!   blocks and transaction ids that are the chain's; what it cannot prove shows in [`state_digest`]
+//!   (`tests/checkpoint.rs`).
 //!
 //! Assumptions: at most `f` stake of the committee is Byzantine, and the verifier got the committee from a source that
 //! it trusts. Limits: [`PATH_HEADERS_MAX`] headers between a block and the certificate; a ledger remembers one number

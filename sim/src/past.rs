@@ -2,6 +2,7 @@
 //! And a store that lies about it, so that a member of a world can answer others wrongly while it votes like the rest.
 
 use outrider_node::chain::{Chain, ChainError};
+use outrider_node::snapshot::SnapshotFileError;
 use outrider_storage::{
     Journal as _, JournalError, MemoryDisk, MemoryStore, Store, StoreError, Table,
 };
@@ -29,6 +30,9 @@ pub enum PastError {
     /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// A snapshot.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotFileError),
     /// Nobody signs.
     #[error("a past needs members that sign it")]
     NoSigners,

@@ -19,7 +19,7 @@ use outrider_node::driver::{DriverConfig, run};
 use outrider_node::handle::{DriverEnds, NodeHandle};
 use outrider_node::metrics::Metrics;
 use outrider_node::seats::peer_of;
-use outrider_storage::{Journal as _, MemoryDisk};
+use outrider_storage::{Journal as _, MemoryDisk, Store as _};
 use outrider_types::{
     BlockId, Committee, CommitteeError, Epoch, Height, RollupId, SafetyState, SecretKey,
     Transaction, TransactionId, View,
@@ -44,6 +44,8 @@ pub struct WorldConfig {
     pub members: usize,
     /// Heights in an epoch; 0: it does not end.
     pub epoch_blocks: u64,
+    /// Final blocks that members keep; 0: all.
+    pub keep_blocks: u64,
     /// Shortest one-way delay.
     pub latency_min: Duration,
     /// Longest one-way delay.
@@ -61,6 +63,7 @@ impl WorldConfig {
             hosts: 4,
             members: 4,
             epoch_blocks: 0,
+            keep_blocks: 0,
             latency_min: Duration::from_millis(2),
             latency_max: Duration::from_millis(20),
             tick: Duration::from_millis(2),
@@ -75,6 +78,8 @@ pub struct Past {
     pub blocks: u64,
     /// Members that have none of it.
     pub empty: Vec<usize>,
+    /// Members that have a snapshot of it and nothing else.
+    pub joined: Vec<usize>,
     /// Members that answer wrongly about it, and how.
     pub liars: Vec<(usize, Lie)>,
 }
@@ -247,6 +252,12 @@ impl World<'_> {
             orders,
             told,
         })
+    }
+
+    /// Bytes that a host keeps on its disk.
+    #[must_use]
+    pub fn bytes_on_disk(&self, host: usize) -> u64 {
+        self.disks[host].store().bytes_on_disk()
     }
 
     /// How often liars lied.
@@ -457,7 +468,7 @@ impl Host {
             workers: 1,
             accept_lost_journal: false,
             evidence_views: 65_536,
-            keep_blocks: 0,
+            keep_blocks: config.keep_blocks,
         };
         let mut commits = handle.follow();
         let metrics = Arc::new(Metrics::new());

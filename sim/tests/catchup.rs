@@ -34,6 +34,7 @@ fn world(seed: u64, blocks: u64, liars: Vec<(usize, Lie)>) -> World<'static> {
         blocks,
         empty: vec![BEHIND],
         liars,
+        ..Past::default()
     };
     World::with_past(WorldConfig::new(seed), &past).unwrap()
 }
@@ -55,8 +56,8 @@ fn caught_up(world: &mut World<'_>, from: Duration, blocks: u64) -> Duration {
     now
 }
 
-/// It keeps up from now on, and has passed nothing over.
-fn lives(world: &mut World<'_>, now: Duration) {
+/// It keeps up from now on, and has passed nothing over since its first block, which is returned.
+fn lives(world: &mut World<'_>, now: Duration) -> Height {
     let tip = world.height(0);
     world.run_to(now + Duration::from_secs(3)).unwrap();
     let later = world.height(BEHIND);
@@ -64,16 +65,18 @@ fn lives(world: &mut World<'_>, now: Duration) {
     world.check().unwrap();
     let commits = world.commits();
     let ours = commits.iter().filter(|commit| commit.member == BEHIND);
-    for (height, commit) in (1..).zip(ours) {
-        assert_eq!(commit.height, Height(height));
+    let heights: Vec<u64> = ours.map(|commit| commit.height.0).collect();
+    for (height, found) in (heights[0]..).zip(&heights) {
+        assert_eq!(height, *found);
     }
+    Height(heights[0])
 }
 
 #[test]
 fn member_far_behind_reaches_the_tip_under_load() {
     let mut world = world(1, blocks(), Vec::new());
     let now = caught_up(&mut world, Duration::ZERO, blocks());
-    lives(&mut world, now);
+    assert_eq!(lives(&mut world, now), Height(1));
 }
 
 #[test]
@@ -94,4 +97,56 @@ fn peer_that_lies_about_the_past_only_delays() {
         let now = caught_up(&mut world, alone, 2_000);
         lives(&mut world, now);
     }
+}
+
+#[test]
+fn member_joins_from_a_snapshot_when_the_others_have_pruned_and_its_vote_counts() {
+    let (blocks, keep_blocks) = (3_000, 300);
+    let past = Past {
+        blocks,
+        joined: vec![BEHIND],
+        ..Past::default()
+    };
+    let config = WorldConfig {
+        keep_blocks,
+        ..WorldConfig::new(3)
+    };
+    let mut world = World::with_past(config, &past).unwrap();
+    let whole = world.bytes_on_disk(0);
+    let now = caught_up(&mut world, Duration::ZERO, blocks);
+    let first = lives(&mut world, now);
+    assert!(first.0 > blocks, "{first} is fetched, nothing before it");
+    // Three of four are a quorum, so this one's votes are needed from here on.
+    world.crash(0, 0);
+    let crashed = world.height(1);
+    let later = now + Duration::from_secs(12);
+    world.run_to(later).unwrap();
+    assert!(world.height(1).0 > crashed.0 + 10, "it votes");
+    assert!(world.height(BEHIND).0 > crashed.0 + 10);
+    world.check().unwrap();
+    // The others hold the last blocks and a counter of each rollup.
+    let pruned = world.bytes_on_disk(1);
+    assert!(pruned < whole / 4, "{pruned} of {whole} bytes");
+}
+
+#[test]
+fn member_that_has_nothing_waits_when_the_others_have_pruned() {
+    let past = Past {
+        blocks: 2_000,
+        empty: vec![BEHIND],
+        ..Past::default()
+    };
+    let config = WorldConfig {
+        keep_blocks: 300,
+        ..WorldConfig::new(4)
+    };
+    let mut world = World::with_past(config, &past).unwrap();
+    // Pruning has passed what it needs before it can ask for it.
+    world.partition(&[BEHIND]);
+    world.run_to(Duration::from_secs(4)).unwrap();
+    world.repair(&[BEHIND]);
+    world.run_to(Duration::from_secs(12)).unwrap();
+    assert_eq!(world.height(BEHIND), Height(0));
+    assert!(world.height(0).0 > 2_020, "the others go on");
+    world.check().unwrap();
 }

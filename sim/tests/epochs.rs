@@ -60,6 +60,36 @@ fn epochs_follow_each_other_without_a_gap_or_a_lost_transaction() {
     assert!(accepted > 500 && waiting < 40, "{waiting} of {accepted}");
 }
 
+#[test]
+fn epochs_end_through_crashes_and_partitions() {
+    // Epochs of about 2 s: most of these faults meet a hand-over.
+    let mut world = World::new(with_epochs(14, 20)).unwrap();
+    world.run_to(s(3)).unwrap();
+    for round in 0..8 {
+        let (crashed, cut) = (round % 4, (round + 2) % 4);
+        let at = s(3 + 3 * round as u64);
+        world.crash(crashed, round);
+        world.run_to(at + Duration::from_millis(900)).unwrap();
+        world.restart(crashed);
+        world.run_to(at + Duration::from_millis(1_600)).unwrap();
+        world.partition(&[cut]);
+        world.run_to(at + Duration::from_millis(2_400)).unwrap();
+        world.repair(&[cut]);
+        world.run_to(at + s(3)).unwrap();
+    }
+    world.run_to(s(36)).unwrap();
+    let last = world.height(0).0;
+    assert!(world.epoch(0).0 >= 5, "epoch {}", world.epoch(0));
+    for host in 0..4 {
+        no_gap(&world, host);
+        assert!(
+            last.abs_diff(world.height(host).0) < 20,
+            "host {host} is behind"
+        );
+    }
+    world.check().unwrap();
+}
+
 /// Four members of which one is replaced under load by a fifth host.
 fn replaced(seed: u64) -> World<'static> {
     let mut config = with_epochs(seed, 40);
@@ -100,6 +130,8 @@ fn a_member_is_replaced_under_load_and_the_new_one_votes() {
     world.run_to(s(36)).unwrap();
     assert!(world.height(2).0 > stuck + 10, "and it goes on");
     world.check().unwrap();
+    let (accepted, waiting) = (world.accepted(), world.unordered().len());
+    assert!(accepted > 300 && waiting < 50, "{waiting} of {accepted}");
     assert_eq!(replaced(12).hash(), replaced(12).hash());
 }
 

@@ -322,6 +322,12 @@ impl Explained {
                 )?;
             }
         }
+        if self.thresholds.crashed > self.thresholds.missing {
+            writeln!(
+                out,
+                "warning: c is more than p: a block that timeouts lead to may be held by members alone that have crashed since, and then progress waits for one of them (docs/protocol.md, section 15)"
+            )?;
+        }
         Ok(())
     }
 }

@@ -38,23 +38,7 @@ pub(super) fn register(module: &mut RpcModule<Api>) -> Result<(), RegisterMethod
             Ok::<_, ErrorObjectOwned>(json!(proof))
         },
     )?;
-    module.register_async_method("outrider_epochEnds", |params, api, extensions| async move {
-        native(&extensions)?;
-        let from: Epoch = params.one()?;
-        let ends = api.handle.epoch_ends(from).await.map_err(stopped)?;
-        Ok::<_, ErrorObjectOwned>(json!(ends))
-    })?;
-    module.register_async_method(
-        "outrider_submitChange",
-        |params, api, extensions| async move {
-            native(&extensions)?;
-            let change: CommitteeChange = params.one()?;
-            let next = change.next.id();
-            let taken = api.handle.submit_change(change).await.map_err(stopped)?;
-            taken.map_err(|error| invalid(&error.to_string()))?;
-            Ok::<_, ErrorObjectOwned>(json!(next))
-        },
-    )?;
+    register_epochs(module)?;
     module.register_async_method("outrider_evidence", evidence)?;
     module.register_async_method("outrider_certificates", certificates)?;
     module.register_async_method("outrider_block", block)?;
@@ -124,6 +108,28 @@ fn unanswered(error: AskError) -> ErrorObjectOwned {
             ErrorCode::Pruned.error(error.to_string(), Some(data))
         }
     }
+}
+
+/// What concerns epochs (R13).
+fn register_epochs(module: &mut RpcModule<Api>) -> Result<(), RegisterMethodError> {
+    module.register_async_method("outrider_epochEnds", |params, api, extensions| async move {
+        native(&extensions)?;
+        let from: Epoch = params.one()?;
+        let ends = api.handle.epoch_ends(from).await.map_err(stopped)?;
+        Ok::<_, ErrorObjectOwned>(json!(ends))
+    })?;
+    module.register_async_method(
+        "outrider_submitChange",
+        |params, api, extensions| async move {
+            native(&extensions)?;
+            let change: CommitteeChange = params.one()?;
+            let next = change.next.id();
+            let taken = api.handle.submit_change(change).await.map_err(stopped)?;
+            taken.map_err(invalid)?;
+            Ok::<_, ErrorObjectOwned>(json!(next))
+        },
+    )?;
+    Ok(())
 }
 
 pub(super) fn invalid(reason: impl std::fmt::Display) -> ErrorObjectOwned {

@@ -220,3 +220,12 @@ fn faults_of_the_file_itself() {
     std::fs::write(&path, to_toml(&[])).unwrap();
     assert_eq!(load().unwrap().node.key, folder.path().join("member.key"));
 }
+
+#[test]
+fn too_few_blocks_to_vote_with_are_refused() {
+    for (kept, good) in [(0, true), (1, false), (109_999, false), (110_000, true)] {
+        let set = format!("storage.keep_blocks={kept}");
+        let loaded = parts("", &[], &[&set]);
+        assert_eq!(loaded.is_ok(), good, "{kept}");
+    }
+}

@@ -370,3 +370,71 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: PeerIndex = PeerIndex(0);
+    const B: PeerIndex = PeerIndex(1);
+    const NEVER: Height = Height(u64::MAX);
+
+    fn at(ms: u64) -> Timestamp {
+        Timestamp(0).after(Duration::from_millis(ms))
+    }
+
+    fn ask(running: &mut CatchUp, peer: PeerIndex, from: u64, until: Timestamp) {
+        let from = Height(from);
+        running.asked.insert(peer, Asked { from, until });
+    }
+
+    #[test]
+    fn peers_are_asked_for_consecutive_ranges_of_the_shortest_length_seen() {
+        let mut running = CatchUp::new(Height(1_000), at(0));
+        let root = Height(10);
+        assert_eq!(running.missing(root, NEVER), Some(Height(11)));
+        running.answered(A, 100);
+        running.answered(B, 60);
+        ask(&mut running, A, 11, at(250));
+        assert_eq!(running.missing(root, NEVER), Some(Height(71)));
+        ask(&mut running, B, 71, at(250));
+        assert_eq!(running.missing(root, NEVER), Some(Height(131)));
+        assert_eq!(running.missing(root, Height(130)), None, "end of the epoch");
+        running.to = Height(130);
+        assert_eq!(running.missing(root, NEVER), None, "nobody has more");
+        // A was quicker and shorter than B: what is between is asked for.
+        running.asked.remove(&A);
+        assert_eq!(running.missing(Height(50), NEVER), Some(Height(51)));
+    }
+
+    #[test]
+    fn late_peer_is_asked_last_and_forgiven_in_time() {
+        let mut running = CatchUp::new(Height(1_000), at(0));
+        ask(&mut running, A, 1, at(250));
+        running.on_time(at(249), Height(0));
+        assert!(running.asked.contains_key(&A));
+        running.on_time(at(250), Height(0));
+        assert!(running.asked.is_empty());
+        assert_eq!(running.barren, 1);
+        for _ in 0..4 {
+            assert_eq!(running.choose(&[A, B]), Some(B));
+        }
+        ask(&mut running, B, 1, at(9_000));
+        assert_eq!(running.choose(&[A, B]), None, "better to wait for B");
+        assert_eq!(running.choose(&[A]), Some(A), "nobody else is there");
+        running.on_time(at(5_000), Height(0));
+        assert_eq!(running.choose(&[A, B]), Some(A), "forgiven");
+        running.demerit(A);
+        running.answered(A, 1);
+        assert_eq!(running.choose(&[A, B]), Some(A), "a good answer makes up");
+    }
+
+    #[test]
+    fn peers_take_turns() {
+        let mut running = CatchUp::new(Height(1_000), at(0));
+        let first = running.choose(&[A, B]);
+        assert_ne!(running.choose(&[A, B]), first);
+        assert_eq!(running.choose(&[A, B]), first);
+        assert_eq!(running.choose(&[]), None);
+    }
+}

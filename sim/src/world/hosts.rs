@@ -6,6 +6,7 @@ use outrider_network::{NetworkConfig, Peer, Tuning, transport_public_key, transp
 use outrider_node::chain::Chain;
 use outrider_node::handle::NodeHandle;
 use outrider_node::seats::peer_of;
+use outrider_node::snapshot::{create, install};
 use outrider_storage::MemoryDisk;
 use outrider_types::limits::MESSAGE_BYTES_MAX;
 use outrider_types::{
@@ -92,17 +93,24 @@ pub(super) fn past_disks(
         .take(config.members)
         .collect();
     let full = MemoryDisk::new();
-    let mut chain = Chain::open(full.store(), committee.clone(), contacts)?;
+    let mut chain = Chain::open(full.store(), committee.clone(), contacts.clone())?;
     let signers: Vec<SecretKey> = (0..config.members)
-        .filter(|host| !past.empty.contains(host))
+        .filter(|host| !past.empty.contains(host) && !past.joined.contains(host))
         .map(|host| SecretKey::from_seed(&seed_of(host)))
         .collect();
     past::make(&mut chain, &full, &signers, past.blocks)?;
-    let disk = |host| match past.empty.contains(&host) || host >= config.members {
-        true => MemoryDisk::new(),
-        false => full.copy(),
+    let mut snapshot = Vec::new();
+    create(&chain, committee, &mut snapshot)?;
+    let disk = |host| {
+        let disk = MemoryDisk::new();
+        if past.joined.contains(&host) {
+            install(disk.store(), committee, contacts.clone(), &*snapshot)?;
+        } else if !past.empty.contains(&host) && host < config.members {
+            return Ok(full.copy());
+        }
+        Ok(disk)
     };
-    Ok((0..config.hosts).map(disk).collect())
+    (0..config.hosts).map(disk).collect()
 }
 
 pub(super) fn contact(host: usize) -> Contact {

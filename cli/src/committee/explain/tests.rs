@@ -115,6 +115,7 @@ fn weighted_members_are_named() {
 #[test]
 fn crashed_stake_counts_for_progress_and_not_for_safety() {
     let found = explained(&[1; 100], Some((20, 15)));
+    assert!(found.to_text().contains("warning: c is more than p"));
     assert_eq!(
         [
             found.safety.any_members,
