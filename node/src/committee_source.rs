@@ -84,3 +84,83 @@ impl CommitteeSource for Approved {
         (same.id() == next).then(|| (same, current.contacts.clone()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use outrider_types::{Aggregate, Approve, Block, Member, SecretKey, Signed, Stake, testing};
+
+    /// Four members, of whom the first is replaced by one with this key.
+    fn change(seed: u8) -> Verified<CommitteeChange> {
+        let (current, keys) = testing::committee(&[1; 4]);
+        let mut members = current.members().to_vec();
+        members[0] = Member {
+            public_key: SecretKey::from_seed(&[seed; 32]).public_key(),
+            stake: Stake(1),
+        };
+        let next = Committee::new(current.chain(), current.epoch().next(), members, None).unwrap();
+        let contacts: Vec<Contact> = (0..4)
+            .map(|port| Contact {
+                name: format!("m{port}"),
+                transport_key: outrider_types::TransportKey([port; 32]),
+                address: ([10, 0, 0, 1], 9_000 + u16::from(port)).into(),
+                rpc: None,
+            })
+            .collect();
+        let approve = Approve {
+            epoch: current.epoch(),
+            change: CommitteeChange::id_of(&next, &contacts),
+        };
+        let signed: Vec<_> = current
+            .indexes()
+            .zip(&keys)
+            .take(3)
+            .map(|(member, key)| Signed::sign(approve, current.chain(), member, key))
+            .collect();
+        let change = CommitteeChange {
+            next,
+            contacts,
+            approvals: Aggregate::assemble(&signed).unwrap(),
+        };
+        change.verify(&current).unwrap()
+    }
+
+    #[test]
+    fn r13_without_a_change_the_same_members_go_on() {
+        let current = testing::committee(&[1; 4]).0;
+        let source = Approved::default();
+        let same = current.successor().id();
+        assert_eq!(source.next(&current), same);
+        assert_eq!(source.judge(&current, same), Opinion::Welcome);
+        assert_eq!(source.judge(&current, current.id()), Opinion::Unknown);
+    }
+
+    #[test]
+    fn r13_any_approved_change_is_welcome_and_going_on_is_not() {
+        let current = testing::committee(&[1; 4]).0;
+        let (one, two) = (change(1), change(2));
+        let mut source = Approved::default();
+        assert!(source.add(one.clone()));
+        assert!(!source.add(one.clone()), "known already");
+        assert_eq!(source.next(&current), one.next.id());
+        assert_eq!(source.judge(&current, two.next.id()), Opinion::Unknown);
+        assert!(source.add(two.clone()));
+        for change in [&one, &two] {
+            assert_eq!(source.judge(&current, change.next.id()), Opinion::Welcome);
+        }
+        let same = current.successor().id();
+        assert_eq!(source.judge(&current, same), Opinion::Unwelcome);
+
+        let start = EpochStart {
+            base: Block::genesis(&current),
+            committee: current,
+            contacts: Vec::new(),
+        };
+        let (next, contacts) = source.start(&start, two.next.id()).unwrap();
+        assert_eq!((next, contacts.len()), (two.next.clone(), 4));
+        assert!(
+            source.start(&start, same).is_some(),
+            "others may have certified it"
+        );
+    }
+}

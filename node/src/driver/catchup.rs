@@ -284,7 +284,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         match asked {
             Some(asked) if first <= asked.from && asked.from <= last => {
                 running.answered(from, range.blocks.len());
-                if running.early.len() < AHEAD_MAX {
+                if running.early.len() + 1 < AHEAD_MAX {
                     running.early.insert(first, (from, range));
                 }
             }

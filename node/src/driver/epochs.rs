@@ -22,6 +22,9 @@ use std::time::Duration;
 
 /// Events of the next epoch that wait for it to begin.
 const EARLY_MAX: usize = 4_096;
+/// Unknown next committees, and blocks that name one of them, that wait to be explained. A block that finds no place is
+/// not voted for here.
+const WAITING_MAX: usize = 64;
 /// A peer of an epoch that is over gets the proof of that at most this often.
 const HELP_EVERY: Duration = Duration::from_millis(250);
 /// A member without its journal signs nothing in an epoch that began before this long after it started: it cannot know
@@ -155,8 +158,13 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             Opinion::Welcome => {}
             Opinion::Unwelcome => self.inputs.push(Input::Unwelcome { block: block.id() }),
             Opinion::Unknown => {
+                if self.epochs.waiting.len() >= WAITING_MAX {
+                    self.epochs.waiting.pop_first();
+                }
                 let waiting = self.epochs.waiting.entry(block.next).or_default();
-                waiting.push(*block);
+                if waiting.len() < WAITING_MAX {
+                    waiting.push(*block);
+                }
                 let proposer = self.epochs.seats.peer(block.proposer);
                 let to = proposer.map_or(To::All, |peer| To::One(peer.0));
                 self.ask_change(block.next, to);
