@@ -120,7 +120,7 @@ impl Replica {
             .safety
             .timed_out
             .is_some_and(|timeout| timeout.view >= view);
-        !proposed && !timed_out
+        !proposed && !timed_out && view < View::LAST
     }
 
     fn holds_branch(&self, block: BlockId) -> bool {

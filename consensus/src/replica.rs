@@ -148,7 +148,7 @@ impl Replica {
             intended: false,
             out: Output::default(),
         };
-        if replica.seat.is_none() {
+        if replica.seat.is_none() || replica.safety.view == View::LAST {
             replica.pacemaker.mute();
         }
         replica.restore(blocks, timeout_high, now);
@@ -394,6 +394,9 @@ impl Replica {
         self.dirty = true;
         let committed = self.tree.root_view();
         self.pacemaker.enter(now, view, committed);
+        if view == View::LAST {
+            self.pacemaker.mute();
+        }
         if self.leads() {
             self.pacemaker.leads();
         }

@@ -104,6 +104,7 @@ impl Replica {
 
     fn may_give_up(&self, view: View) -> bool {
         self.seat.is_some()
+            && view < View::LAST
             && self
                 .safety
                 .timed_out

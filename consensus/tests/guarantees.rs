@@ -200,3 +200,22 @@ fn a_crash_between_write_and_send_counts_as_sent() {
     assert_eq!(votes(&lab.restart()), [(1, first.id())], "it is sent now");
     assert!(votes(&lab.offer(&other, None)).is_empty());
 }
+
+#[test]
+fn nothing_is_said_in_the_last_view_there_can_be() {
+    // Only more than f Byzantine can lead there; still nobody may fall over.
+    let mut lab = Lab::four();
+    let high = lab.qc(&lab.block(1, &lab.base, 0, 0));
+    let tc = lab.tc(u64::MAX - 1, Some(&high), None);
+    lab.step(handed_on(tc));
+    assert_eq!(lab.view(), u64::MAX);
+    assert_eq!(lab.replica.wake_at(), None);
+    assert!(said(&lab.wait(1 << 40)).is_empty());
+    assert!(timeouts(&lab.restart()).is_empty());
+    let block = lab.block(u64::MAX, &lab.base, 0, 0);
+    let vote = lab.signed_vote(1, &block).into_inner();
+    assert!(
+        vote.verify(&lab.committee).is_err(),
+        "no statement of that view verifies"
+    );
+}

@@ -52,6 +52,9 @@ counter! {
 }
 
 impl View {
+    /// The last view there can be. Nothing is said in it, for no view follows; nobody gets there but by more than f Byzantine.
+    pub const LAST: Self = Self(u64::MAX);
+
     /// The view after this one. Saturates at the end of time.
     #[must_use]
     pub const fn next(self) -> Self {

@@ -26,7 +26,7 @@ pub trait Statement: Clone + Debug + PartialEq + Eq {
 
 /// Views count up to the end of 64 bits, which nobody reaches; a statement of the last one leads nowhere.
 const fn has_successor(view: View) -> Result<(), Invalid> {
-    if view.0 == u64::MAX {
+    if view.0 == View::LAST.0 {
         return Err(Invalid::Malformed {
             what: "the last view there can be",
         });
