@@ -20,7 +20,7 @@ pub struct Inbound {
 
 /// The receiving half of one channel.
 ///
-/// Its mailbox takes one burst of every member. When it is full, what arrives is dropped and what
+/// Its mailbox takes one burst of every peer there is room for, twice. When it is full, what arrives is dropped and what
 /// is queued stays, whoever sent it: read it without pause.
 #[derive(Debug)]
 pub struct Inbox {
