@@ -11,11 +11,11 @@
 //! | Meta | `epoch-start`, `epoch-end` + epoch | [`EpochStart`], [`EpochEnd`](outrider_types::EpochEnd) |
 //! | Meta | `change` + epoch + committee | approved changes of that epoch's committee |
 //! | Meta | `lane` + rollup | transactions of the rollup so far |
-//! | Meta | `floor`, `swept` | heights, see [`pruning`] |
+//! | Meta | `floor`, `swept` | heights, see `chain/pruning.rs` |
 //! | Meta | `unfinal` + kind + id | height at which a block or payload was put that is not final |
 //! | Meta | `digest` + height | [`state_digest`](outrider_finality::state_digest) at that height |
 //! | Meta | `ids` + height | ids of a block's transactions, where a snapshot gave them and the payload is not here |
-//! | Evidence | see [`evidence`] | evidence, and certificates kept for the evidence period |
+//! | Evidence | see `chain/evidence.rs` | evidence, and certificates kept for the evidence period |
 //! | Meta | `left` | epoch and view of the last vote that was on record when the store began |
 
 mod epochs;

@@ -411,7 +411,7 @@ impl<S: Store> Chain<S> {
             .put(Table::Meta, &digest_key(tip.height), value)?)
     }
 
-    /// The digest of the ledger at a height; the last [`DIGESTS_KEPT`] multiples of [`DIGEST_EVERY_BLOCKS`] are here.
+    /// The digest of the ledger at a height; the last `DIGESTS_KEPT` multiples of [`DIGEST_EVERY_BLOCKS`] are here.
     pub fn digest(&self, height: Height) -> Result<Option<Hash>, ChainError> {
         let found = self.store.get(Table::Meta, &digest_key(height))?;
         Ok(found.and_then(|bytes| Hash::try_from(&*bytes).ok()))
