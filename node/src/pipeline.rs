@@ -106,8 +106,9 @@ pub struct FromPeer {
     pub from: PeerIndex,
     /// What.
     pub event: Event,
-    /// The epoch that it was verified in, if it belongs to one.
-    pub epoch: Option<Epoch>,
+    /// The epoch that it belongs to, if it does to one, and the committee that it was verified against: of the next epoch
+    /// that is known only once its base is final.
+    pub under: Option<(Epoch, CommitteeId)>,
 }
 
 /// Start the workers of one channel.
@@ -142,11 +143,11 @@ async fn work(
         metrics.received(inbound.channel);
         let from = PeerIndex(inbound.from);
         match verify(from, inbound, &hearing.get(), hearing.known()) {
-            Ok(Some((event, epoch, fault))) => {
+            Ok(Some((event, under, fault))) => {
                 if let Some(fault) = fault {
                     blame(&metrics, from, BadMessage::Attachment, &fault.to_string());
                 }
-                if sender.send(FromPeer { from, event, epoch }).await.is_err() {
+                if sender.send(FromPeer { from, event, under }).await.is_err() {
                     return;
                 }
             }
@@ -162,7 +163,7 @@ fn blame(metrics: &Metrics, from: PeerIndex, kind: BadMessage, reason: &str) {
 }
 
 type Refused = (BadMessage, String);
-type Heard = Option<(Event, Option<Epoch>, Option<Invalid>)>;
+type Heard = Option<(Event, Option<(Epoch, CommitteeId)>, Option<Invalid>)>;
 
 fn verify(
     from: PeerIndex,
@@ -221,7 +222,11 @@ fn consensus(
                 .justification
                 .take_if(|attached| known.holds(attached, committee));
             let (proposal, fault) = proposal.verify(committee).map_err(invalid)?;
-            return Ok(Some((Event::Proposal(proposal), Some(epoch), fault)));
+            return Ok(Some((
+                Event::Proposal(proposal),
+                Some((epoch, committee.id())),
+                fault,
+            )));
         }
         ConsensusMessage::Vote(vote) => {
             own(seats, from, vote.signer)?;
@@ -243,7 +248,7 @@ fn consensus(
         }
         ConsensusMessage::EpochEnd(end) => Event::EpochEnd(end.verify(committee).map_err(invalid)?),
     };
-    Ok(Some((event, Some(epoch), None)))
+    Ok(Some((event, Some((epoch, committee.id())), None)))
 }
 
 fn payload(bytes: Bytes) -> Result<Event, Refused> {
@@ -265,7 +270,7 @@ fn payload(bytes: Bytes) -> Result<Event, Refused> {
 fn sync(message: SyncMessage, hearing: &Hearing) -> Result<Heard, Refused> {
     // What is of an epoch that is not heard any more, or not yet, is of no use here, and nobody's fault.
     let committee = |epoch: Epoch| hearing.of(epoch).map(|seats| seats.committee());
-    let (event, epoch) = match message {
+    let (event, under) = match message {
         SyncMessage::BlockRequest(request) => (Event::BlockRequest(request), None),
         SyncMessage::RangeRequest(request) => (Event::RangeRequest(request), None),
         SyncMessage::ChangeRequest(request) => (Event::ChangeRequest(request), None),
@@ -276,7 +281,7 @@ fn sync(message: SyncMessage, hearing: &Hearing) -> Result<Heard, Refused> {
             };
             let payload = matching(&record.block, payload)?;
             let record = record.verify(committee).map_err(invalid)?;
-            (Event::Block(record, payload), Some(epoch))
+            (Event::Block(record, payload), Some((epoch, committee.id())))
         }
         SyncMessage::Evidence(evidence) => {
             let Some(seats) = hearing.of_evidence(evidence.epoch()) else {
@@ -293,7 +298,7 @@ fn sync(message: SyncMessage, hearing: &Hearing) -> Result<Heard, Refused> {
                 return Ok(None);
             };
             let verified = change.verify(committee).map_err(invalid)?;
-            (Event::Change(verified), Some(epoch))
+            (Event::Change(verified), Some((epoch, committee.id())))
         }
         SyncMessage::Range(range) => {
             let Some(epoch) = range.blocks.first().map(|full| full.record.block.epoch) else {
@@ -302,10 +307,11 @@ fn sync(message: SyncMessage, hearing: &Hearing) -> Result<Heard, Refused> {
             let Some(committee) = committee(epoch) else {
                 return Ok(None);
             };
-            (Event::Range(checked_range(range, committee)?), Some(epoch))
+            let range = checked_range(range, committee)?;
+            (Event::Range(range), Some((epoch, committee.id())))
         }
     };
-    Ok(Some((event, epoch, None)))
+    Ok(Some((event, under, None)))
 }
 
 fn matching(block: &Block, payload: Payload) -> Result<CheckedPayload, Refused> {

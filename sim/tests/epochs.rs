@@ -136,6 +136,24 @@ fn a_member_is_replaced_under_load_and_the_new_one_votes() {
 }
 
 #[test]
+fn two_approved_changes_do_not_stop_the_epoch() {
+    let mut config = with_epochs(15, 40);
+    config.hosts = 6;
+    let mut world = World::new(config).unwrap();
+    world.run_to(s(2)).unwrap();
+    // One just before the last block, so that some leaders and voters know it and some do not.
+    world.change_committee(1, &[4, 1, 2, 3]);
+    world.run_to(Duration::from_millis(4_300)).unwrap();
+    world.change_committee(2, &[0, 1, 2, 5]);
+    world.run_to(s(16)).unwrap();
+    for host in [1, 2] {
+        no_gap(&world, host);
+        assert!(world.epoch(host).0 >= 2, "epoch {}", world.epoch(host));
+    }
+    world.check().unwrap();
+}
+
+#[test]
 fn a_member_that_lost_its_disk_is_silent_until_it_may_speak() {
     // Epochs of about 12 s: after 20 s of silence the next but one begins.
     let mut world = World::new(with_epochs(13, 120)).unwrap();

@@ -12,17 +12,18 @@ use outrider_types::{
 impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     pub(super) fn on_event(
         &mut self,
-        FromPeer { from, event, epoch }: FromPeer,
+        FromPeer { from, event, under }: FromPeer,
     ) -> Result<(), DriverError> {
-        // No message of one epoch counts in another (R13).
-        let current = self.replica.committee().epoch();
-        match epoch {
-            Some(later) if later > current => {
-                self.keep_early(FromPeer { from, event, epoch });
+        // No message of one epoch counts in another, nor under another committee than the one it was verified against (R13).
+        if let Some((epoch, committee)) = under {
+            let current = self.replica.committee();
+            if epoch > current.epoch() {
+                self.keep_early(FromPeer { from, event, under });
                 return Ok(());
             }
-            Some(earlier) if earlier < current => return Ok(()),
-            _ => {}
+            if epoch < current.epoch() || committee != current.id() {
+                return Ok(());
+            }
         }
         self.observe(&event)?;
         let input = match event {
