@@ -3,7 +3,7 @@
 use crate::config::MetricsConfig;
 use crate::handle::NodeHandle;
 use outrider_network::Channel;
-use outrider_types::{Height, Offence, View};
+use outrider_types::{Epoch, Height, Offence, View};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -109,6 +109,12 @@ impl CommitPath {
 /// Name, kind and meaning of every metric, as `outrider docs metrics` prints them.
 pub const METRICS: &[(&str, &str, &str)] = &[
     ("outrider_height", "gauge", "Height of the last final block"),
+    ("outrider_epoch", "gauge", "Current epoch"),
+    (
+        "outrider_votes",
+        "gauge",
+        "1 if this member may sign in the current epoch; 0 if it only follows",
+    ),
     ("outrider_view", "gauge", "Current view"),
     (
         "outrider_view_timeouts_total",
@@ -173,6 +179,8 @@ pub const METRICS: &[(&str, &str, &str)] = &[
 pub struct Metrics {
     registry: Registry,
     height: Gauge,
+    epoch: Gauge,
+    votes: Gauge,
     view: Gauge,
     timeouts: Counter,
     blocks: Family<Path, Counter>,
@@ -206,6 +214,8 @@ impl Metrics {
         let mut metrics = Self {
             registry: Registry::default(),
             height: Gauge::default(),
+            epoch: Gauge::default(),
+            votes: Gauge::default(),
             view: Gauge::default(),
             timeouts: Counter::default(),
             blocks: Family::default(),
@@ -250,6 +260,8 @@ impl Metrics {
             let short = name.trim_end_matches("_total");
             match *name {
                 "outrider_height" => registry.register(short, *help, self.height.clone()),
+                "outrider_epoch" => registry.register(short, *help, self.epoch.clone()),
+                "outrider_votes" => registry.register(short, *help, self.votes.clone()),
                 "outrider_view" => registry.register(short, *help, self.view.clone()),
                 "outrider_view_timeouts_total" => {
                     registry.register(short, *help, self.timeouts.clone())
@@ -331,6 +343,11 @@ impl Metrics {
 
     pub(crate) fn fetched(&self, blocks: usize) {
         self.fetched.inc_by(blocks as u64);
+    }
+
+    pub(crate) fn in_epoch(&self, epoch: Epoch, votes: bool) {
+        self.epoch.set(signed(epoch.0));
+        self.votes.set(i64::from(votes));
     }
 
     pub(crate) fn surveyed(&self, connected: usize, pending: usize, store_bytes: u64) {

@@ -357,6 +357,9 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         let connected = self.peers.connected().len();
         self.metrics
             .surveyed(connected, self.mempool.len(), self.chain.bytes_on_disk());
+        let epoch = self.replica.committee().epoch();
+        self.metrics
+            .in_epoch(epoch, self.replica.member().is_some());
         if self.clock.started.elapsed() > CONNECT_WITHIN {
             let never = self.peers.never_connected();
             if never != self.reported && !never.is_empty() {
