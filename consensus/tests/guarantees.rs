@@ -55,8 +55,7 @@ fn an_intent_found_after_a_restart_is_no_vote_but_forbids_any_other() {
     assert!(votes(&lab.offer(&other, None)).is_empty());
     assert!(lab.replica.voted().is_none());
 
-    // The block that was meant may still get its vote: another proposal of the view came first, but a certificate
-    // brings the block.
+    // The block that was meant may still get its vote.
     let (mut lab, _) = crashed_with_an_intent();
     assert_eq!(votes(&lab.offer(&block, None)), [(1, block.id())]);
 }
