@@ -4,8 +4,8 @@ use crate::action::Action;
 use crate::replica::Replica;
 use crate::tree::{PayloadState, TREE_BLOCKS_MAX};
 use outrider_types::{
-    Block, BlockId, BlockRecord, CommitVote, FinalityCertificate, Height, Payload, Signed,
-    TimeoutMessage, Timestamp, Verified, Vote,
+    Block, BlockId, BlockRecord, CommitVote, FinalityCertificate, Height, Signed, TimeoutMessage,
+    Timestamp, Verified, Vote,
 };
 
 /// A gap to the last final block of more than this many heights is closed by ranges, not block by block.
@@ -227,27 +227,19 @@ impl Replica {
         }
     }
 
-    /// R13: a filler carries nothing, so there is nothing to ask for.
-    fn fill(&mut self, block: Block) {
-        let valid = block.payload == Payload::default().id();
-        if let Some(node) = self.tree.get_mut(&block.id()) {
-            node.payload = if valid {
-                PayloadState::Valid
-            } else {
-                PayloadState::Invalid
-            };
-        }
-    }
-
     /// Ask for payloads of blocks whose ancestors are all held.
     pub(crate) fn ask_payloads(&mut self) {
         for block in self.tree.unasked() {
+            // R13: a filler carries nothing, so there is nothing to ask for; one that does is faulty (`BlockTree::fault`).
+            let filler = self.tree.is_filler(block.height);
             if let Some(node) = self.tree.get_mut(&block.id()) {
-                node.payload = PayloadState::Asked;
+                node.payload = if filler {
+                    PayloadState::Valid
+                } else {
+                    PayloadState::Asked
+                };
             }
-            if self.tree.is_filler(block.height) {
-                self.fill(block);
-            } else {
+            if !filler {
                 self.act(Action::CheckPayload { block });
             }
         }

@@ -13,23 +13,16 @@ impl Replica {
     /// checked, the intent to vote for it goes to the journal already (protocol section 3).
     pub(crate) fn try_vote(&mut self, now: Timestamp) {
         let view = self.safety.view;
-        for kind in [ProposalKind::Normal, ProposalKind::Optimistic] {
-            let Some(block) = self.candidates.get(&(view, kind)).copied() else {
-                continue;
-            };
-            if self.may_vote(view, block) && self.votable(block, &[PayloadState::Valid]) {
+        let candidates = [ProposalKind::Normal, ProposalKind::Optimistic]
+            .map(|kind| self.candidates.get(&(view, kind)).copied());
+        for block in candidates.into_iter().flatten() {
+            if self.may_vote(view, block) && self.votable(block, PayloadState::Valid) {
                 self.vote(now, view, block);
             }
         }
-        for kind in [ProposalKind::Normal, ProposalKind::Optimistic] {
-            let Some(block) = self.candidates.get(&(view, kind)).copied() else {
-                continue;
-            };
+        for block in candidates.into_iter().flatten() {
             let intended = self.intent.is_some_and(|vote| vote.view == view);
-            if !intended
-                && self.may_vote(view, block)
-                && self.votable(block, &[PayloadState::Asked])
-            {
+            if !intended && self.may_vote(view, block) && self.votable(block, PayloadState::Asked) {
                 self.intend(view, block);
             }
         }
@@ -125,8 +118,8 @@ impl Replica {
         self.seat.is_some() && !voted && !timed_out
     }
 
-    /// The block and its justified ancestors are held, and their payloads; the block's own may be in another state.
-    fn votable(&self, block: BlockId, own: &[PayloadState]) -> bool {
+    /// The block and its justified ancestors are held, the ancestors' payloads too, and its own payload is in this state.
+    fn votable(&self, block: BlockId, own: PayloadState) -> bool {
         let Some(branch) = self.tree.branch(block) else {
             return false;
         };
@@ -138,9 +131,8 @@ impl Replica {
             .iter()
             .filter_map(node)
             .all(|node| node.payload == PayloadState::Valid && self.tree.sound(node))
-            && node(last).is_some_and(|node| {
-                own.contains(&node.payload) && !node.unwelcome && self.tree.sound(node)
-            })
+            && node(last)
+                .is_some_and(|node| node.payload == own && !node.unwelcome && self.tree.sound(node))
     }
 
     /// Put the vote on record before it can be sent: the journal's sync overlaps the check of the payload. No other vote is

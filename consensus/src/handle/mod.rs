@@ -76,12 +76,12 @@ impl Replica {
             self.try_vote(now);
             // A vote of one's own may have completed a certificate, and that a commit.
             self.try_commit();
-            let said = self.safety.proposed.max(self.safety.proposed_optimistic);
+            let said = (self.safety.proposed, self.safety.proposed_optimistic);
             if !self.over {
                 self.try_propose(now);
             }
             // A vote may also have led to a view whose proposal is here already, and a proposal asks for one's own vote.
-            let proposed = self.safety.proposed.max(self.safety.proposed_optimistic) != said;
+            let proposed = (self.safety.proposed, self.safety.proposed_optimistic) != said;
             if self.safety.view == view && !proposed {
                 break;
             }

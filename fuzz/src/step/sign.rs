@@ -3,7 +3,7 @@
 use super::adversary::{Cert, pick};
 use super::member::Member;
 use outrider_types::{
-    BlockId, Certificate, CommitVote, FinalityCertificate, MemberIndex, Signed, Timeout,
+    BlockId, Certificate, CommitVote, FinalityCertificate, MemberIndex, Signed, Statement, Timeout,
     TimeoutMessage, Verified, View, Vote,
 };
 
@@ -17,6 +17,11 @@ pub(super) fn other(member: &Member, at: u8) -> Option<MemberIndex> {
     pick(&all, at).copied()
 }
 
+fn sign<S: Statement>(member: &Member, signer: MemberIndex, statement: S) -> Verified<Signed<S>> {
+    let key = &member.keys[signer.index()];
+    Signed::sign(statement, member.committee.chain(), signer, key)
+}
+
 pub(super) fn sign_vote(
     member: &Member,
     signer: MemberIndex,
@@ -28,12 +33,7 @@ pub(super) fn sign_vote(
         view,
         block,
     };
-    Signed::sign(
-        vote,
-        member.committee.chain(),
-        signer,
-        &member.keys[signer.index()],
-    )
+    sign(member, signer, vote)
 }
 
 pub(super) fn sign_commit_vote(
@@ -47,12 +47,7 @@ pub(super) fn sign_commit_vote(
         view,
         block,
     };
-    Signed::sign(
-        vote,
-        member.committee.chain(),
-        signer,
-        &member.keys[signer.index()],
-    )
+    sign(member, signer, vote)
 }
 
 pub(super) fn sign_timeout(
@@ -72,9 +67,7 @@ pub(super) fn sign_timeout(
         high_view,
         voted,
     };
-    let key = &member.keys[signer.index()];
-    let signed = Signed::sign(timeout, member.committee.chain(), signer, key);
-    TimeoutMessage::assemble(signed, high)
+    TimeoutMessage::assemble(sign(member, signer, timeout), high)
 }
 
 /// Votes of the others, those of the mask left out, and its own if it said so.
