@@ -78,7 +78,7 @@ mod tests {
             public_key: SecretKey::from_seed(&[3; 32]).public_key(),
             contact: Contact {
                 name: "eve".to_owned(),
-                transport_key: TransportKey([4; 32]),
+                transport_key: TransportKey(outrider_network::transport_public_key(&[4; 32])),
                 address: ([192, 0, 2, 7], 9_600).into(),
                 rpc: None,
             },
@@ -100,7 +100,13 @@ mod tests {
             ("eve", "", "name"),
             ("eve", "\\u001b[2J", "name"),
             ("192.0.2.7:9600", "0.0.0.0:9600", "nobody can connect"),
-            (&"04".repeat(32)[..], "04", "64 hex digits"),
+            ("ca93ac17", "04", "64 hex digits"),
+            // Not a point on the curve.
+            (
+                &sample().contact.transport_key.to_string()[..],
+                &"02".repeat(32)[..],
+                "not an Ed25519 key",
+            ),
             (
                 &sample().public_key.to_string()[..],
                 &"00".repeat(32)[..],

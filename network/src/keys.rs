@@ -35,6 +35,12 @@ pub fn transport_public_key(transport_seed: &[u8; 32]) -> [u8; 32] {
     bytes
 }
 
+/// Whether these bytes can be a transport key: a point on the curve.
+#[must_use]
+pub fn is_transport_key(bytes: &[u8; 32]) -> bool {
+    public_key(bytes).is_some()
+}
+
 /// The signing key of a transport seed.
 pub(crate) fn private_key(transport_seed: &[u8; 32]) -> PrivateKey {
     match PrivateKey::decode(Copying(transport_seed)) {

@@ -82,7 +82,7 @@ pub use config::{
     inbound_content_bytes_max, mailbox_memory_bytes,
 };
 pub use inbox::{Inbound, Inbox};
-pub use keys::{transport_public_key, transport_seed};
+pub use keys::{is_transport_key, transport_public_key, transport_seed};
 pub use outbound::{Outbound, SendError, To};
 pub use peers::{Peers, TrackError};
 pub use runtime::{Context, runtime_config};

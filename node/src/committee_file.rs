@@ -1,6 +1,7 @@
 //! The committee file: who orders, with what stake, and where they are. The same for all members, and what
 //! `outrider verify --committee` takes.
 
+use outrider_network::is_transport_key;
 use outrider_types::limits::{CONTACT_NAME_BYTES_MAX, CONTACT_RPC_BYTES_MAX, MEMBERS_MAX};
 use outrider_types::{Committee, CommitteeChange, Contact, RollupId};
 use serde::{Deserialize, Serialize};
@@ -102,6 +103,14 @@ pub enum MemberFault {
         /// What it is.
         address: SocketAddr,
     },
+    /// Not a key.
+    #[error(
+        "members[{member}].transport_key is not an Ed25519 key; `outrider keys show` prints the right one"
+    )]
+    TransportKey {
+        /// Whose.
+        member: usize,
+    },
     /// Not a URL.
     #[error(
         "members[{member}].rpc is not an http:// or https:// URL of at most {CONTACT_RPC_BYTES_MAX} bytes"
@@ -169,6 +178,9 @@ impl CommitteeFile {
                 || name.chars().any(char::is_control)
             {
                 faults.push(MemberFault::Name { member });
+            }
+            if !is_transport_key(&transport_key.0) {
+                faults.push(MemberFault::TransportKey { member });
             }
             if address.port() == 0 || address.ip().is_unspecified() {
                 faults.push(MemberFault::Address {
@@ -254,7 +266,9 @@ mod tests {
             members: (0..4)
                 .map(|index| Contact {
                     name: format!("member-{index}"),
-                    transport_key: TransportKey([index; 32]),
+                    transport_key: TransportKey(outrider_network::transport_public_key(
+                        &[index; 32],
+                    )),
                     address: SocketAddr::from(([127, 0, 0, 1], 9000 + u16::from(index))),
                     rpc: (index == 0).then(|| "http://127.0.0.1:8600".to_owned()),
                 })
@@ -283,7 +297,9 @@ mod tests {
         let mut file = sample();
         file.members.pop();
         file.members[0].name = String::new();
-        file.members[1].transport_key = TransportKey([0; 32]);
+        // Not a point on the curve, and one key for two.
+        file.members[0].transport_key = TransportKey([2; 32]);
+        file.members[1].transport_key = TransportKey([2; 32]);
         file.members[1].address = "0.0.0.0:0".parse().unwrap();
         file.members[2].address = file.members[0].address;
         file.members[2].rpc = Some("ftp://x".to_owned());
@@ -304,6 +320,8 @@ mod tests {
                     members: 3
                 },
                 MemberFault::Name { member: 0 },
+                MemberFault::TransportKey { member: 0 },
+                MemberFault::TransportKey { member: 1 },
                 MemberFault::Address {
                     member: 1,
                     address: "0.0.0.0:0".parse().unwrap()
@@ -324,7 +342,7 @@ mod tests {
             ("\"name\"", "\"nick\"", "unknown field"),
             ("\"stake\": 1", "\"stake\": 0", "no stake"),
             ("127.0.0.1:9000", "localhost", "address"),
-            ("0101010101", "0101", "64 hex digits"),
+            ("3b6a27bcce", "3b6a", "64 hex digits"),
         ] {
             let changed = text.replacen(from, to, 1);
             assert_ne!(changed, text, "{from}");

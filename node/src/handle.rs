@@ -117,6 +117,14 @@ pub enum ChangeError {
         /// Now.
         expected: Epoch,
     },
+    /// Others were approved before.
+    #[error(
+        "{limit} changes of this committee are approved already; one of them happens at the end of the epoch"
+    )]
+    TooMany {
+        /// How many are kept.
+        limit: usize,
+    },
     /// Members that nobody could connect to.
     #[error("its members cannot be reached: {0}")]
     Contacts(String),

@@ -9,7 +9,7 @@ use crate::handle::ChangeError;
 use crate::pipeline::{CheckedPayload, FromPeer};
 use crate::seats::{Hearing, Known, PeerIndex, Seats, SharedHearing, peer_of};
 use outrider_consensus::{Input, Replica, Restored, Seat, Step};
-use outrider_network::{Channel, Context, Peer, To};
+use outrider_network::{Channel, Context, Peer, To, TrackError};
 use outrider_storage::{Journal, Store};
 use outrider_types::message::ChangeRequest;
 use outrider_types::{
@@ -97,7 +97,8 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 self.epochs.source.add(change);
             }
         }
-        let peers = self.connect(&start.contacts)?;
+        self.connect(&start.contacts)?;
+        let peers = self.peers_of(&start.contacts).unwrap_or_default();
         let before = self.epochs.seats.clone();
         let seats = Arc::new(Seats::new(start.committee.clone(), peers));
         let previous = (before.committee() != seats.committee()).then_some(before);
@@ -111,8 +112,8 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         Ok(())
     }
 
-    /// Connect to these and to members of approved committees. Gives the peers of the first, in their order.
-    fn connect(&mut self, contacts: &[Contact]) -> Result<Vec<PeerIndex>, DriverError> {
+    /// Connect to these and to members of approved committees.
+    fn connect(&mut self, contacts: &[Contact]) -> Result<(), TrackError> {
         let ours = self.config.contact.clone();
         let more = self.epochs.source.contacts();
         let mut peers: Vec<Peer> = contacts.iter().chain(more).map(peer_of).collect();
@@ -127,19 +128,22 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 wanted.push(peer);
             }
         }
-        let indexes = if wanted == self.tracked.0 {
-            self.tracked.1.clone()
-        } else {
+        if wanted != self.tracked.0 {
             let indexes = self.peers.track(&wanted)?;
-            self.tracked = (wanted.clone(), indexes.clone());
-            indexes
-        };
-        let index_of = |contact: &Contact| {
+            self.tracked = (wanted, indexes);
+        }
+        Ok(())
+    }
+
+    /// The peers of these, in their order; none unless all are connected to.
+    fn peers_of(&self, contacts: &[Contact]) -> Option<Vec<PeerIndex>> {
+        let (peers, indexes) = &self.tracked;
+        let peer_of = |contact: &Contact| {
             let key = contact.transport_key.0;
-            let at = wanted.iter().position(|peer| peer.public_key == key)?;
+            let at = peers.iter().position(|peer| peer.public_key == key)?;
             indexes.get(at).copied().map(PeerIndex)
         };
-        Ok(contacts.iter().filter_map(index_of).collect())
+        contacts.iter().map(peer_of).collect()
     }
 
     /// The committee to name in the last block of the epoch.
@@ -186,19 +190,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         let Some((committee, contacts)) = self.epochs.source.start(&current, next) else {
             return;
         };
-        let peers: Vec<PeerIndex> = contacts
-            .iter()
-            .filter_map(|contact| {
-                let key = contact.transport_key.0;
-                let at = self
-                    .tracked
-                    .0
-                    .iter()
-                    .position(|peer| peer.public_key == key)?;
-                self.tracked.1.get(at).copied().map(PeerIndex)
-            })
-            .collect();
-        if peers.len() == contacts.len() {
+        if let Some(peers) = self.peers_of(&contacts) {
             let mut hearing = self.epochs.hearing.get();
             hearing.next = Some(Arc::new(Seats::new(committee, peers)));
             self.epochs.hearing.set(hearing);
@@ -214,58 +206,61 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         if committee.epoch_blocks().is_none() {
             return Ok(Err(ChangeError::Endless));
         }
-        let expected = committee.epoch();
-        let found = change.approvals.statement.epoch;
+        let (found, expected) = (change.approvals.statement.epoch, committee.epoch());
         if found != expected {
             return Ok(Err(ChangeError::Epoch { found, expected }));
         }
-        let change = match change.verify(&committee) {
-            Err(reason) => return Ok(Err(ChangeError::Invalid(reason))),
-            Ok(change) => change,
-        };
-        if let Err(faults) = CommitteeFile::of_change(&change).check() {
-            return Ok(Err(ChangeError::Contacts(
-                CommitteeFileError::Faults(faults).to_string(),
-            )));
+        match change.verify(&committee) {
+            Ok(change) => self.take_change(change),
+            Err(reason) => Ok(Err(ChangeError::Invalid(reason))),
         }
-        self.take_change(change)?;
-        Ok(Ok(()))
     }
 
-    /// A change that this epoch's committee approved of came: keep it, pass it on once, and connect to those who join.
-    pub(super) fn take_change(
+    /// A member hands on a change, which was verified.
+    pub(super) fn on_change(
         &mut self,
         change: Verified<CommitteeChange>,
     ) -> Result<(), DriverError> {
+        if let Err(reason) = self.take_change(change)? {
+            tracing::warn!(%reason, "a change of the committee is not taken");
+        }
+        Ok(())
+    }
+
+    /// A change that this epoch's committee approved of: keep it, pass it on once, and connect to those who join.
+    fn take_change(
+        &mut self,
+        change: Verified<CommitteeChange>,
+    ) -> Result<Result<(), ChangeError>, DriverError> {
         let next = change.next.id();
-        let epoch = self.chain.epoch().committee.epoch();
-        if change.approvals.statement.epoch != epoch || self.epochs.source.knows(next) {
-            return Ok(());
+        if self.epochs.source.knows(next) {
+            return Ok(Ok(()));
         }
         if let Err(faults) = CommitteeFile::of_change(&change).check() {
-            // A quorum approved of it; still nobody could connect.
-            tracing::warn!(%next, ?faults, "an approved change with members that nobody can reach: not taken");
-            return Ok(());
+            let faults = CommitteeFileError::Faults(faults).to_string();
+            return Ok(Err(ChangeError::Contacts(faults)));
         }
         if !self.chain.put_change(&change)? {
-            tracing::warn!(%next, limit = CHANGES_MAX, "too many approved changes of one committee");
-            return Ok(());
+            return Ok(Err(ChangeError::TooMany { limit: CHANGES_MAX }));
         }
         self.chain.sync()?;
         tracing::info!(%next, members = change.next.members().len(), at = ?self.last_height(), "the committee will change at the end of this epoch");
         let message = SyncMessage::Change((*change).clone());
         self.epochs.source.add(change);
         let contacts = self.chain.epoch().contacts.clone();
-        self.connect(&contacts)?;
+        if let Err(error) = self.connect(&contacts) {
+            // They can wait: when the epoch begins, this member has to reach them, and ends if it cannot.
+            tracing::warn!(%error, "members of the next committee cannot be connected to yet");
+        }
         self.send(Channel::Sync, To::All, encode(&message));
         let now = self.clock.now();
         for block in self.epochs.waiting.remove(&next).unwrap_or_default() {
             self.check_payload(now, block)?;
         }
-        match self.epochs.ending.take() {
-            Some(ending) => self.end_epoch(ending),
-            None => Ok(()),
+        if let Some(ending) = self.epochs.ending.take() {
+            self.end_epoch(ending)?;
         }
+        Ok(Ok(()))
     }
 
     fn last_height(&self) -> Option<outrider_types::Height> {
@@ -352,7 +347,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         if let Some(change) = end.change.clone() {
             let committee = self.chain.epoch().committee.clone();
             if let Ok(change) = change.verify(&committee) {
-                self.take_change(change)?;
+                self.on_change(change)?;
             }
         }
         let now = self.clock.now();

@@ -53,7 +53,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 self.serve_change(from, request);
                 return Ok(());
             }
-            Event::Change(change) => return self.take_change(change),
+            Event::Change(change) => return self.on_change(change),
             Event::Behind(epoch) => return self.on_behind(from, epoch),
             Event::Ahead => {
                 self.probe(self.clock.now(), from);
