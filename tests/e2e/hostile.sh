@@ -165,8 +165,9 @@ mute_on() {
     start_member 3 --set "node.data_dir=$1"
     wait_until 60 "member-3 to answer" answers "$(url 3)"
     from=$(height "$(url 0)")
-    wait_until 60 "member-3 to follow" height_at_least "$(url 3)" $((from + 5))
-    ! votes_from 3 "$from" || fail "member-3 votes without its journal"
+    wait_until 60 "member-3 to follow" height_at_least "$(url 3)" $((from + 8))
+    # Blocks that were under way when it was stopped may hold a vote that it sent before.
+    ! votes_from 3 $((from + 4)) || fail "member-3 votes without its journal"
     grep -q 'signs nothing in this epoch' "$NET/member-3/outrider.log" || fail "nothing in the log about the missing journal"
     kill_member 3 TERM
 }
