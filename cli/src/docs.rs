@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::output::say;
+use crate::sim::tables;
 use clap::{Args, ValueEnum};
 use std::fmt::Write as _;
 
@@ -22,6 +23,20 @@ enum Table {
     Rpc,
     /// This command line.
     Cli,
+    /// Keys of a scenario file.
+    SimScenario,
+    /// Deeds of Byzantine members.
+    SimDeeds,
+    /// Checkers of simulated runs.
+    SimCheckers,
+    /// Rare states that a swarm should reach.
+    SimMarks,
+    /// Mutants of the bug zoo.
+    SimZoo,
+    /// Columns of runs.csv.
+    SimColumns,
+    /// Lines of events.jsonl.
+    SimEvents,
 }
 
 impl Docs {
@@ -32,6 +47,13 @@ impl Docs {
             Table::Metrics => outrider_node::metrics::to_markdown(),
             Table::Rpc => outrider_node::api::to_markdown(),
             Table::Cli => cli_markdown(command),
+            Table::SimScenario => tables::scenario(),
+            Table::SimDeeds => tables::deeds(),
+            Table::SimCheckers => tables::checkers(),
+            Table::SimMarks => tables::marks(),
+            Table::SimZoo => tables::zoo(),
+            Table::SimColumns => tables::columns(),
+            Table::SimEvents => tables::events(),
         };
         say!("{}", text.trim_end());
         Ok(())

@@ -18,6 +18,7 @@ mod load;
 mod numbers;
 mod output;
 mod proof;
+mod sim;
 mod snapshot;
 mod start;
 mod status;
@@ -74,6 +75,9 @@ enum Verb {
     /// Make, check and install snapshots: a new member need not replay the chain.
     #[command(subcommand)]
     Snapshot(snapshot::Snapshot),
+    /// Simulated worlds, and real processes under faults.
+    #[command(subcommand)]
+    Sim(sim::Sim),
     /// Print reference tables as Markdown.
     Docs(docs::Docs),
 }
@@ -105,6 +109,7 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Submit(submit) => wait_for(submit.run()),
         Verb::Status(status) => wait_for(status.run()),
         Verb::Proof(proof) => wait_for(proof.run()),
+        Verb::Sim(sim) => sim.run(),
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::action::Action;
 use crate::replica::Replica;
 use crate::tree::{PayloadState, TREE_BLOCKS_MAX};
+use outrider_types::zoo::{self, Mutant};
 use outrider_types::{
     Block, BlockId, BlockRecord, CommitVote, FinalityCertificate, Height, Signed, TimeoutMessage,
     Timestamp, Verified, Vote,
@@ -114,7 +115,9 @@ impl Replica {
         // R13: a filler makes final what is below it, and is no part of the ledger itself.
         let ledger = blocks
             .iter()
-            .take_while(|record| !self.tree.is_filler(record.block.height))
+            .take_while(|record| {
+                !self.tree.is_filler(record.block.height) || zoo::is(Mutant::FillerInLedger)
+            })
             .count();
         let fillers = blocks.split_off(ledger);
         let Some(last) = blocks.last().map(|record| record.block) else {
@@ -177,7 +180,8 @@ impl Replica {
             let height = node.block.height;
             if height.0.saturating_sub(root.0) > GAP_MAX {
                 // Only a certificate vouches for the height; a leader alone could name any (R11).
-                if self.tree.certificate(&node.block.id()).is_some() {
+                let vouched = self.tree.certificate(&node.block.id()).is_some();
+                if vouched || zoo::is(Mutant::HighestClaimTrusted) {
                     far = far.max(Some(Height(height.0 - 1)));
                 }
                 // What is missing may not be final yet, and then no range holds it: walk back as well.

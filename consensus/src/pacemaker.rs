@@ -1,6 +1,7 @@
 //! The timer of a view: how long it runs (R12), when it fires and when to say things again (R8, R1, R11).
 
 use crate::config::Config;
+use outrider_types::zoo::{self, Mutant};
 use outrider_types::{MemberIndex, Timestamp, View};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -161,6 +162,7 @@ fn timer(config: &Config, base: Duration, view: View, committed: View) -> Durati
         .saturating_sub(PATIENCE_VIEWS);
     let factor = u32::try_from(doublings)
         .ok()
+        .map(|k| if zoo::is(Mutant::NoBackoff) { 0 } else { k })
         .and_then(|k| 1_u32.checked_shl(k))
         .unwrap_or(u32::MAX);
     base.saturating_mul(factor)

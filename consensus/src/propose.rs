@@ -5,6 +5,7 @@ use crate::action::Action;
 use crate::replica::{Replica, Seat};
 use crate::tree::PayloadState;
 use outrider_types::block::BLOCK_VERSION;
+use outrider_types::zoo::{self, Mutant};
 use outrider_types::{
     Block, BlockId, CommitteeId, ConsensusMessage, Justification, Payload, PayloadId, Proposal,
     ProposalKind, Propose, Resolved, Timestamp, Verified, View,
@@ -19,6 +20,13 @@ const ENTERED_BY_VOTES: u64 = 2;
 impl Replica {
     /// What a block of the current view extends: what the certificate that ended the last one resolves to.
     fn parent(&self) -> Resolved {
+        let after_timeout = matches!(self.entry.as_deref(), Some(Justification::Timeout(_)));
+        if zoo::is(Mutant::HighestIgnored) && after_timeout {
+            return Resolved {
+                rank: self.tree.root_view(),
+                block: Some(self.tree.root_id()),
+            };
+        }
         self.entry.as_ref().map_or(
             Resolved {
                 rank: View(0),
@@ -73,7 +81,8 @@ impl Replica {
             .root_view()
             .0
             .saturating_add(COMMITTED_WITHIN_VIEWS)
-            >= view.0;
+            >= view.0
+            || zoo::is(Mutant::OptimisticAnyway);
         let given_up = self
             .safety
             .timed_out
@@ -153,7 +162,11 @@ impl Replica {
         if view == self.safety.view && self.may_propose(view, ProposalKind::Normal) {
             let resolved = self.parent();
             if self.tree.resolve(resolved) == parent {
-                let entry = self.entry.clone();
+                let bare = zoo::is(Mutant::ProposesWithoutTc);
+                let without = |entry: &Verified<Justification>| {
+                    bare && matches!(**entry, Justification::Timeout(_))
+                };
+                let entry = self.entry.clone().filter(|entry| !without(entry));
                 self.offer(
                     &seat,
                     (view, resolved.rank),

@@ -9,6 +9,7 @@ use crate::presence::Presence;
 use crate::step::{Step, Writes};
 use crate::tree::{BlockTree, PayloadState};
 use crate::votes::{VIEWS_AHEAD_MAX, Votes};
+use outrider_types::zoo::{self, Mutant};
 use outrider_types::{
     Block, BlockId, BlockRecord, Certificate, Committee, ConsensusMessage, FinalityCertificate,
     Height, Justification, MemberIndex, ProposalKind, SafetyState, SecretKey, TimeoutMessage,
@@ -110,7 +111,7 @@ impl Replica {
         } = restored;
         let (entry, high) = (safety.verified_entry(), safety.verified_high());
         let timeout_high = safety.timeout_high();
-        let safety = safety.into_inner();
+        let mut safety = safety.into_inner();
         assert_eq!(
             safety.committee,
             committee.id(),
@@ -118,6 +119,12 @@ impl Replica {
         );
         let last = committee.last_height(base.height);
         let tree = BlockTree::new(root, base.id(), last);
+        if zoo::is(Mutant::ViewRegresses) {
+            safety.view = safety.view.min(tree.root_view().next());
+        }
+        if zoo::is(Mutant::ProposalsForgotten) {
+            (safety.proposed, safety.proposed_optimistic) = (None, None);
+        }
         let mut replica = Self {
             schedule: LeaderSchedule::new(&committee),
             pacemaker: Pacemaker::new(config, now, safety.view, tree.root_view()),
@@ -268,6 +275,12 @@ impl Replica {
         self.record_of(&id)
     }
 
+    /// Votes, commit votes and timeouts held.
+    #[must_use]
+    pub fn statements_held(&self) -> usize {
+        self.votes.len()
+    }
+
     /// Blocks held above the last final one.
     #[must_use]
     pub fn blocks_held(&self) -> usize {
@@ -358,10 +371,13 @@ impl Replica {
         now: Timestamp,
         justification: Verified<Justification>,
     ) {
+        let ended = justification.view();
+        if zoo::is(Mutant::AdvanceOnEqual) && ended > self.safety.view {
+            return;
+        }
         if let Some(certificate) = justification.verified_high() {
             self.note_certificate(certificate);
         }
-        let ended = justification.view();
         if ended >= self.safety.view {
             self.raise_high(&justification);
             self.enter(now, ended.next(), justification);
@@ -424,7 +440,7 @@ impl Replica {
         let Some(certificate) = justification.verified_high() else {
             return;
         };
-        if certificate.rank() <= self.safety.high_rank() {
+        if certificate.rank() <= self.safety.high_rank() || zoo::is(Mutant::HighNotRaised) {
             return;
         }
         let before = self.safety.high.take();
@@ -469,8 +485,15 @@ impl Replica {
     }
 
     /// Whether a message of this view is worth keeping.
-    pub(crate) const fn in_window(&self, view: View) -> bool {
-        view.0 <= self.safety.view.0.saturating_add(VIEWS_AHEAD_MAX)
+    pub(crate) fn in_window(&self, view: View) -> bool {
+        let ahead = if zoo::is(Mutant::FutureDropped) {
+            0
+        } else if zoo::is(Mutant::FutureUnbounded) {
+            u64::MAX
+        } else {
+            VIEWS_AHEAD_MAX
+        };
+        view.0 <= self.safety.view.0.saturating_add(ahead)
             && view.0 >= self.safety.view.0.saturating_sub(VIEWS_AHEAD_MAX)
     }
 
@@ -508,7 +531,8 @@ impl Replica {
 
     /// Say something signed: the safety state goes to disk first.
     pub(crate) fn say(&mut self, message: ConsensusMessage) {
-        self.out.signed = true;
+        let vote = matches!(message, ConsensusMessage::Vote(_));
+        self.out.signed |= !(vote && zoo::is(Mutant::VoteBeforeDurable));
         if let Some(me) = self.member() {
             self.presence.heard(me);
         }
@@ -519,17 +543,32 @@ impl Replica {
         self.out.actions.push(Action::Broadcast { message });
     }
 
+    /// The safety state for the journal.
+    fn recorded(&self) -> SafetyState {
+        let mut safety = self.safety.clone();
+        if zoo::is(Mutant::TimeoutNotDurable) {
+            safety.timed_out = None;
+        }
+        if zoo::is(Mutant::EntryNotForwarded) {
+            safety.entry = None;
+        }
+        safety
+    }
+
     fn finish(&mut self) -> Step {
         let Output {
             records,
-            actions,
+            mut actions,
             kept,
             signed,
         } = std::mem::take(&mut self.out);
+        if zoo::is(Mutant::MapOrderVisible) {
+            zoo::disorder(&mut actions, |one| matches!(one, Action::Broadcast { .. }));
+        }
         // A new view alone needs no write: nothing was said under it yet.
         let intended = std::mem::take(&mut self.intended);
         let safety = ((signed || intended) && std::mem::take(&mut self.dirty))
-            .then(|| Box::new(self.safety.clone()));
+            .then(|| Box::new(self.recorded()));
         let writes = Writes {
             records,
             safety,

@@ -3,6 +3,7 @@
 use crate::action::Action;
 use crate::replica::Replica;
 use crate::tree::PayloadState;
+use outrider_types::zoo::{self, Mutant};
 use outrider_types::{
     BlockId, BlockRecord, Certificate, CommitVote, ConsensusMessage, ProposalKind, Signed, Timeout,
     TimeoutMessage, Timestamp, Verified, View, Vote,
@@ -16,7 +17,9 @@ impl Replica {
         let candidates = [ProposalKind::Normal, ProposalKind::Optimistic]
             .map(|kind| self.candidates.get(&(view, kind)).copied());
         for block in candidates.into_iter().flatten() {
-            if self.may_vote(view, block) && self.votable(block, PayloadState::Valid) {
+            let ready = self.votable(block, PayloadState::Valid)
+                || zoo::is(Mutant::VoteWithoutPayload) && self.votable(block, PayloadState::Asked);
+            if ready && self.may_vote(view, block) {
                 self.vote(now, view, block);
             }
         }
@@ -115,7 +118,8 @@ impl Replica {
             .safety
             .timed_out
             .is_some_and(|timeout| timeout.view >= view);
-        self.seat.is_some() && !voted && !timed_out
+        let syncs = self.catching_up.is_some() && zoo::is(Mutant::HighestClaimTrusted);
+        self.seat.is_some() && !voted && !timed_out && !syncs
     }
 
     /// The block and its justified ancestors are held, the ancestors' payloads too, and its own payload is in this state.
@@ -228,16 +232,18 @@ impl Replica {
         let timed_out = self
             .safety
             .timed_out
-            .is_some_and(|timeout| timeout.view >= view);
+            .is_some_and(|timeout| timeout.view >= view)
+            && !zoo::is(Mutant::CommitVoteAfterTimeout);
         let voted = self
             .safety
             .commit_voted
             .is_some_and(|vote| vote.view >= view);
-        if timed_out || voted {
+        let ahead = view >= self.safety.view && zoo::is(Mutant::AdvanceOnEqual);
+        if timed_out || voted || ahead {
             return;
         }
         assert!(
-            self.safety.high_rank() >= view,
+            self.safety.high_rank() >= view || zoo::is(Mutant::HighNotRaised),
             "R5: `high` is raised before the commit vote"
         );
         assert!(
@@ -288,7 +294,7 @@ impl Replica {
         // An intent whose vote never left is no vote, and none can follow this timeout.
         let voted = self
             .voted()
-            .filter(|vote| vote.view == view)
+            .filter(|vote| vote.view == view && !zoo::is(Mutant::TimeoutHidesVote))
             .map(|vote| vote.block);
         let timeout = Timeout {
             epoch: self.committee.epoch(),

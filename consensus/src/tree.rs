@@ -1,5 +1,6 @@
 //! The blocks above the last final one, and what is known of each.
 
+use outrider_types::zoo::{self, Mutant};
 use outrider_types::{
     Block, BlockId, Certificate, CommitteeId, Height, Justification, Payload, Resolved, Verified,
     View,
@@ -44,6 +45,8 @@ pub(crate) struct BlockTree {
     base: BlockId,
     /// The last height of the epoch; what stands above it is a filler (R13).
     last: Option<Height>,
+    /// Parents that blocks of the tree name and that turned out not to stand above the root: nothing can be built on them.
+    buried: BTreeSet<BlockId>,
 }
 
 impl BlockTree {
@@ -55,6 +58,7 @@ impl BlockTree {
             certificates: BTreeMap::new(),
             base,
             last,
+            buried: BTreeSet::new(),
         }
     }
 
@@ -162,11 +166,25 @@ impl BlockTree {
         );
     }
 
+    /// A block that was asked for stands at the height of the root or below: it is not asked for again. At most one is
+    /// remembered for each block of the tree.
+    pub(crate) fn bury(&mut self, id: BlockId) {
+        assert!(id != self.root_id, "what is built on is the root");
+        let named: BTreeSet<BlockId> = self.nodes.values().map(|node| node.block.parent).collect();
+        self.buried.retain(|parent| named.contains(parent));
+        if named.contains(&id) {
+            self.buried.insert(id);
+        }
+    }
+
     /// Parents that are not held, with the blocks that name them.
     pub(crate) fn missing_parents(&self) -> Vec<(BlockId, &Node)> {
         self.nodes
             .values()
-            .filter(|node| self.header(&node.block.parent).is_none())
+            .filter(|node| {
+                let parent = node.block.parent;
+                self.header(&parent).is_none() && !self.buried.contains(&parent)
+            })
             .map(|node| (node.block.parent, node))
             .collect()
     }
@@ -235,6 +253,9 @@ impl BlockTree {
         if self.is_filler(block.height) && block.payload != Payload::default().id() {
             return Some("a filler carries nothing");
         }
+        if self.buried.contains(&block.parent) {
+            return Some("its parent is neither the last final block nor above it");
+        }
         let parent = self.header(&block.parent)?;
         if parent.height.next() != block.height {
             return Some("its height is not its parent's plus one");
@@ -270,11 +291,15 @@ impl BlockTree {
     /// Whether the parent of a block is justified as R4 asks, by what came with the block or by what is held.
     pub(crate) fn warranted(&self, block: &Block, attached: Option<&Justification>) -> bool {
         let base = block.parent == self.base && block.justify == View(0) && block.view == View(1);
-        let held = block.justify == block.view.previous()
-            && self
-                .certificates
-                .get(&block.parent)
-                .is_some_and(|held| held.rank() == block.justify);
+        let direct = block.justify == block.view.previous();
+        let certified = self
+            .certificates
+            .get(&block.parent)
+            .is_some_and(|held| held.rank() == block.justify);
+        if zoo::is(Mutant::VoteRulePrecedence) {
+            return base || direct || certified && attached.is_some();
+        }
+        let held = direct && certified;
         base || held || attached.is_some_and(|attached| self.fits(block, attached))
     }
 

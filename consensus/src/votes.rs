@@ -1,5 +1,6 @@
 //! Counting: votes, commit votes and timeouts by view, one of each per member. Stake is counted, never messages.
 
+use outrider_types::zoo::{self, Mutant};
 use outrider_types::{
     BlockId, CommitVote, Committee, MemberIndex, Signed, Stake, Statement, TimeoutMessage,
     Verified, View, Vote,
@@ -90,6 +91,14 @@ impl Votes {
         stake(members, committee)
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        let votes = self.votes.values().map(BTreeMap::len);
+        let commit_votes = self.commit_votes.values().map(BTreeMap::len);
+        let timeouts = self.timeouts.values().map(BTreeMap::len);
+        votes.chain(commit_votes).chain(timeouts).sum()
+    }
+
     /// Forget what no rule asks for any more: votes and timeouts before `current`, except those of views after the
     /// last final one, which may still commit.
     pub(crate) fn forget(&mut self, current: View, committed: View) {
@@ -109,6 +118,9 @@ fn add<T>(
 ) -> bool {
     let by_member = views.entry(view).or_default();
     if by_member.contains_key(&member) {
+        if zoo::is(Mutant::DuplicatePoisons) {
+            by_member.clear();
+        }
         return false;
     }
     by_member.insert(member, statement);

@@ -12,7 +12,7 @@
 mod support;
 
 use outrider_consensus::{Action, Input};
-use outrider_types::{Certificate, CommitteeId, Justification, Timestamp, Verified};
+use outrider_types::{Certificate, CommitteeId, Height, Justification, Timestamp, Verified};
 use support::lab::{
     Lab, called_bad, commit_votes, commits, fetches, handed, proposals, timeouts, votes,
 };
@@ -361,6 +361,36 @@ fn r4_no_late_vote_after_a_timeout_or_a_later_vote() {
     lab.step(handed_on(lab.qc(&first)));
     lab.step(lab.record(&first, None));
     assert!(votes(&lab.payload(&first, true)).is_empty());
+}
+
+/// Found by the swarm (seed 1076): a leader names a final block as the parent of one far above it. Everyone holds that
+/// parent, so it came at once whenever it was asked for, and was asked for again at once.
+#[test]
+fn r4_a_parent_that_is_final_already_is_asked_for_once_and_ends_the_view() {
+    let mut lab = Lab::four();
+    let chain = lab.chain(&lab.base.clone(), 1..=3);
+    for member in 1..4 {
+        lab.step(lab.vote(member, &chain[2]));
+        lab.step(lab.commit_vote(member, &chain[2]));
+    }
+    assert_eq!(
+        (lab.view(), lab.replica.committed().id()),
+        (4, chain[2].id())
+    );
+    for member in 1..4 {
+        let own = lab.timeout(member, 4, Some(&lab.qc(&chain[2])), None);
+        lab.step(Input::Timeout { timeout: own });
+    }
+    assert_eq!(lab.view(), 5);
+    let mut block = lab.block(5, &chain[0], 3, 0);
+    block.height = Height(4);
+    let justification = lab.tc(4, Some(&lab.qc(&chain[2])), None);
+    let actions = lab.step(lab.proposal(&block, Some(justification)));
+    assert_eq!(fetches(&actions), [chain[0].id()]);
+    let actions = lab.step(lab.record(&chain[0], None));
+    assert!(fetches(&actions).is_empty(), "{actions:?}");
+    assert!(called_bad(&actions) && timeouts(&actions).len() == 1);
+    assert!(fetches(&lab.wait(BASE)).is_empty());
 }
 
 #[test]

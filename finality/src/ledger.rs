@@ -2,6 +2,7 @@
 
 use crate::records::{LedgerTip, TransactionLocation};
 use outrider_types::merkle::{self, Hash};
+use outrider_types::zoo::{self, Mutant};
 use outrider_types::{
     Batch, Block, BlockId, Height, Payload, PayloadError, PayloadId, RollupId, TransactionId,
 };
@@ -272,7 +273,10 @@ pub fn duplicate<'a>(
 ) -> Option<TransactionId> {
     let first = Height(height.0.saturating_sub(DUPLICATE_WINDOW_BLOCKS));
     ids.into_iter()
-        .find(|id| pending(id) || committed(id).is_some_and(|at| at >= first))
+        .find(|id| {
+            (pending(id) && !zoo::is(Mutant::IncludedTwice))
+                || committed(id).is_some_and(|at| at >= first)
+        })
         .copied()
 }
 

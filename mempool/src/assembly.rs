@@ -7,6 +7,7 @@ use outrider_types::codec::{EncodeSize, FixedSize};
 use outrider_types::limits::{
     LANES_PER_PAYLOAD_MAX, PAYLOAD_BYTES_MAX, TRANSACTIONS_PER_PAYLOAD_MAX,
 };
+use outrider_types::zoo::{self, Mutant};
 use outrider_types::{Batch, Payload, RollupId, TransactionId};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -76,7 +77,8 @@ impl Mempool {
                 continue;
             }
             let cursor = cursors.entry(turn).or_insert_with(|| lane.iter());
-            let Some(Pending { data, .. }) = cursor.find(|pending| !exclude(&pending.id)) else {
+            let excluded = |id: &TransactionId| exclude(id) && !zoo::is(Mutant::IncludedTwice);
+            let Some(Pending { data, .. }) = cursor.find(|pending| !excluded(&pending.id)) else {
                 continue;
             };
             let size = data.encode_size();

@@ -1,6 +1,6 @@
 //! Receiving: one bounded mailbox per channel.
 
-use crate::{Channel, keys::Keys};
+use crate::{Channel, Gate, keys::Keys};
 use bytes::Bytes;
 use commonware_cryptography::ed25519::PublicKey;
 use commonware_p2p::{Receiver as _, authenticated::lookup};
@@ -28,6 +28,7 @@ pub struct Inbox {
     keys: Arc<Keys>,
     receiver: lookup::Receiver<PublicKey>,
     strangers: u64,
+    gate: Option<Arc<dyn Gate>>,
 }
 
 impl Inbox {
@@ -41,7 +42,15 @@ impl Inbox {
             keys,
             receiver,
             strangers: 0,
+            gate: None,
         }
+    }
+
+    /// The same, through a gate.
+    #[must_use]
+    pub(crate) fn gated(mut self, gate: Arc<dyn Gate>) -> Self {
+        self.gate = Some(gate);
+        self
     }
 
     /// The next message; `None` once the network has ended. Cancel safe: a message is either
@@ -51,11 +60,15 @@ impl Inbox {
             let (key, message) = self.receiver.recv().await.ok()?;
             match self.keys.peer(&key) {
                 Some(from) => {
-                    return Some(Inbound {
-                        from,
-                        channel: self.channel,
-                        bytes: message.into(),
-                    });
+                    let (channel, bytes) = (self.channel, Bytes::from(message));
+                    let gate = self.gate.as_ref();
+                    if gate.is_none_or(|gate| gate.arrives(from, channel, &bytes)) {
+                        return Some(Inbound {
+                            from,
+                            channel,
+                            bytes,
+                        });
+                    }
                 }
                 // The handshake lets only members in, so this is a bug below us; say so, go on.
                 None => {

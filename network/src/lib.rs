@@ -25,6 +25,7 @@
 //! | N4 | a member that floods a channel stalls its own connection only; a receiver that does not read one channel still gets the others | `flood_on_one_channel_starves_no_other` |
 //! | N5 | mailboxes are bounded and small | `mailboxes_stay_within_megabytes` |
 //! | N6 | partition, crash and restart end in a full mesh again without help | `sim/tests/p2p.rs` |
+//! | N7 | a [`Gate`] hears every message, and what it holds up goes no further | `gate_hears_everything_and_holds_up_what_it_must` |
 //!
 //! # What is not guaranteed
 //!
@@ -70,6 +71,7 @@
 //! (one set per start), automatic blocking: [`Peers::blame`] counts, the driver decides.
 
 mod config;
+mod gate;
 mod inbox;
 mod keys;
 mod outbound;
@@ -81,6 +83,7 @@ pub use config::{
     ChannelTuning, MEMBERS_MAX, NetworkConfig, NetworkError, Peer, Tuning,
     inbound_content_bytes_max, mailbox_memory_bytes,
 };
+pub use gate::Gate;
 pub use inbox::{Inbound, Inbox};
 pub use keys::{is_transport_key, transport_public_key, transport_seed};
 pub use outbound::{Outbound, SendError, To};

@@ -1,6 +1,6 @@
 //! Sending: never waits, bounded in size, best effort.
 
-use crate::{Channel, keys::Keys};
+use crate::{Channel, Gate, keys::Keys};
 use bytes::Bytes;
 use commonware_cryptography::ed25519::PublicKey;
 use commonware_p2p::{Recipients, Sender as _, authenticated::lookup};
@@ -49,6 +49,7 @@ pub struct Outbound<E: Clock> {
     consensus: lookup::Sender<PublicKey, E>,
     payload: lookup::Sender<PublicKey, E>,
     sync: lookup::Sender<PublicKey, E>,
+    gate: Option<Arc<dyn Gate>>,
 }
 
 impl<E: Clock> Outbound<E> {
@@ -63,7 +64,27 @@ impl<E: Clock> Outbound<E> {
             consensus,
             payload,
             sync,
+            gate: None,
         }
+    }
+
+    /// The same, through a gate.
+    #[must_use]
+    pub(crate) fn gated(mut self, gate: Arc<dyn Gate>) -> Self {
+        self.gate = Some(gate);
+        self
+    }
+
+    /// The public transport key of a peer.
+    #[must_use]
+    pub fn transport_key(&self, peer: usize) -> Option<[u8; 32]> {
+        self.keys.key(peer)?.as_ref().try_into().ok()
+    }
+
+    /// How many peers there are, ourselves included; every index below it is one.
+    #[must_use]
+    pub fn peers(&self) -> usize {
+        self.keys.len()
     }
 
     /// Queues `bytes` for the members in `to` and returns at once.
@@ -83,6 +104,11 @@ impl<E: Clock> Outbound<E> {
                 bytes: bytes.len(),
                 limit: self.max_message_bytes,
             });
+        }
+        if let Some(gate) = &self.gate
+            && !gate.leaves(channel, &to, &bytes)
+        {
+            return Ok(0);
         }
         let recipients = self.recipients(to)?;
         let sender = match channel {
@@ -127,6 +153,7 @@ impl<E: Clock> Clone for Outbound<E> {
             consensus: self.consensus.clone(),
             payload: self.payload.clone(),
             sync: self.sync.clone(),
+            gate: self.gate.clone(),
         }
     }
 }

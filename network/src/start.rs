@@ -1,7 +1,7 @@
 //! From a configuration to a running network.
 
 use crate::{
-    Channel, Context, Inbox, NetworkConfig, NetworkError, Outbound, Peers, Tuning,
+    Channel, Context, Gate, Inbox, NetworkConfig, NetworkError, Outbound, Peers, Tuning,
     config::{PEER_SETS, at_least_1, ms, peers_max, quota, size_at_least_1},
     keys,
     runtime::Upgrade,
@@ -40,6 +40,20 @@ pub struct Network<E: Clock> {
     /// failed, which a node must treat as fatal. Dropping it changes nothing. The network also
     /// ends with the task whose context was given to [`start`].
     pub task: Handle<()>,
+}
+
+impl<E: Clock> Network<E> {
+    /// The same network, through a gate.
+    #[must_use]
+    pub fn gated(self, gate: &Arc<dyn Gate>) -> Self {
+        Self {
+            outbound: self.outbound.gated(gate.clone()),
+            consensus: self.consensus.gated(gate.clone()),
+            payload: self.payload.gated(gate.clone()),
+            sync: self.sync.gated(gate.clone()),
+            ..self
+        }
+    }
 }
 
 impl<E: Clock> fmt::Debug for Network<E> {

@@ -3,8 +3,10 @@
 //! The driver owns everything; a [`NodeHandle`] is a cheap clone with a bounded queue to it. It works in every
 //! world, because it needs no runtime of its own.
 
-use crate::chain::{Pruned, TakeError};
+use crate::chain::{Chain, Pruned, TakeError};
+use crate::tap::Tap;
 use outrider_finality::{CertificatePage, EvidencePage, FinalityProof, SnapshotItem};
+use outrider_storage::Store;
 use outrider_types::merkle::Hash;
 use outrider_types::{
     Block, BlockId, CommitteeChange, Epoch, EpochEnd, EpochStart, FinalityCertificate, Height,
@@ -260,6 +262,23 @@ pub struct Head {
     pub seen: Height,
 }
 
+impl Head {
+    /// Of a member that has not begun to run: what its disk holds.
+    #[must_use]
+    pub fn at_rest(chain: &Chain<impl Store>) -> Self {
+        let root = chain.root();
+        Self {
+            height: root.height,
+            block: root.id(),
+            committed_view: root.view,
+            view: root.view,
+            transactions: chain.ledger().transactions(),
+            seen: root.height,
+            ..Self::default()
+        }
+    }
+}
+
 /// A handle to a running member.
 #[derive(Clone, Debug)]
 pub struct NodeHandle {
@@ -281,6 +300,8 @@ pub struct DriverEnds {
     pub head: watch::Sender<Head>,
     /// Where the current epoch goes.
     pub epoch: watch::Sender<Arc<EpochStart>>,
+    /// Who listens to what the replica does; nobody by default.
+    pub tap: Option<Box<dyn Tap>>,
 }
 
 /// The driver has stopped.
@@ -303,18 +324,19 @@ pub enum AskError {
 }
 
 impl NodeHandle {
-    /// A handle and the driver's ends of it.
+    /// A handle and the driver's ends of it. The head is what the disk holds until the driver runs.
     #[must_use]
-    pub fn new(start: EpochStart, key: PublicKey) -> (Self, DriverEnds) {
+    pub fn new(start: EpochStart, head: Head, key: PublicKey) -> (Self, DriverEnds) {
         let (commands, commands_in) = mpsc::channel(COMMANDS_MAX);
         let (committed, _) = broadcast::channel(FOLLOW_MAX);
-        let (head_out, head) = watch::channel(Head::default());
+        let (head_out, head) = watch::channel(head);
         let (epoch_out, epoch) = watch::channel(Arc::new(start));
         let ends = DriverEnds {
             commands: commands_in,
             committed: committed.clone(),
             head: head_out,
             epoch: epoch_out,
+            tap: None,
         };
         (
             Self {

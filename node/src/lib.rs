@@ -35,3 +35,4 @@ pub mod metrics;
 pub mod pipeline;
 pub mod seats;
 pub mod snapshot;
+pub mod tap;

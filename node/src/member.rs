@@ -5,7 +5,7 @@ use crate::chain::{Chain, ChainError};
 use crate::committee_file::{CommitteeFile, CommitteeFileError};
 use crate::config::NodeConfig;
 use crate::driver::{self, DriverConfig, DriverError};
-use crate::handle::NodeHandle;
+use crate::handle::{Head, NodeHandle};
 use crate::keys::{self, KeyFileError};
 use crate::metrics::{self, Metrics, MetricsError};
 use crate::seats::peer_of;
@@ -221,7 +221,7 @@ async fn run_in(
     if start.committee.index_of(&key).is_none() {
         tracing::warn!(%key, epoch = %start.committee.epoch(), "this key is not a member's in the current epoch: following, without a vote");
     }
-    let (handle, ends) = NodeHandle::new(start, key);
+    let (handle, ends) = NodeHandle::new(start, Head::at_rest(&chain), key);
     let scraped = metrics::serve(counted.clone(), handle.clone(), &config.metrics).await?;
     let served = api::serve(handle, &config.rpc, &driver.mempool).await?;
     let network = outrider_network::start(context.child("network"), network).await?;

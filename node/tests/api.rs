@@ -20,7 +20,7 @@ use outrider_node::api::{
     self, ApiError, BlockInfo, EXECUTION_METHODS, ErrorCode, METHODS, Notification, RunningApi,
     ServedBlock, Submitted,
 };
-use outrider_node::handle::NodeHandle;
+use outrider_node::handle::{Head, NodeHandle};
 use outrider_types::limits::TRANSACTION_BYTES_MAX;
 use outrider_types::{Bytes, Height, RollupId, Transaction, TransactionId, testing};
 use serde_json::{Value, json};
@@ -460,7 +460,11 @@ async fn subscriptions_of_a_connection_are_bounded() {
 async fn follower_that_lags_is_told_and_its_subscription_ends() {
     // No driver: the test sends blocks itself, more than a follower may be behind, before it reads one.
     let (committee, keys) = testing::committee(&[1; 4]);
-    let (handle, ends) = NodeHandle::new(mock::start(&committee), keys[0].public_key());
+    let (handle, ends) = NodeHandle::new(
+        mock::start(&committee),
+        Head::default(),
+        keys[0].public_key(),
+    );
     let config = mock::config(&["rpc.max_buffered_messages=1"]);
     let api = api::serve(handle, &config.rpc, &config.mempool)
         .await
@@ -496,7 +500,11 @@ async fn follower_that_lags_is_told_and_its_subscription_ends() {
 #[tokio::test]
 async fn stopped_member_and_taken_port_are_explained() {
     let (committee, keys) = testing::committee(&[1; 4]);
-    let (handle, ends) = NodeHandle::new(mock::start(&committee), keys[0].public_key());
+    let (handle, ends) = NodeHandle::new(
+        mock::start(&committee),
+        Head::default(),
+        keys[0].public_key(),
+    );
     drop(ends);
     let config = mock::config(&[]);
     let api = api::serve(handle.clone(), &config.rpc, &config.mempool)

@@ -15,7 +15,7 @@ use outrider_network::{
 };
 use outrider_node::chain::Chain;
 use outrider_node::driver::{self, DriverConfig};
-use outrider_node::handle::NodeHandle;
+use outrider_node::handle::{Head, NodeHandle};
 use outrider_node::metrics::Metrics;
 use outrider_storage::{Journal as _, MemoryDisk};
 use outrider_types::evidence::Pair;
@@ -104,7 +104,11 @@ async fn honest(
         .unwrap();
     let chain = Chain::open(disk.store(), committee, contacts).unwrap();
     let key = keys[member].clone();
-    let (handle, ends) = NodeHandle::new(chain.epoch().clone(), key.public_key());
+    let (handle, ends) = NodeHandle::new(
+        chain.epoch().clone(),
+        Head::at_rest(&chain),
+        key.public_key(),
+    );
     let config = DriverConfig {
         key,
         contact,

@@ -1,75 +1,71 @@
-//! A turmoil world: a committee of production drivers over the unmodified network stack, on simulated disks.
+//! A turmoil world: hosts that run the production driver over the unmodified network stack on simulated disks, and hosts
+//! that break the rules, in a deterministic network.
 //!
 //! ```text
-//! turmoil host per member: node::driver::run(context over turmoil, MemoryDisk, commonware-p2p over turmoil::net)
-//! World::run_to(time) ----> commits of all members, hashed in order
+//! honest host:    node::driver::run(context over turmoil, MemoryDisk, commonware-p2p over turmoil::net)
+//!                     | gate (wire.rs), tap (watch.rs), journal (body.rs)
+//!                     v
+//!                 facts (scribe.rs) --by time--> hash, Observer
+//!                     ^
+//! Byzantine host: sides (kernel::Node) -> Deed -> the same network (byzantine.rs)
 //! ```
+//!
+//! How the faults of a scenario are done here, and where that differs from the kernel:
+//!
+//! | fault | here |
+//! |---|---|
+//! | partition, one-way | turmoil drops the segments. TCP of turmoil has no acknowledgements, so a one-way cut lets the other direction of a connection live until it times out; then both are gone. Connections take up to 2 s to come back |
+//! | crash, late | the host's tasks are dropped, its links cut before (no goodbye), its disk loses a first part of what was not synced |
+//! | crash on write | the journal fails before or after its sync; the member ends there and nothing leaves |
+//! | pause | none of the host's tasks is polled; what arrives waits in its sockets |
+//! | clock | the context's wall clock; timers do not feel it. More than 5 s off, no new handshake succeeds; put back by so much, none succeeds for so long ([`healed_at`]) |
+//! | slow disk | what the member says after a sync leaves so much later. The member itself does not wait: simulated time cannot pass inside its synchronous turn |
+//! | loss, duplicates, jitter, bandwidth | whole messages above TCP vanish, come twice or wait, as the network's contract allows (wire.rs) |
+//! | latency | turmoil's: between two bounds it is distributed exponentially, and links are the same in both directions |
 
+mod body;
+mod by_hand;
+mod byzantine;
+mod clients;
 mod hosts;
+mod member;
+mod scenario;
+mod scribe;
+mod storm;
+mod trace;
+mod watch;
+mod wire;
 
-use crate::past::{Lie, LyingStore, PastError, Told};
-use crate::turmoil::{Config as ContextConfig, Context};
-use commonware_runtime::Supervisor as _;
-use hosts::{committee, contact, contacts, hand_in, name, network_config, past_disks, seed_of};
-use outrider_consensus::Config as ConsensusConfig;
-use outrider_mempool::Limits;
-use outrider_network::start;
-use outrider_node::chain::Chain;
-use outrider_node::driver::{DriverConfig, run};
-use outrider_node::handle::{DriverEnds, NodeHandle};
-use outrider_node::metrics::Metrics;
-use outrider_node::seats::peer_of;
-use outrider_storage::{Journal as _, MemoryDisk, Store as _};
-use outrider_types::{
-    BlockId, Committee, CommitteeError, Epoch, Height, RollupId, SafetyState, SecretKey,
-    Transaction, TransactionId, View,
-};
-use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+pub use by_hand::{ByHand, WorldConfig};
+pub use scenario::{Outcome, Progress, ends_at, run_scenario};
+pub use storm::{MESH_WITHIN, healed_at};
+pub use trace::{Commit, Trace};
+
+use crate::adversary::{Setup, deed};
+use crate::fact::{Fact, Micros, Observer, Violation};
+use crate::kernel::{Digest, Node, NodeConfig, Statistics, named};
+use crate::net::Network as Weather;
+use crate::past::{Lie, PastError, Told};
+use crate::rng::Stream;
+use crate::scenario::{Jitter, Latency, NetworkSpec, Scenario};
+use body::Body;
+use byzantine::Sides;
+use clients::Clients;
+use hosts::{Cast, name};
+use member::{Life, Settings};
+use outrider_storage::{MemoryDisk, Store as _};
+use outrider_types::{CommitteeError, Height};
+use scribe::Scribe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
+use storm::Storm;
+use wire::Air;
 
-/// How often a member's clients submit a transaction.
-const SUBMIT_EVERY: Duration = Duration::from_millis(100);
-
-/// What a world is made of.
-#[derive(Clone, Copy, Debug)]
-pub struct WorldConfig {
-    /// Seed of everything.
-    pub seed: u64,
-    /// Hosts; the first `members` of them are the first committee.
-    pub hosts: usize,
-    /// Size of the first committee, equal stakes.
-    pub members: usize,
-    /// Heights in an epoch; 0: it does not end.
-    pub epoch_blocks: u64,
-    /// Final blocks that members keep; 0: all.
-    pub keep_blocks: u64,
-    /// Shortest one-way delay.
-    pub latency_min: Duration,
-    /// Longest one-way delay.
-    pub latency_max: Duration,
-    /// Step of simulated time.
-    pub tick: Duration,
-}
-
-impl WorldConfig {
-    /// Four members, 2 to 20 ms apart.
-    #[must_use]
-    pub const fn new(seed: u64) -> Self {
-        Self {
-            seed,
-            hosts: 4,
-            members: 4,
-            epoch_blocks: 0,
-            keep_blocks: 0,
-            latency_min: Duration::from_millis(2),
-            latency_max: Duration::from_millis(20),
-            tick: Duration::from_millis(2),
-        }
-    }
-}
+/// Longest step of simulated time, if nothing is said.
+const TICK_MAX: Duration = Duration::from_millis(5);
+/// Shortest one.
+const TICK_MIN: Duration = Duration::from_millis(1);
 
 /// What happened before a world begins.
 #[derive(Clone, Debug, Default)]
@@ -84,78 +80,7 @@ pub struct Past {
     pub liars: Vec<(usize, Lie)>,
 }
 
-/// A commit at one member.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Commit {
-    /// When, in simulated time.
-    pub at: Duration,
-    /// At whom.
-    pub member: usize,
-    /// Height of the block.
-    pub height: Height,
-    /// Its epoch.
-    pub epoch: Epoch,
-    /// Its view.
-    pub view: View,
-    /// The block.
-    pub block: BlockId,
-    /// What it orders.
-    pub transactions: Vec<TransactionId>,
-}
-
-/// What happened, and the chained hash of it.
-#[derive(Debug, Default)]
-struct Trace {
-    hash: [u8; 32],
-    commits: Vec<Commit>,
-    submitted: BTreeMap<TransactionId, usize>,
-    accepted: BTreeMap<TransactionId, usize>,
-}
-
-impl Trace {
-    fn commit(&mut self, commit: Commit) {
-        self.hash = Sha256::new()
-            .chain_update(self.hash)
-            .chain_update(commit.at.as_nanos().to_le_bytes())
-            .chain_update((commit.member as u64).to_le_bytes())
-            .chain_update(commit.height.0.to_le_bytes())
-            .chain_update(commit.block.0)
-            .finalize()
-            .into();
-        self.commits.push(commit);
-    }
-}
-
-/// A safety violation, seen from outside the members.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Violation {
-    /// S1.
-    #[error(
-        "member {member} committed {block} at height {height}, another member committed {other}"
-    )]
-    Disagreement {
-        /// Who.
-        member: usize,
-        /// Where.
-        height: Height,
-        /// What.
-        block: BlockId,
-        /// What the other did.
-        other: BlockId,
-    },
-    /// S10.
-    #[error("transaction {id} is ordered at heights {first} and {second}")]
-    OrderedTwice {
-        /// Which.
-        id: TransactionId,
-        /// First.
-        first: Height,
-        /// Again.
-        second: Height,
-    },
-}
-
-/// Why a world cannot go on.
+/// Why a world cannot begin, or cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum WorldError {
     /// The committee.
@@ -164,100 +89,366 @@ pub enum WorldError {
     /// The past.
     #[error(transparent)]
     Past(#[from] PastError),
-    /// A host failed or panicked.
-    #[error("at {at:?} a member failed: {reason}")]
-    Member {
+    /// No such deed.
+    #[error("no deed is called `{deed}`; `outrider sim deeds` lists them")]
+    Deed {
+        /// The name.
+        deed: String,
+    },
+    /// A number that names no host.
+    #[error("the scenario names host {host}, there are {hosts}")]
+    Host {
+        /// Which.
+        host: usize,
+        /// How many there are.
+        hosts: usize,
+    },
+    /// The simulation itself.
+    #[error("at {at:?} the simulation failed: {reason}")]
+    Simulation {
         /// When.
         at: Duration,
         /// What it says.
         reason: String,
     },
+    /// A checker found something.
+    #[error(transparent)]
+    Violation(#[from] Violation),
+}
+
+/// What a world is built from.
+#[derive(Debug)]
+pub(crate) struct Plan<'p> {
+    scenario: &'p Scenario,
+    seed: u64,
+    keep_blocks: u64,
+    /// Step of simulated time; none: what suits the latency.
+    tick: Option<Duration>,
+    past: &'p Past,
 }
 
 /// A running world.
-pub struct World<'a> {
+pub struct World<'a, O = ByHand> {
     sim: turmoil::Sim<'a>,
-    disks: Vec<MemoryDisk>,
-    trace: Arc<Mutex<Trace>>,
-    orders: Arc<Mutex<Orders>>,
+    scenario: Scenario,
+    air: Arc<Air>,
+    sides: Vec<Option<Arc<Mutex<Sides>>>>,
+    storm: Storm,
+    clients: Clients,
+    observer: O,
+    digest: Digest,
+    statistics: Statistics,
+    heights: Vec<u64>,
+    views: Vec<u64>,
     told: Told,
+    /// Time of the last fact.
+    last: Micros,
 }
 
-/// What operators want: the hosts of the next committee, and at which host they hand it in.
-type Orders = Option<(usize, Vec<usize>)>;
-
-impl std::fmt::Debug for World<'_> {
+impl<O> std::fmt::Debug for World<'_, O> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("World")
-            .field("members", &self.disks.len())
+            .field("hosts", &self.heights.len())
             .finish_non_exhaustive()
     }
 }
 
-fn lock<T>(trace: &Mutex<T>) -> MutexGuard<'_, T> {
-    trace.lock().unwrap_or_else(PoisonError::into_inner)
+/// Locks even after a panic: every critical section here leaves its value whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl World<'_> {
-    /// A world with all members started.
-    pub fn new(config: WorldConfig) -> Result<Self, WorldError> {
-        Self::with_past(config, &Past::default())
-    }
+fn micros(duration: Duration) -> Micros {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
 
-    /// A world with all members started, some of which have a past. Those who have not did not sign it.
-    pub fn with_past(config: WorldConfig, past: &Past) -> Result<Self, WorldError> {
-        let members: Vec<usize> = (0..config.members).collect();
-        let committee = committee(Epoch(0), &members, config.epoch_blocks)?;
-        let mut sim = turmoil::Builder::new()
-            .rng_seed(config.seed)
+/// Shortest and longest delay between two hosts.
+fn bounds(latency: &Latency) -> (Duration, Duration) {
+    let (low, high) = match latency {
+        Latency::Constant(delay) => (*delay, *delay),
+        Latency::Uniform(low, high) => (*low, *high),
+        Latency::Matrix(rows) => {
+            let delays = || rows.iter().flatten().copied();
+            (delays().min().unwrap_or(0), delays().max().unwrap_or(0))
+        }
+    };
+    (Duration::from_micros(low), Duration::from_micros(high))
+}
+
+/// What happens to whole messages; none if nothing does.
+fn weather(scenario: &Scenario, hosts: usize, seed: u64) -> Option<Mutex<Weather>> {
+    let spec = &scenario.network;
+    let calm = spec.loss <= 0.0
+        && spec.duplicate <= 0.0
+        && spec.jitter == Jitter::None
+        && spec.bandwidth.is_none();
+    let spec = NetworkSpec {
+        // That is turmoil's part.
+        latency: Latency::Constant(0),
+        ..spec.clone()
+    };
+    let weather = || Weather::new(spec, hosts, scenario.gst, scenario.delta, seed);
+    (!calm).then(|| Mutex::new(weather()))
+}
+
+impl<O: Observer> World<'_, O> {
+    /// A world at its beginning.
+    pub(crate) fn build(plan: &Plan<'_>, observer: O) -> Result<Self, WorldError> {
+        let (scenario, seed) = (plan.scenario, plan.seed);
+        let hosts = scenario.committee.hosts.max(scenario.members());
+        if let Some(host) = named(scenario).into_iter().find(|host| *host >= hosts) {
+            return Err(WorldError::Host { host, hosts });
+        }
+        let (low, high) = bounds(&scenario.network.latency);
+        let whole_ms = |tick: Duration| Duration::from_millis(tick.as_millis() as u64);
+        let tick = plan
+            .tick
+            .unwrap_or_else(|| whole_ms(low / 2).clamp(TICK_MIN, TICK_MAX));
+        let sim = turmoil::Builder::new()
+            .rng_seed(seed)
             .epoch(UNIX_EPOCH + Duration::from_secs(1_700_000_000))
             .simulation_duration(Duration::from_secs(1 << 20))
-            .tick_duration(config.tick)
-            .min_message_latency(config.latency_min)
-            .max_message_latency(config.latency_max)
+            .tick_duration(tick)
+            .min_message_latency(low)
+            .max_message_latency(high)
             .tcp_capacity(1_024)
             .build();
-        let trace = Arc::new(Mutex::new(Trace::default()));
-        let orders = Arc::new(Mutex::new(None));
-        let disks: Vec<MemoryDisk> = match past.blocks {
-            0 => (0..config.hosts).map(|_| MemoryDisk::new()).collect(),
-            _ => past_disks(&sim, &committee, config, past)?,
-        };
-        let told = Told::default();
-        for (index, disk) in disks.iter().enumerate() {
-            let (disk, trace, committee) = (disk.clone(), trace.clone(), committee.clone());
-            let orders = orders.clone();
-            let told = told.clone();
-            let lie = past.liars.iter().find(|(liar, _)| *liar == index);
-            let lie = lie.map(|(_, lie)| (*lie, past.blocks));
-            let starts = AtomicU64::new(0);
-            sim.host(name(index), move || {
-                let incarnation = starts.fetch_add(1, Ordering::Relaxed);
-                let host = Host {
-                    config,
-                    index,
-                    incarnation,
-                    committee: committee.clone(),
-                    orders: orders.clone(),
-                    lie,
-                    told: told.clone(),
-                };
-                host.run(disk.clone(), trace.clone())
-            });
+        let cast = Arc::new(Cast::new(scenario, &sim)?);
+        let mut bodies = Vec::with_capacity(hosts);
+        for (host, disk) in cast.disks(plan.past)?.into_iter().enumerate() {
+            bodies.push(Arc::new(body_of(scenario, host, disk, seed)?));
         }
-        Ok(Self {
+        let scribe = Scribe::new(observer.wants_deliveries());
+        scribe.epoch(
+            0,
+            &cast.book.genesis,
+            cast.book.hosts_of(&cast.book.genesis),
+        );
+        let air = Arc::new(Air {
+            scribe,
+            bodies,
+            weather: weather(scenario, hosts, seed),
+            gst: scenario.gst,
+            counts: Mutex::default(),
+            cast,
+        });
+        let mut world = Self {
             sim,
-            disks,
-            trace,
-            orders,
-            told,
-        })
+            sides: Vec::with_capacity(hosts),
+            storm: Storm::new(scenario, hosts, seed),
+            clients: Clients::new(scenario.workload.clone(), seed),
+            observer,
+            digest: Digest::default(),
+            statistics: Statistics::default(),
+            heights: vec![0; hosts],
+            views: vec![0; hosts],
+            told: Told::default(),
+            last: 0,
+            air,
+            scenario: scenario.clone(),
+        };
+        for host in 0..hosts {
+            world.add(plan, host);
+        }
+        world.set_latencies();
+        // Who is late was never there.
+        world.storm();
+        Ok(world)
+    }
+
+    /// Put a host into the world.
+    fn add(&mut self, plan: &Plan<'_>, host: usize) {
+        let body = self.air.bodies[host].clone();
+        let sides = body.deed.as_ref().map(|deed| {
+            let config = NodeConfig {
+                timers: plan.scenario.timers,
+                idle_block: Duration::from_micros(plan.scenario.idle_block),
+            };
+            let (key, book) = (&self.air.cast.keys[host], &self.air.cast.book);
+            let count = lock(deed).sides();
+            let node = |_| Node::new(host, key.clone(), book.clone(), config);
+            Arc::new(Mutex::new(Sides {
+                nodes: (0..count).map(node).collect(),
+                stream: Stream::new(plan.seed, &format!("adversary {host}")),
+            }))
+        });
+        self.sides.push(sides.clone());
+        let settings = Settings {
+            seed: plan.seed,
+            timers: plan.scenario.timers,
+            idle_block: Duration::from_micros(plan.scenario.idle_block),
+            keep_blocks: plan.keep_blocks,
+            told: self.told.clone(),
+        };
+        let lie = plan.past.liars.iter().find(|(liar, _)| *liar == host);
+        let lie = lie.map(|(_, lie)| (*lie, plan.past.blocks));
+        let (air, starts) = (self.air.clone(), AtomicU64::new(0));
+        self.sim.host(name(host), move || {
+            let life = Life {
+                settings: settings.clone(),
+                body: body.clone(),
+                air: air.clone(),
+                incarnation: starts.fetch_add(1, Ordering::Relaxed),
+                lie,
+            };
+            let sides = sides.clone();
+            async move {
+                match sides {
+                    None => life.live().await,
+                    Some(sides) => byzantine::live(life, sides).await,
+                }
+            }
+        });
+    }
+
+    /// Links of a matrix have their own latencies, in both directions the mean of the two.
+    fn set_latencies(&self) {
+        let Latency::Matrix(rows) = &self.scenario.network.latency else {
+            return;
+        };
+        let regions = rows.len().max(1);
+        let delay = |a: usize, b: usize| {
+            let row = rows.get(a % regions);
+            row.and_then(|row| row.get(b % regions))
+                .copied()
+                .unwrap_or(0)
+        };
+        for a in 0..self.heights.len() {
+            for b in 0..a {
+                let mean = Duration::from_micros((delay(a, b) + delay(b, a)) / 2);
+                self.sim.set_link_latency(name(a), name(b), mean);
+            }
+        }
+    }
+
+    /// Let time pass up to this instant.
+    ///
+    /// # Errors
+    ///
+    /// [`WorldError::Violation`] as soon as the observer finds one.
+    pub fn run_to(&mut self, until: Duration) -> Result<(), WorldError> {
+        self.run_until(micros(until))
+    }
+
+    fn run_until(&mut self, until: Micros) -> Result<(), WorldError> {
+        while self.now() < until {
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self) -> Result<(), WorldError> {
+        self.storm();
+        let bodies = self.air.bodies.iter();
+        let open: Vec<&Arc<Body>> = bodies
+            .filter(|body| body.is_honest() && self.storm.is_open(body.host))
+            .collect();
+        self.clients.act(micros(self.sim.elapsed()), &open);
+        let at = self.sim.elapsed();
+        self.sim.step().map_err(|error| WorldError::Simulation {
+            at,
+            reason: error.to_string(),
+        })?;
+        self.deaths();
+        self.statistics.events += 1;
+        for (at, fact) in self.air.scribe.take() {
+            self.see(at, &fact)?;
+        }
+        Ok(())
+    }
+
+    /// Something that the world itself does.
+    fn note(&self, fact: Fact) {
+        self.air.scribe.note(micros(self.sim.elapsed()), fact);
+    }
+
+    fn see(&mut self, at: Micros, fact: &Fact) -> Result<(), Violation> {
+        self.last = self.last.max(at);
+        match fact {
+            Fact::Committed {
+                member,
+                record,
+                transactions,
+                ..
+            } => {
+                let height = record.block.height.0;
+                self.heights[*member] = self.heights[*member].max(height);
+                self.statistics.height = self.statistics.height.max(height);
+                self.clients.done(transactions);
+            }
+            Fact::Entered {
+                member,
+                epoch,
+                view,
+                by_timeout,
+                ..
+            } => {
+                self.views[*member] = view.0;
+                if self.digest.enters(*epoch, view.0) {
+                    self.statistics.views += 1;
+                    self.statistics.timeouts += u64::from(*by_timeout);
+                }
+            }
+            Fact::Accepted { .. } => self.statistics.accepted += 1,
+            Fact::Delivered { from, to, number } => {
+                self.digest.delivered(self.last, *from, *to, *number);
+            }
+            _ => {}
+        }
+        self.digest.fact(self.last, fact);
+        self.observer.see(self.last, fact)
+    }
+
+    /// Simulated time since the beginning.
+    #[must_use]
+    pub fn now(&self) -> Micros {
+        micros(self.sim.elapsed())
+    }
+
+    /// Who watches.
+    pub const fn observer(&self) -> &O {
+        &self.observer
+    }
+
+    /// Chained hash of everything that happened.
+    #[must_use]
+    pub const fn hash(&self) -> u64 {
+        self.digest.value()
+    }
+
+    /// What it came to so far; events are steps of the simulation.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        let (messages, bytes) = *lock(&self.air.counts);
+        Statistics {
+            messages,
+            bytes,
+            ..self.statistics.clone()
+        }
+    }
+
+    /// The highest block that each host has committed.
+    #[must_use]
+    pub fn heights(&self) -> &[u64] {
+        &self.heights
+    }
+
+    /// The view that each host is in.
+    #[must_use]
+    pub fn views(&self) -> &[u64] {
+        &self.views
+    }
+
+    /// The highest block that a host has committed.
+    #[must_use]
+    pub fn height(&self, host: usize) -> Height {
+        Height(self.heights[host])
     }
 
     /// Bytes that a host keeps on its disk.
     #[must_use]
     pub fn bytes_on_disk(&self, host: usize) -> u64 {
-        self.disks[host].store().bytes_on_disk()
+        self.air.bodies[host].disk.store().bytes_on_disk()
     }
 
     /// How often liars lied.
@@ -265,275 +456,24 @@ impl World<'_> {
     pub fn lies(&self) -> u64 {
         self.told.count()
     }
-
-    /// All members of the current committee approve of these hosts as the next one; the change is handed in at one host.
-    pub fn change_committee(&mut self, at: usize, members: &[usize]) {
-        *lock(&self.orders) = Some((at, members.to_vec()));
-    }
-
-    /// The epoch of the last block that a host has committed.
-    #[must_use]
-    pub fn epoch(&self, host: usize) -> Epoch {
-        let trace = lock(&self.trace);
-        let last = trace
-            .commits
-            .iter()
-            .rev()
-            .find(|commit| commit.member == host);
-        last.map_or(Epoch(0), |commit| commit.epoch)
-    }
-
-    /// A killed host loses its whole disk, vote journal included.
-    pub fn erase(&mut self, member: usize) {
-        self.disks[member].erase();
-    }
-
-    /// Let time pass up to this instant.
-    pub fn run_to(&mut self, until: Duration) -> Result<(), WorldError> {
-        while self.sim.elapsed() < until {
-            let at = self.sim.elapsed();
-            self.sim.step().map_err(|error| WorldError::Member {
-                at,
-                reason: error.to_string(),
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Cut these members off from all others.
-    pub fn partition(&mut self, members: &[usize]) {
-        self.each_link(members, |sim, a, b| sim.partition(a, b));
-    }
-
-    /// Undo a partition of these members.
-    pub fn repair(&mut self, members: &[usize]) {
-        self.each_link(members, |sim, a, b| sim.repair(a, b));
-    }
-
-    /// Undo a partition between two members.
-    pub fn repair_between(&mut self, one: usize, other: usize) {
-        self.sim.repair(name(one), name(other));
-    }
-
-    fn each_link(&mut self, members: &[usize], act: impl Fn(&turmoil::Sim<'_>, String, String)) {
-        for inside in members {
-            for outside in (0..self.disks.len()).filter(|other| !members.contains(other)) {
-                act(&self.sim, name(*inside), name(outside));
-            }
-        }
-    }
-
-    /// Kill a member; its disk keeps the first `keep` of the changes that were not synced.
-    pub fn crash(&mut self, member: usize, keep: usize) {
-        self.sim.crash(name(member));
-        self.disks[member].crash(keep);
-    }
-
-    /// Start a killed member on what its disk holds.
-    pub fn restart(&mut self, member: usize) {
-        self.sim.bounce(name(member));
-    }
-
-    /// Hash of all commits of all members, in the order in which they happened.
-    #[must_use]
-    pub fn hash(&self) -> [u8; 32] {
-        lock(&self.trace).hash
-    }
-
-    /// All commits, in the order in which they happened.
-    #[must_use]
-    pub fn commits(&self) -> Vec<Commit> {
-        lock(&self.trace).commits.clone()
-    }
-
-    /// The highest block that a member has committed.
-    #[must_use]
-    pub fn height(&self, member: usize) -> Height {
-        let trace = lock(&self.trace);
-        trace
-            .commits
-            .iter()
-            .filter(|commit| commit.member == member)
-            .map(|commit| commit.height)
-            .max()
-            .unwrap_or_default()
-    }
-
-    /// Transactions that a member accepted and that no member has committed.
-    #[must_use]
-    pub fn unordered(&self) -> Vec<TransactionId> {
-        let trace = lock(&self.trace);
-        let ordered: std::collections::BTreeSet<_> = trace
-            .commits
-            .iter()
-            .flat_map(|commit| commit.transactions.iter().copied())
-            .collect();
-        trace
-            .accepted
-            .keys()
-            .filter(|id| !ordered.contains(id))
-            .copied()
-            .collect()
-    }
-
-    /// How many transactions were accepted.
-    #[must_use]
-    pub fn accepted(&self) -> usize {
-        lock(&self.trace).accepted.len()
-    }
-
-    /// Check agreement (S1) and single inclusion (S10) over everything that was committed.
-    pub fn check(&self) -> Result<(), Violation> {
-        let trace = lock(&self.trace);
-        let mut chain: BTreeMap<Height, BlockId> = BTreeMap::new();
-        let mut places: BTreeMap<TransactionId, Height> = BTreeMap::new();
-        for Commit {
-            member,
-            height,
-            block,
-            transactions,
-            ..
-        } in &trace.commits
-        {
-            let other = *chain.entry(*height).or_insert(*block);
-            if other != *block {
-                return Err(Violation::Disagreement {
-                    member: *member,
-                    height: *height,
-                    block: *block,
-                    other,
-                });
-            }
-            for id in transactions {
-                let first = *places.entry(*id).or_insert(*height);
-                if first != *height {
-                    return Err(Violation::OrderedTwice {
-                        id: *id,
-                        first,
-                        second: *height,
-                    });
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
-/// One incarnation of one member.
-struct Host {
-    config: WorldConfig,
-    index: usize,
-    incarnation: u64,
-    committee: Committee,
-    orders: Arc<Mutex<Orders>>,
-    lie: Option<(Lie, u64)>,
-    told: Told,
-}
-
-impl Host {
-    async fn run(self, disk: MemoryDisk, trace: Arc<Mutex<Trace>>) -> turmoil::Result {
-        let Self {
-            config,
-            index,
-            incarnation,
-            committee,
-            orders,
-            lie,
-            told,
-        } = self;
-        let context = Context::new(ContextConfig::new(
-            config.seed,
-            u32::try_from(index)?,
-            incarnation,
-        ));
-        let mut panicked = std::pin::pin!(context.panicked());
-        let mut journal = disk.journal();
-        if incarnation == 0 && journal.latest().is_none() {
-            // A new member: its key has signed nothing.
-            journal.append(&SafetyState::new(&committee).to_bytes())?;
+/// A host as it is before it begins.
+fn body_of(
+    scenario: &Scenario,
+    host: usize,
+    disk: MemoryDisk,
+    seed: u64,
+) -> Result<Body, WorldError> {
+    let named = scenario.byzantine.iter().find(|one| one.host == host);
+    let deed = match named {
+        None => None,
+        Some(one) => {
+            let unknown = || WorldError::Deed {
+                deed: one.deed.clone(),
+            };
+            Some(deed(&one.deed, &Setup::of(scenario, host, seed)).ok_or_else(unknown)?)
         }
-        let members: Vec<usize> = (0..config.members).collect();
-        let store = LyingStore::new(disk.store(), lie, told);
-        let chain = Chain::open(store, committee, contacts(&members))?;
-        let epoch = chain.epoch().clone();
-        let network = start(context.child("network"), network_config(index, &epoch)).await?;
-        let key = SecretKey::from_seed(&seed_of(index));
-        let (handle, ends): (NodeHandle, DriverEnds) = NodeHandle::new(epoch, key.public_key());
-        let driver = DriverConfig {
-            key,
-            contact: peer_of(&contact(index)),
-            consensus: ConsensusConfig::default(),
-            mempool: Limits::default(),
-            idle_block: Duration::from_millis(200),
-            workers: 1,
-            accept_lost_journal: false,
-            evidence_views: 65_536,
-            keep_blocks: config.keep_blocks,
-        };
-        let mut commits = handle.follow();
-        let metrics = Arc::new(Metrics::new());
-        let running = run(
-            context.child("member"),
-            driver,
-            (journal, chain),
-            network,
-            ends,
-            metrics,
-        );
-        let mut running = std::pin::pin!(running);
-        let clients = client(handle, index, incarnation, (trace.clone(), orders));
-        let mut client = std::pin::pin!(clients);
-        loop {
-            tokio::select! {
-                biased;
-                message = &mut panicked => return Err(message.into()),
-                ended = &mut running => return Err(format!("m{index} ended: {ended:?}").into()),
-                commit = commits.recv() => {
-                    let commit = commit?;
-                    lock(&trace).commit(Commit {
-                        at: turmoil::sim_elapsed().unwrap_or_default(),
-                        member: index,
-                        height: commit.block.height,
-                        epoch: commit.block.epoch,
-                        view: commit.block.view,
-                        block: commit.id,
-                        transactions: commit.transactions.to_vec(),
-                    });
-                }
-                () = &mut client => return Err("clients never end".into()),
-            }
-        }
-    }
-}
-
-/// Submits transactions for two rollups, one after the other, for ever.
-async fn client(
-    handle: NodeHandle,
-    index: usize,
-    incarnation: u64,
-    (trace, orders): (Arc<Mutex<Trace>>, Arc<Mutex<Orders>>),
-) {
-    for number in 0_u64.. {
-        tokio::time::sleep(SUBMIT_EVERY).await;
-        let ordered = {
-            let mut orders = lock(&orders);
-            if orders.as_ref().is_some_and(|(at, _)| *at == index) {
-                orders.take()
-            } else {
-                None
-            }
-        };
-        if let Some((_, members)) = ordered {
-            hand_in(&handle, &members).await;
-        }
-        let data = format!("transaction {number} of client {index} in life {incarnation}");
-        let transaction = Transaction {
-            rollup: RollupId(1 + number % 2),
-            data: data.into(),
-        };
-        lock(&trace).submitted.insert(transaction.id(), index);
-        if let Ok(id) = handle.submit(transaction).await {
-            lock(&trace).accepted.insert(id, index);
-        }
-    }
+    };
+    Ok(Body::new(host, disk, deed, seed))
 }

@@ -142,6 +142,14 @@ impl MemoryDisk {
         };
     }
 
+    /// The journal is gone and nothing else; handles opened before fail from now on.
+    pub fn lose_journal(&self) {
+        let mut disk = self.lock();
+        disk.records.clear();
+        disk.synced_record = None;
+        disk.crashes += 1;
+    }
+
     /// Another disk that holds what this one has synced.
     #[must_use]
     pub fn copy(&self) -> Self {

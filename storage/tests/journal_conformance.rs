@@ -351,3 +351,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn disk_that_lost_its_journal_keeps_its_store() {
+    let disk = MemoryDisk::new();
+    let (mut journal, mut store) = (disk.journal(), disk.store());
+    journal.append(b"record").unwrap();
+    store
+        .put(Table::Meta, b"key", bytes::Bytes::from_static(b"value"))
+        .unwrap();
+    store.sync().unwrap();
+    disk.lose_journal();
+    assert!(matches!(
+        journal.append(b"later"),
+        Err(JournalError::Crashed)
+    ));
+    assert_eq!(disk.journal().latest(), None);
+    let kept = disk.store().get(Table::Meta, b"key").unwrap();
+    assert_eq!(kept.as_deref(), Some(&b"value"[..]));
+}

@@ -12,6 +12,7 @@ use crate::limits::MEMBERS_MAX;
 use crate::resolve::{self, Resolution};
 use crate::statement::{CommitVote, Signed, Statement, Timeout, TimeoutMessage, Vote, check_high};
 use crate::verified::{Invalid, Verified};
+use crate::zoo::{self, Mutant};
 use bytes::BufMut;
 use commonware_codec::Buf;
 use serde::{Deserialize, Serialize};
@@ -93,7 +94,7 @@ impl<S: Statement> Aggregate<S> {
         committee.same_epoch(self.statement.epoch())?;
         self.statement.well_formed()?;
         let found = self.stake(committee)?;
-        if found < needed {
+        if found < needed && !zoo::is(Mutant::WeightUnchecked) {
             return Err(Invalid::Stake { found, needed });
         }
         let preimage = self.statement.preimage(committee.chain());
@@ -500,6 +501,7 @@ impl FinalityCertificate {
     /// Check every signature and the stake.
     pub fn verify(self, committee: &Committee) -> Result<Verified<Self>, Invalid> {
         match &self {
+            _ if zoo::is(Mutant::RangeUnverified) => {}
             Self::Fast(certificate) => certificate.check(committee, committee.thresholds().fast)?,
             Self::Slow(certificate) => {
                 certificate.check(committee, committee.thresholds().quorum)?
@@ -555,7 +557,7 @@ impl Verified<Certificate> {
             ))),
             Certificate::Quorum(certificate) => {
                 let stake = certificate.stake(committee).ok()?;
-                (stake >= committee.thresholds().fast)
+                (stake >= committee.thresholds().fast || zoo::is(Mutant::CommitOnOneCertificate))
                     .then(|| Verified::new(FinalityCertificate::Fast(certificate.clone())))
             }
             Certificate::Adopting(_) => None,

@@ -1,12 +1,12 @@
 //! The committee of an epoch: members, stake, and the thresholds that make it safe (protocol section 1).
 
 use crate::codec::{Error, wire_struct};
-use crate::crypto::{KeyError, Preimage, PublicKey, Signature, sha256, verify_strict};
+use crate::crypto::{KeyError, Preimage, PublicKey, Signature, Verifier, sha256};
 use crate::ids::{ChainId, CommitteeId, Epoch, Height, MemberIndex, Stake};
 use crate::limits::MEMBERS_MAX;
 use crate::verified::Invalid;
+use crate::zoo::{self, Mutant};
 use commonware_codec::{Encode, EncodeSize, Read, Write};
-use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -151,11 +151,15 @@ impl Thresholds {
             total: Stake(n),
             byzantine: Stake(f),
             crashed: Stake(c),
-            quorum: Stake(quorum),
+            quorum: Stake(if zoo::is(Mutant::AtLeastForMoreThan) {
+                (n + f).div_ceil(2)
+            } else {
+                quorum
+            }),
             timeout: Stake(timeout),
             missing: Stake(missing),
-            fast: Stake(fast),
-            adoption: Stake(f + missing + 1),
+            fast: Stake(fast - u64::from(zoo::is(Mutant::FastQuorumLow))),
+            adoption: Stake(f + missing + 1 + u64::from(zoo::is(Mutant::AdoptionHigh))),
             witness: Stake(f + 1),
         })
     }
@@ -167,7 +171,7 @@ pub struct Committee(Arc<Inner>);
 
 struct Inner {
     description: Description,
-    keys: Vec<VerifyingKey>,
+    keys: Vec<Verifier>,
     thresholds: Thresholds,
     id: CommitteeId,
 }
@@ -190,6 +194,42 @@ struct Description {
 
 wire_struct!(Description { chain, epoch, byzantine, crashed, epoch_blocks, ring[MEMBERS_MAX], members[MEMBERS_MAX] });
 
+impl Description {
+    fn new(
+        chain: ChainId,
+        epoch: Epoch,
+        members: Vec<Member>,
+        faults: Option<(Stake, Stake)>,
+    ) -> Self {
+        let total = members.iter().map(|member| member.stake.0);
+        let total = total.fold(0_u64, u64::saturating_add);
+        let (byzantine, crashed) = faults.unwrap_or((Stake(total.saturating_sub(1) / 3), Stake(0)));
+        Self {
+            chain,
+            epoch,
+            byzantine,
+            crashed,
+            epoch_blocks: 0,
+            ring: Vec::new(),
+            members,
+        }
+    }
+
+    /// Every member once, or nobody.
+    fn check_ring(&self) -> Result<(), CommitteeError> {
+        let mut ring = self.ring.clone();
+        ring.sort_unstable();
+        let every = indexed(&self.members).map(|(index, _)| index);
+        if ring.is_empty() || ring.into_iter().eq(every) {
+            Ok(())
+        } else {
+            Err(CommitteeError::Ring {
+                members: self.members.len(),
+            })
+        }
+    }
+}
+
 impl Committee {
     /// Check members and thresholds. `faults` is `(f, c)`; by default `f` is the largest that is safe, `c` 0.
     pub fn new(
@@ -198,21 +238,29 @@ impl Committee {
         members: Vec<Member>,
         faults: Option<(Stake, Stake)>,
     ) -> Result<Self, CommitteeError> {
-        let total = members.iter().map(|member| member.stake.0);
-        let total = total.fold(0_u64, u64::saturating_add);
-        let (byzantine, crashed) = faults.unwrap_or((Stake(total.saturating_sub(1) / 3), Stake(0)));
-        Self::build(Description {
-            chain,
-            epoch,
-            byzantine,
-            crashed,
-            epoch_blocks: 0,
-            ring: Vec::new(),
-            members,
+        Self::build(Description::new(chain, epoch, members, faults), &|key| {
+            key.checked().map(Verifier::Ed25519)
         })
     }
 
-    fn build(description: Description) -> Result<Self, CommitteeError> {
+    /// Members with keys of [`SecretKey::simulated`](crate::SecretKey::simulated), for simulated worlds: its signatures
+    /// prove nothing.
+    #[cfg(feature = "simulation")]
+    pub fn simulated(
+        chain: ChainId,
+        epoch: Epoch,
+        members: Vec<Member>,
+        faults: Option<(Stake, Stake)>,
+    ) -> Result<Self, CommitteeError> {
+        Self::build(Description::new(chain, epoch, members, faults), &|key| {
+            Ok(Verifier::Simulated(*key))
+        })
+    }
+
+    fn build(
+        description: Description,
+        verifier: &dyn Fn(&PublicKey) -> Result<Verifier, KeyError>,
+    ) -> Result<Self, CommitteeError> {
         let members = &description.members;
         if members.is_empty() || members.len() > MEMBERS_MAX {
             return Err(CommitteeError::Size {
@@ -232,9 +280,7 @@ impl Committee {
                     limit: TOTAL_STAKE_MAX,
                 })?;
             keys.push(
-                public_key
-                    .checked()
-                    .map_err(|reason| CommitteeError::Key { member, reason })?,
+                verifier(public_key).map_err(|reason| CommitteeError::Key { member, reason })?,
             );
             if let Some((first, _)) =
                 indexed(members).find(|(other, m)| *other < member && m.public_key == *public_key)
@@ -247,22 +293,11 @@ impl Committee {
         }
         let (byzantine, crashed) = (description.byzantine.0, description.crashed.0);
         let thresholds = Thresholds::new(total, byzantine, crashed)?;
-        let mut ring = description.ring.clone();
-        ring.sort_unstable();
-        let every = (0..members.len()).map(|at| MemberIndex(u16::try_from(at).unwrap_or(u16::MAX)));
-        if !ring.is_empty() && !ring.into_iter().eq(every) {
-            return Err(CommitteeError::Ring {
-                members: members.len(),
-            });
-        }
+        description.check_ring()?;
         Ok(Self::from_parts(description, keys, thresholds))
     }
 
-    fn from_parts(
-        description: Description,
-        keys: Vec<VerifyingKey>,
-        thresholds: Thresholds,
-    ) -> Self {
+    fn from_parts(description: Description, keys: Vec<Verifier>, thresholds: Thresholds) -> Self {
         let id = CommitteeId(sha256(&[b"OUTRCOMM", &description.encode()]));
         Self(Arc::new(Inner {
             description,
@@ -289,7 +324,12 @@ impl Committee {
     pub fn with_ring(&self, ring: Vec<MemberIndex>) -> Result<Self, CommitteeError> {
         let mut description = self.0.description.clone();
         description.ring = ring;
-        Self::build(description)
+        description.check_ring()?;
+        Ok(Self::from_parts(
+            description,
+            self.0.keys.clone(),
+            self.0.thresholds,
+        ))
     }
 
     /// The same members with the same stake in the next epoch: what follows when nothing else was approved (R13).
@@ -380,7 +420,8 @@ impl Committee {
         let mut sum: u64 = 0;
         let mut last: Option<MemberIndex> = None;
         for signer in members {
-            if last.is_some_and(|last| last >= signer) {
+            let twice = last == Some(signer) && zoo::is(Mutant::SignerCountedTwice);
+            if last.is_some_and(|last| last >= signer) && !twice {
                 return Err(Invalid::SignerOrder { signer });
             }
             last = Some(signer);
@@ -388,7 +429,14 @@ impl Committee {
                 signer,
                 members: self.members().len(),
             })?;
-            sum = sum.saturating_add(stake.0);
+            sum = sum.saturating_add(if zoo::is(Mutant::HeadsCounted) {
+                self.thresholds()
+                    .total
+                    .0
+                    .div_ceil(self.members().len() as u64)
+            } else {
+                stake.0
+            });
         }
         Ok(Stake(sum))
     }
@@ -416,7 +464,7 @@ impl Committee {
                 signer,
                 members: self.members().len(),
             })?;
-        if verify_strict(key, preimage, signature) {
+        if key.verifies(preimage, signature) {
             Ok(())
         } else {
             Err(Invalid::Signature { signer })
@@ -473,7 +521,7 @@ impl Read for Committee {
 impl TryFrom<Description> for Committee {
     type Error = CommitteeError;
     fn try_from(description: Description) -> Result<Self, CommitteeError> {
-        Self::build(description)
+        Self::build(description, &|key| key.checked().map(Verifier::Ed25519))
     }
 }
 

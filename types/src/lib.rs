@@ -37,6 +37,7 @@ pub mod statement;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod verified;
+pub mod zoo;
 
 pub use block::{Block, BlockRecord, Proposal, ProposalKind};
 pub use bytes::Bytes;

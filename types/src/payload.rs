@@ -8,6 +8,7 @@ use crate::limits::{
     LANES_PER_PAYLOAD_MAX, PAYLOAD_BYTES_MAX, TRANSACTION_BYTES_MAX, TRANSACTIONS_PER_PAYLOAD_MAX,
 };
 use crate::merkle::{self, Hash};
+use crate::zoo::{self, Mutant};
 use bytes::{BufMut, Bytes};
 use commonware_codec::Buf;
 use std::collections::BTreeSet;
@@ -30,6 +31,9 @@ impl Transaction {
 }
 
 fn transaction_id(rollup: RollupId, data: &[u8]) -> TransactionId {
+    if zoo::is(Mutant::RollupNotHashed) {
+        return TransactionId(sha256(&[data]));
+    }
     TransactionId(sha256(&[&rollup.0.to_be_bytes(), data]))
 }
 

@@ -6,6 +6,7 @@ use crate::committee::Committee;
 use crate::ids::{BlockId, CommitteeId, Epoch, View};
 use crate::statement::{CommitVote, Propose, Timeout, Vote};
 use crate::verified::{Invalid, Verified};
+use crate::zoo::{self, Mutant};
 use bytes::Bytes;
 
 /// The safety state of one member in one epoch.
@@ -126,7 +127,11 @@ impl SafetyState {
             .timed_out_high
             .as_ref()
             .map_or(Ok(()), |high| high.check(committee))?;
-        Ok(Verified::new(state))
+        Ok(if zoo::is(Mutant::OldSafetyState) {
+            Verified::fresh(committee)
+        } else {
+            Verified::new(state)
+        })
     }
 
     /// Rank of the highest certificate held.

@@ -8,6 +8,7 @@ use crate::committee::Committee;
 use crate::crypto::{Preimage, SecretKey, Signature, preimage};
 use crate::ids::{BlockId, ChainId, Epoch, MemberIndex, View};
 use crate::verified::{Invalid, Verified};
+use crate::zoo::{self, Mutant};
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 use std::ops::Deref;
@@ -53,7 +54,8 @@ macro_rules! vote_statement {
         impl Statement for $name {
             fn preimage(&self, chain: ChainId) -> Preimage {
                 let (chain, epoch, view) = (chain.0.to_be_bytes(), self.epoch.0.to_be_bytes(), self.view.0.to_be_bytes());
-                preimage($tag, &[&chain, &epoch, &view, &self.block.0])
+                let tag = if zoo::is(Mutant::KindsConfused) { b"OUTRVOTE" } else { $tag };
+                preimage(tag, &[&chain, &epoch, &view, &self.block.0])
             }
             fn epoch(&self) -> Epoch {
                 self.epoch
@@ -148,6 +150,9 @@ impl Statement for Timeout {
             Some(block) => ([1], block.0),
             None => ([0], [0; 32]),
         };
+        if zoo::is(Mutant::EntriesUnbound) {
+            return preimage(b"OUTRTIME", &[&chain, &epoch, &view]);
+        }
         preimage(
             b"OUTRTIME",
             &[&chain, &epoch, &view, &high_view, &flag, &voted],
@@ -158,7 +163,7 @@ impl Statement for Timeout {
     }
     fn well_formed(&self) -> Result<(), Invalid> {
         has_successor(self.view)?;
-        if self.high_view < self.view {
+        if self.high_view < self.view || zoo::is(Mutant::HighViewUnchecked) {
             Ok(())
         } else {
             Err(Invalid::HighView {

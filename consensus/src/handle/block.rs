@@ -14,14 +14,21 @@ impl Replica {
         if let Some(justification) = record.verified_justification() {
             self.on_handed_certificate(now, justification);
         }
-        if self
-            .tree
-            .warranted(&record.block, record.justification.as_ref())
+        let above = record.block.height > self.tree.root().height;
+        if above
+            && !self
+                .tree
+                .warranted(&record.block, record.justification.as_ref())
         {
-            self.keep_block(record.block, record.verified_justification());
-        } else {
             // R4: a fetched block comes with its justification. Whoever took it off must not be the last one asked.
             self.fetching.remove(&id);
+            return;
+        }
+        self.keep_block(record.block, record.verified_justification());
+        if self.tree.header(&id).is_none() {
+            // It is final already, or lost to what is: whoever names it as a parent above the root lies about its height or
+            // its view. Everyone may hold it and answer, so asking again would never end.
+            self.tree.bury(id);
         }
     }
 }

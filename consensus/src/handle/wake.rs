@@ -2,13 +2,14 @@
 
 use crate::action::Action;
 use crate::replica::Replica;
-use outrider_types::{ConsensusMessage, Timestamp, Verified};
+use outrider_types::zoo::{self, Mutant};
+use outrider_types::{ConsensusMessage, Justification, Timestamp, Verified};
 
 impl Replica {
     /// Do what is due. Called after every input, so that a late wake-up does no harm.
     pub(crate) fn on_time(&mut self, now: Timestamp) {
         if self.pacemaker.forwards(now)
-            && let Some(entry) = self.entry.clone().map(Verified::into_inner)
+            && let Some(entry) = self.entry_to_forward()
         {
             // R1: a leader that is silent for a quarter of the timer may not know that its view began.
             let to = self.schedule.leader(self.safety.view);
@@ -24,10 +25,16 @@ impl Replica {
         }
     }
 
+    /// The certificate by which this member entered the view.
+    fn entry_to_forward(&self) -> Option<Justification> {
+        let entry = self.entry.clone().map(Verified::into_inner);
+        entry.filter(|_| !zoo::is(Mutant::EntryNotForwarded))
+    }
+
     /// R8: the timeout again, with the certificate by which this member entered the view.
     fn resend(&mut self, now: Timestamp) {
         self.pacemaker.timed_out(now);
-        if let Some(entry) = self.entry.clone().map(Verified::into_inner) {
+        if let Some(entry) = self.entry_to_forward() {
             self.broadcast(ConsensusMessage::Certificate(entry));
         }
         if let Some(timeout) = self.timeout.clone().map(Verified::into_inner) {

@@ -1,6 +1,7 @@
 //! What one member was heard to sign, as little of it as is needed to find every offence.
 
 use outrider_types::evidence::Pair;
+use outrider_types::zoo::{self, Mutant};
 use outrider_types::{CommitVote, Evidence, ProposalKind, Propose, Signed, Timeout, View, Vote};
 use std::collections::BTreeMap;
 
@@ -44,9 +45,14 @@ impl Heard {
         proposal: Signed<Propose>,
         out: &mut Vec<Evidence>,
     ) {
+        let kind = if zoo::is(Mutant::LegalPairBlamed) {
+            ProposalKind::Normal
+        } else {
+            proposal.kind
+        };
         let first = *self
             .proposals
-            .entry((proposal.view, proposal.kind))
+            .entry((proposal.view, kind))
             .or_insert(proposal);
         if first.block != proposal.block {
             out.push(Evidence::DoubleProposal(Pair {

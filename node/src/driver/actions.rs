@@ -7,9 +7,10 @@ use crate::pipeline::CheckedPayload;
 use outrider_consensus::{Action, Input};
 use outrider_network::{Channel, Context, To};
 use outrider_storage::{Journal, Store};
+use outrider_types::zoo::{self, Mutant};
 use outrider_types::{
-    Block, BlockId, BlockRecord, CommitteeId, ConsensusMessage, FinalityCertificate, Verified,
-    encode,
+    Block, BlockId, BlockRecord, Certificate, CommitteeId, ConsensusMessage, FinalityCertificate,
+    Verified, encode,
 };
 use std::sync::Arc;
 
@@ -57,6 +58,9 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             } => {
                 if let Some(high) = &self.replica.safety().high {
                     self.epochs.known().add(high);
+                }
+                if zoo::is(Mutant::ReceiptAtCertificate) {
+                    self.announce_certified();
                 }
                 self.timeouts += u64::from(by_timeout);
                 self.proposal = self.proposal.filter(|waiting| waiting.view >= view);
@@ -152,6 +156,28 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             let _ = self.committed.send(committed);
         }
         Ok(())
+    }
+
+    /// What a broken build tells followers when a block is certified: that it is final.
+    fn announce_certified(&self) {
+        let Some(Certificate::Quorum(certificate)) = &self.replica.safety().high else {
+            return;
+        };
+        let id = certificate.statement.block;
+        let header = self
+            .replica
+            .branch(id)
+            .and_then(|branch| branch.last().copied());
+        let (Some(block), Some(payload)) = (header, self.held.get(&id)) else {
+            return;
+        };
+        let _ = self.committed.send(Arc::new(CommittedBlock {
+            block,
+            id,
+            payload: payload.payload.clone(),
+            transactions: payload.transactions.clone(),
+            certificate: Arc::new(FinalityCertificate::Fast(certificate.clone())),
+        }));
     }
 
     /// Forget what belongs to blocks that can no longer become final.

@@ -26,6 +26,7 @@ use crate::handle::{Command, CommittedBlock, DriverEnds, Head};
 use crate::metrics::Metrics;
 use crate::pipeline::{self, CheckedPayload, FromPeer};
 use crate::seats::{Seats, SharedHearing};
+use crate::tap::Tap;
 use outrider_consensus::{Action, Config as ConsensusConfig, Input, Replica, Step};
 use outrider_mempool::{Limits, Mempool};
 use outrider_network::{Channel, Context, Network, Outbound, Peer, Peers, To, TrackError};
@@ -141,6 +142,7 @@ pub struct Driver<E: Context, J, S> {
     tidying: pruning::Tidying,
     /// Members reported for never having connected.
     reported: Vec<usize>,
+    tap: Option<Box<dyn Tap>>,
 }
 
 /// Two clocks: one that never goes back for timers, one that is right for timestamps.
@@ -226,6 +228,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             surveyed: Timestamp(0),
             tidying: pruning::Tidying::default(),
             reported: Vec::new(),
+            tap: ends.tap,
         };
         driver.settle_in()?;
         Ok((driver, step))
@@ -309,18 +312,26 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
 
     /// Persist before send (C2).
     fn persist(&mut self, mut step: Step) -> Result<Vec<Action>, DriverError> {
-        self.witness.keep(step.take_kept());
+        let kept = step.take_kept();
+        if let Some(tap) = &mut self.tap {
+            tap.kept(&kept);
+        }
+        self.witness.keep(kept);
         let (chain, journal, metrics) = (&mut self.chain, &mut self.journal, &self.metrics);
         let witness = &mut self.witness;
         let started = tokio::time::Instant::now();
-        step.persist_with(|writes| {
+        let actions = step.persist_with(|writes| {
             durable::persist(chain, journal, writes)?;
             witness.keep_records(&writes.records);
             if writes.signed {
                 metrics.journal_synced(started.elapsed());
             }
-            Ok(())
-        })
+            Ok::<_, DriverError>(())
+        })?;
+        if let Some(tap) = &mut self.tap {
+            tap.stepped(&self.replica, &actions);
+        }
+        Ok(actions)
     }
 
     /// The next instant at which something is due.

@@ -52,7 +52,8 @@ impl MockDriver {
     /// A handle, and the driver behind it, which runs until all handles are gone.
     pub fn spawn() -> (NodeHandle, Committee) {
         let (committee, keys) = testing::committee(&[1; 4]);
-        let (handle, ends) = NodeHandle::new(start(&committee), keys[2].public_key());
+        let (handle, ends) =
+            NodeHandle::new(start(&committee), Head::default(), keys[2].public_key());
         let mut driver = Self {
             committee: committee.clone(),
             keys,

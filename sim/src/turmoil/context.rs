@@ -1,7 +1,7 @@
 //! The context: names, tasks, clock, randomness, metrics. TCP is in `net.rs`.
 
 use super::{
-    lock,
+    Control, lock,
     pool::Pool,
     supervision::{AbortOnDrop, Branch},
 };
@@ -49,6 +49,8 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// Limit of one read and of one write.
     pub read_write_timeout: Duration,
+    /// The world's hand on this node.
+    pub control: Control,
 }
 
 impl Config {
@@ -63,6 +65,7 @@ impl Config {
             skew_ms: 0,
             connect_timeout: Duration::from_secs(1),
             read_write_timeout: Duration::from_secs(2),
+            control: Control::default(),
         }
     }
 
@@ -218,19 +221,23 @@ impl Spawner for Context {
         let guard = AbortOnDrop(parent);
         let (sender, receiver) = oneshot::channel();
         let tasks = shared.clone();
-        tasks.pool.spawn(Box::pin(async move {
-            let _guard = guard;
-            // An aborted task drops its sender: the handle resolves to `Error::Closed`.
-            if let Ok(outcome) = Abortable::new(future, registration).await {
-                let outcome = outcome.map_err(|payload| {
-                    lock(&shared.panic).get_or_insert_with(|| panic_message(payload.as_ref()));
-                    shared.panicked.notify_waiters();
-                    Error::Exited
-                });
-                // The handle may be gone; then nobody wants to know.
-                drop(sender.send(outcome));
-            }
-        }));
+        let control = &tasks.config.control;
+        tasks.pool.spawn(
+            control,
+            Box::pin(async move {
+                let _guard = guard;
+                // An aborted task drops its sender: the handle resolves to `Error::Closed`.
+                if let Ok(outcome) = Abortable::new(future, registration).await {
+                    let outcome = outcome.map_err(|payload| {
+                        lock(&shared.panic).get_or_insert_with(|| panic_message(payload.as_ref()));
+                        shared.panicked.notify_waiters();
+                        Error::Exited
+                    });
+                    // The handle may be gone; then nobody wants to know.
+                    drop(sender.send(outcome));
+                }
+            }),
+        );
         Handle::from_receiver(receiver)
     }
 
@@ -251,7 +258,8 @@ impl Spawner for Context {
 }
 
 /// The text of a panic.
-fn panic_message(payload: &(dyn Any + Send)) -> String {
+#[must_use]
+pub fn panic_message(payload: &(dyn Any + Send)) -> String {
     if let Some(text) = payload.downcast_ref::<&str>() {
         (*text).to_owned()
     } else if let Some(text) = payload.downcast_ref::<String>() {
@@ -278,7 +286,14 @@ impl Metrics for Context {
 
 impl Clock for Context {
     fn current(&self) -> SystemTime {
-        self.shared.wall_at_boot + self.shared.boot.elapsed()
+        let now = self.shared.wall_at_boot + self.shared.boot.elapsed();
+        let skew = self.config().control.skew_us();
+        let off = Duration::from_micros(skew.unsigned_abs());
+        if skew < 0 {
+            now.checked_sub(off).unwrap_or(now)
+        } else {
+            now + off
+        }
     }
 
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send + 'static + use<> {

@@ -14,6 +14,8 @@
 //! nothing), time is turmoil's, and every node draws from its own ChaCha20 stream, seeded by run
 //! seed, node and incarnation.
 //!
+//! The world holds a node by its [`Control`]: it can let the node stand still and put its clock off.
+//!
 //! A panic in a task does not tear the simulation down by itself. The host must select on
 //! [`Context::panicked`] and return its message as the host's error.
 //!
@@ -22,11 +24,13 @@
 //! so a partition ends connections: their timeouts find out.
 
 mod context;
+mod control;
 mod net;
 mod pool;
 mod supervision;
 
-pub use context::{Config, Context};
+pub use context::{Config, Context, panic_message};
+pub use control::Control;
 pub use net::{Listener, Sink, Stream};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -4,6 +4,7 @@
 //! every socket that is dropped draws a delay for its last packet: the same seed would give another run. One task drops
 //! its parts in the order in which they were spawned, newest first, wherever it runs.
 
+use super::Control;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use std::sync::OnceLock;
@@ -17,10 +18,10 @@ pub(super) struct Pool(OnceLock<UnboundedSender<Task>>);
 
 impl Pool {
     /// Run a task beside the others. Call it inside the turmoil host.
-    pub(super) fn spawn(&self, task: Task) {
+    pub(super) fn spawn(&self, control: &Control, task: Task) {
         let sender = self.0.get_or_init(|| {
             let (sender, receiver) = mpsc::unbounded_channel();
-            tokio::spawn(run(receiver));
+            tokio::spawn(control.runs(run(receiver)));
             sender
         });
         // After a crash nobody runs tasks any more, and this one is dropped as all others were.

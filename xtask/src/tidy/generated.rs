@@ -1,4 +1,4 @@
-//! The tables of docs/reference.md equal what the code prints.
+//! The tables of docs/reference.md and docs/simulation.md equal what the code prints.
 //!
 //! Between `<!-- generated: outrider docs config -->` and `<!-- end -->` stands exactly what that command prints.
 
@@ -6,36 +6,66 @@ use super::Fault;
 use crate::command;
 use std::path::Path;
 
-const DOCUMENT: &str = "docs/reference.md";
-const COMMANDS: [&str; 3] = [
-    "outrider docs config",
-    "outrider docs metrics",
-    "outrider docs rpc",
+/// A document and the commands whose output it must hold.
+struct Document {
+    path: &'static str,
+    commands: &'static [&'static str],
+}
+
+const DOCUMENTS: [Document; 2] = [
+    Document {
+        path: "docs/reference.md",
+        commands: &[
+            "outrider docs config",
+            "outrider docs metrics",
+            "outrider docs rpc",
+        ],
+    },
+    Document {
+        path: "docs/simulation.md",
+        commands: &[
+            "outrider docs sim-scenario",
+            "outrider docs sim-deeds",
+            "outrider docs sim-checkers",
+            "outrider docs sim-marks",
+            "outrider docs sim-zoo",
+            "outrider docs sim-columns",
+            "outrider docs sim-events",
+        ],
+    },
 ];
 
 const OPEN: &str = "<!-- generated: ";
 const OPEN_END: &str = " -->";
 const CLOSE: &str = "<!-- end -->";
 
-/// Compares the document with the code, or rewrites it.
+/// Compares the documents with the code, or rewrites them.
 pub fn run(root: &Path, fix: bool) -> Result<Vec<Fault>, String> {
-    let path = root.join(DOCUMENT);
+    let mut faults = Vec::new();
+    for document in &DOCUMENTS {
+        faults.extend(check(root, document, fix)?);
+    }
+    Ok(faults)
+}
+
+fn check(root: &Path, document: &Document, fix: bool) -> Result<Vec<Fault>, String> {
+    let path = root.join(document.path);
     let Ok(text) = std::fs::read_to_string(&path) else {
         return Ok(vec![Fault::new(
-            DOCUMENT,
-            "is missing: it holds the generated tables of config, metrics and API",
+            document.path,
+            "is missing: it holds tables that the code prints",
         )]);
     };
-    let (fixed, faults) = compare(&text, print)?;
+    let (fixed, faults) = compare(document, &text, print)?;
     if !fix {
         return Ok(faults);
     }
     if fixed != text {
         std::fs::write(&path, &fixed)
             .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-        println!("rewrote {DOCUMENT}");
+        println!("rewrote {}", document.path);
     }
-    compare(&fixed, print).map(|(_, faults)| faults)
+    compare(document, &fixed, print).map(|(_, faults)| faults)
 }
 
 /// What one of our commands prints, from this source.
@@ -56,6 +86,7 @@ fn print(words: &str) -> Result<String, String> {
 
 /// The document with every block replaced by what its command prints, and the faults of the document as it is.
 fn compare(
+    document: &Document,
     text: &str,
     print: impl Fn(&str) -> Result<String, String>,
 ) -> Result<(String, Vec<Fault>), String> {
@@ -72,18 +103,18 @@ fn compare(
         let Some((words, (body, next))) = block.filter(|(_, (body, _))| !body.contains(OPEN))
         else {
             faults.push(Fault::at_line(
-                DOCUMENT,
+                document.path,
                 line,
                 format!("this block is not closed by `{CLOSE}`"),
             ));
             break;
         };
         fixed.push_str(&rest[..open]);
-        if COMMANDS.contains(&words) {
+        if document.commands.contains(&words) {
             let printed = print(words)?;
             if printed.trim().is_empty() {
                 faults.push(Fault::at_line(
-                    DOCUMENT,
+                    document.path,
                     line,
                     format!("`{words}` prints nothing"),
                 ));
@@ -91,7 +122,7 @@ fn compare(
                 let what = format!(
                     "differs from what `{words}` prints; to rewrite: cargo xtask tidy --fix"
                 );
-                faults.push(Fault::at_line(DOCUMENT, line, what));
+                faults.push(Fault::at_line(document.path, line, what));
             }
             fixed.push_str(&format!(
                 "{OPEN}{words}{OPEN_END}\n\n{}\n\n{CLOSE}",
@@ -100,19 +131,22 @@ fn compare(
             seen.push(words);
         } else {
             faults.push(Fault::at_line(
-                DOCUMENT,
+                document.path,
                 line,
-                format!("`{words}` is not one of {COMMANDS:?}"),
+                format!("`{words}` is not one of {:?}", document.commands),
             ));
             fixed.push_str(&format!("{OPEN}{words}{OPEN_END}{body}{CLOSE}"));
         }
         rest = next;
     }
     fixed.push_str(rest);
-    let absent = COMMANDS.iter().filter(|command| !seen.contains(command));
+    let absent = document
+        .commands
+        .iter()
+        .filter(|command| !seen.contains(command));
     faults.extend(absent.map(|command| {
         Fault::new(
-            DOCUMENT,
+            document.path,
             format!("has no block `{OPEN}{command}{OPEN_END}`"),
         )
     }));
@@ -122,6 +156,8 @@ fn compare(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const DOCUMENT: &Document = &DOCUMENTS[0];
 
     fn printed(words: &str) -> Result<String, String> {
         Ok(format!("| table of {words} |\n"))
@@ -136,21 +172,24 @@ mod tests {
         };
         format!(
             "# Reference\n\n{}\nThe end.\n",
-            COMMANDS.iter().map(block).collect::<String>()
+            DOCUMENT.commands.iter().map(block).collect::<String>()
         )
     }
 
     #[test]
     fn equal_tables_are_left_alone() {
         let text = document(|command| format!("| table of {command} |"));
-        assert_eq!(compare(&text, printed), Ok((text.clone(), Vec::new())));
+        assert_eq!(
+            compare(DOCUMENT, &text, printed),
+            Ok((text.clone(), Vec::new()))
+        );
     }
 
     #[test]
     fn a_stale_table_is_a_fault_and_is_rewritten() {
         let stale = document(|_| "| old |".to_owned());
-        let (fixed, faults) = compare(&stale, printed).unwrap();
-        assert_eq!(faults.len(), COMMANDS.len());
+        let (fixed, faults) = compare(DOCUMENT, &stale, printed).unwrap();
+        assert_eq!(faults.len(), DOCUMENT.commands.len());
         assert!(
             faults[0]
                 .to_string()
@@ -159,31 +198,37 @@ mod tests {
             faults[0]
         );
         assert_eq!(fixed, document(|command| format!("| table of {command} |")));
-        assert_eq!(compare(&fixed, printed).unwrap().1, []);
+        assert_eq!(compare(DOCUMENT, &fixed, printed).unwrap().1, []);
     }
 
     #[test]
     fn a_missing_open_or_foreign_block_is_a_fault_and_loses_no_text() {
-        let (fixed, faults) = compare("# Nothing\n", printed).unwrap();
+        let (fixed, faults) = compare(DOCUMENT, "# Nothing\n", printed).unwrap();
         assert_eq!(
             (fixed.as_str(), faults.len()),
-            ("# Nothing\n", COMMANDS.len())
+            ("# Nothing\n", DOCUMENT.commands.len())
         );
         let open = format!("a {OPEN}outrider docs rpc{OPEN_END} b");
-        let (fixed, faults) = compare(&open, printed).unwrap();
-        assert_eq!((fixed, faults.len()), (open, COMMANDS.len() + 1));
+        let (fixed, faults) = compare(DOCUMENT, &open, printed).unwrap();
+        assert_eq!((fixed, faults.len()), (open, DOCUMENT.commands.len() + 1));
         let foreign = format!("a {OPEN}rm -r{OPEN_END} b {CLOSE} c");
-        let (fixed, faults) = compare(&foreign, printed).unwrap();
-        assert_eq!((fixed, faults.len()), (foreign, COMMANDS.len() + 1));
+        let (fixed, faults) = compare(DOCUMENT, &foreign, printed).unwrap();
+        assert_eq!(
+            (fixed, faults.len()),
+            (foreign, DOCUMENT.commands.len() + 1)
+        );
     }
 
     #[test]
     fn a_command_that_fails_or_prints_nothing_is_not_a_pass() {
         let text = document(|_| String::new());
-        assert!(compare(&text, |_| Err("no such command".to_owned())).is_err());
+        assert!(compare(DOCUMENT, &text, |_| Err("no such command".to_owned())).is_err());
         assert_eq!(
-            compare(&text, |_| Ok("\n".to_owned())).unwrap().1.len(),
-            COMMANDS.len()
+            compare(DOCUMENT, &text, |_| Ok("\n".to_owned()))
+                .unwrap()
+                .1
+                .len(),
+            DOCUMENT.commands.len()
         );
     }
 }

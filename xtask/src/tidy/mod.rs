@@ -14,6 +14,7 @@ mod rules;
 mod select;
 mod source;
 mod tree;
+mod zoo;
 
 use crate::command;
 use std::fmt;
@@ -59,7 +60,7 @@ pub fn run(fix: bool) -> Result<(), String> {
     ]))?;
     let packages = levels::packages(&metadata)?;
 
-    let checks: [(&str, Vec<Fault>); 9] = [
+    let checks: [(&str, Vec<Fault>); 10] = [
         (
             "levels: no dependency goes up or sideways",
             levels::check(&packages),
@@ -88,6 +89,10 @@ pub fn run(fix: bool) -> Result<(), String> {
         (
             "banned: nothing unfinished or ignored",
             banned::check(&tree.rust),
+        ),
+        (
+            "zoo: every mutant has its place in production code",
+            zoo::check(&tree.rust),
         ),
         (
             "links: Markdown points to files that exist",

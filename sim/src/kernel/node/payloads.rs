@@ -1,0 +1,224 @@
+//! Payloads: assembling one's own, getting hold of others', and checking them against their ancestors'.
+
+use super::{Clock, Held, Node, Port};
+use crate::fact::Message;
+use outrider_consensus::Input;
+use outrider_finality::duplicate;
+use outrider_mempool::AssemblyLimits;
+use outrider_types::{
+    Block, BlockId, CommitteeId, Payload, PayloadId, PayloadMessage, Timestamp, TransactionId, View,
+};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Payloads kept that no known block names yet, per sender.
+const UNCLAIMED_PER_HOST: usize = 8;
+/// Stands for this member among the senders.
+const OWN: usize = usize::MAX;
+/// A payload that is announced by its block should come by itself; after this it is asked for.
+const GRACE: Duration = Duration::from_millis(50);
+
+/// One's own proposal, waiting for something to order.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    view: View,
+    parent: BlockId,
+    after: Timestamp,
+    last: bool,
+    deadline: Timestamp,
+}
+
+/// Payloads and blocks that have not found each other.
+#[derive(Debug, Default)]
+pub(super) struct Payloads {
+    wanted: BTreeMap<PayloadId, Vec<Block>>,
+    unclaimed: BTreeMap<usize, VecDeque<Arc<Held>>>,
+    proposal: Option<Waiting>,
+}
+
+impl Payloads {
+    pub(super) fn claim(&self, id: PayloadId) -> Option<Arc<Held>> {
+        self.unclaimed
+            .values()
+            .flatten()
+            .find(|held| held.id == id)
+            .cloned()
+    }
+
+    fn keep(&mut self, from: usize, held: Arc<Held>) {
+        let queue = self.unclaimed.entry(from).or_default();
+        if queue.iter().any(|other| other.id == held.id) {
+            return;
+        }
+        if queue.len() >= UNCLAIMED_PER_HOST {
+            queue.pop_front();
+        }
+        queue.push_back(held);
+    }
+
+    /// The replica asks for a payload: view, parent, earliest timestamp, whether it is the last block of the epoch.
+    pub(super) const fn ask(
+        &mut self,
+        (view, parent, after, last): (View, BlockId, Timestamp, bool),
+        deadline: Timestamp,
+    ) {
+        self.proposal = Some(Waiting {
+            view,
+            parent,
+            after,
+            last,
+            deadline,
+        });
+    }
+
+    pub(super) fn forget_proposal_before(&mut self, view: View) {
+        self.proposal = self.proposal.filter(|waiting| waiting.view >= view);
+    }
+
+    pub(super) fn wake_at(&self) -> Option<Timestamp> {
+        self.proposal.map(|waiting| waiting.deadline)
+    }
+
+    /// Whether a block still waits for its payload.
+    pub(super) fn waits(&self, id: BlockId) -> bool {
+        self.wanted.values().flatten().any(|block| block.id() == id)
+    }
+
+    pub(super) fn forget(&mut self, of_use: &dyn Fn(BlockId) -> bool) {
+        for blocks in self.wanted.values_mut() {
+            blocks.retain(|block| of_use(block.id()));
+        }
+        self.wanted.retain(|_, blocks| !blocks.is_empty());
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.wanted.len() + self.unclaimed.values().map(VecDeque::len).sum::<usize>()
+    }
+}
+
+impl Node {
+    /// Propose if there is something to order, or nothing came for too long.
+    pub(super) fn try_assemble(&mut self, clock: Clock, port: &mut Port<'_>) {
+        let Some(life) = &mut self.life else {
+            return;
+        };
+        let Some(waiting) = life.payloads.proposal else {
+            return;
+        };
+        if life.mempool.is_empty() && clock.now < waiting.deadline {
+            return;
+        }
+        let above: BTreeSet<TransactionId> = life
+            .replica
+            .branch(waiting.parent)
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|block| life.held.get(&block.id()))
+            .flat_map(|held| held.transactions.iter().copied())
+            .collect();
+        let payload = life
+            .mempool
+            .assemble(&AssemblyLimits::default(), &|id| above.contains(id));
+        if payload.is_empty() && clock.now < waiting.deadline {
+            return;
+        }
+        life.payloads.proposal = None;
+        let Some(held) = Held::of(payload) else {
+            unreachable!("the mempool assembled a payload that no voter would take");
+        };
+        if !held.payload.is_empty() {
+            let message = PayloadMessage::Payload((*held.payload).clone());
+            port.send(None, Message::Payload(message));
+        }
+        self.disk.put_payload(held.clone());
+        let next = if waiting.last {
+            life.epochs.next(life.replica.committee())
+        } else {
+            CommitteeId::NONE
+        };
+        life.inputs.push_back(Input::Assembled {
+            view: waiting.view,
+            parent: waiting.parent,
+            payload: held.id,
+            timestamp: clock.wall.max(Timestamp(waiting.after.0.saturating_add(1))),
+            next,
+        });
+        life.payloads.keep(OWN, held);
+    }
+
+    /// The replica wants a payload checked.
+    pub(super) fn check_payload(&mut self, clock: Clock, block: Block, port: &mut Port<'_>) {
+        if !self.check_next(&block, port) {
+            return;
+        }
+        let Some(life) = &mut self.life else {
+            return;
+        };
+        let held = life
+            .payloads
+            .claim(block.payload)
+            .or_else(|| self.disk.payload(block.payload))
+            .or_else(|| Held::of(Payload::default()).filter(|empty| empty.id == block.payload));
+        if let Some(held) = held {
+            self.check(&block, held);
+        } else {
+            let id = block.id();
+            let proposer = life.hosts.get(block.proposer.index()).copied();
+            let wanted = life.payloads.wanted.entry(block.payload).or_default();
+            if !wanted.contains(&block) {
+                wanted.push(block);
+            }
+            let at = clock.now.after(GRACE);
+            life.sync
+                .fetch(at, id, proposer.into_iter().collect(), false);
+        }
+    }
+
+    /// A payload came.
+    pub(super) fn on_payload(&mut self, from: usize, held: Arc<Held>) {
+        let Some(life) = &mut self.life else {
+            return;
+        };
+        match life.payloads.wanted.remove(&held.id) {
+            None => life.payloads.keep(from, held),
+            Some(blocks) => {
+                for block in blocks {
+                    self.check(&block, held.clone());
+                }
+            }
+        }
+    }
+
+    /// F1: no transaction twice along a chain. Then the payload is kept.
+    fn check(&mut self, block: &Block, held: Arc<Held>) {
+        let Some(life) = &mut self.life else {
+            return;
+        };
+        let id = block.id();
+        let above: BTreeSet<TransactionId> = if held.transactions.is_empty() {
+            BTreeSet::new()
+        } else {
+            life.replica
+                .branch(block.parent)
+                .unwrap_or_default()
+                .iter()
+                .filter_map(|block| life.held.get(&block.id()))
+                .flat_map(|held| held.transactions.iter().copied())
+                .collect()
+        };
+        let twice = duplicate(
+            block.height,
+            held.transactions.iter(),
+            |id| self.disk.place(id),
+            |id| above.contains(id),
+        );
+        let valid = twice.is_none();
+        if valid {
+            self.disk.put_payload(held.clone());
+            life.held.insert(id, held);
+        }
+        life.inputs
+            .push_back(Input::PayloadChecked { block: id, valid });
+    }
+}
