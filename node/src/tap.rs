@@ -1,8 +1,9 @@
 //! Looking over a member's shoulder: what its replica does, step by step. Simulators listen to check the protocol from
 //! outside; production does not listen.
 
+use crate::handle::CommittedBlock;
 use outrider_consensus::{Action, Replica};
-use outrider_types::Justification;
+use outrider_types::{BlockRecord, Justification};
 use std::fmt;
 
 /// Hears what a replica does. It changes nothing and must not wait.
@@ -12,4 +13,7 @@ pub trait Tap: fmt::Debug + Send {
 
     /// The replica stepped; what its actions rest on is durable, and they come next.
     fn stepped(&mut self, replica: &Replica, actions: &[Action]);
+
+    /// A final block joins the ledger; followers hear of it when it is durable.
+    fn committed(&mut self, record: &BlockRecord, block: &CommittedBlock);
 }

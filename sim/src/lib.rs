@@ -29,3 +29,4 @@ pub mod token;
 pub mod turmoil;
 pub mod twins;
 pub mod world;
+pub mod zoo;

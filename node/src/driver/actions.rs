@@ -139,6 +139,9 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             transactions: payload.transactions.clone(),
             certificate: Arc::new((**certificate).clone()),
         };
+        if let Some(tap) = &mut self.tap {
+            tap.committed(record, &committed);
+        }
         self.fresh.push(Arc::new(committed));
         Ok(())
     }

@@ -8,7 +8,9 @@ use outrider_consensus::Input;
 use outrider_network::{Channel, Context, To};
 use outrider_storage::{Journal, Store};
 use outrider_types::message::{BlockRequest, RangeRequest, SyncMessage};
-use outrider_types::{BlockId, BlockRecord, Height, MemberIndex, Timestamp, Verified, encode};
+use outrider_types::{
+    BlockId, BlockRecord, Height, MemberIndex, Payload, Timestamp, Verified, encode,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -219,11 +221,13 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         let full = match self.chain.full(request.block)? {
             Some(full) => Some(full),
             None => self.replica.record(request.block).and_then(|record| {
-                let payload = self.held.get(&request.block)?;
-                Some(outrider_types::message::FullBlock {
-                    record,
-                    payload: (*payload.payload).clone(),
-                })
+                // A filler carries nothing, so its payload was never asked for and is not among those held (R13).
+                let payload = if record.block.payload == Payload::default().id() {
+                    Payload::default()
+                } else {
+                    (*self.held.get(&request.block)?.payload).clone()
+                };
+                Some(outrider_types::message::FullBlock { record, payload })
             }),
         };
         if let Some(full) = full {

@@ -207,7 +207,7 @@ impl Spammer {
     fn flood(me: &mut Corrupted<'_>) {
         let far = match me.stream.below(4) {
             0 => me.stream.between(1, 64),
-            1 => me.stream.between(65, 1_000),
+            1 => me.stream.between(65, 100_000),
             2 => 1 << me.stream.between(10, 62),
             _ => 0,
         };

@@ -35,7 +35,7 @@ use conform::Conform;
 use members::Members;
 use oracle::Oracle;
 use outrider_types::{
-    BlockRecord, FinalityCertificate, Justification, SafetyState, TransactionId, View,
+    BlockRecord, Certificate, FinalityCertificate, Justification, SafetyState, TransactionId, View,
 };
 use payloads::Payloads;
 use progress::Progress;
@@ -285,6 +285,25 @@ impl Checkers {
         }
         if let Some(timeout) = &safety.timed_out {
             self.log.intended_timeout(rules, member, timeout);
+        }
+        // One step may vote, complete the certificate and vote again: of the first vote only the certificate tells.
+        let entry = safety.entry.as_ref().and_then(|entry| match entry {
+            Justification::Certificate(certificate) => Some(certificate),
+            Justification::Timeout(_) => None,
+        });
+        for certificate in [safety.high.as_ref(), entry].into_iter().flatten() {
+            let (kind, signatures) = match certificate {
+                Certificate::Quorum(votes) => (Kind::Vote, &votes.signatures),
+                Certificate::Commit(votes) => (Kind::Commit, &votes.signatures),
+                Certificate::Adopting(_) => continue,
+            };
+            if signatures
+                .iter()
+                .any(|(signer, _)| signer.index() == member)
+            {
+                let (view, block) = (certificate.rank(), certificate.block());
+                self.log.intended(rules, kind, member, view, block);
+            }
         }
         Ok(())
     }

@@ -130,6 +130,12 @@ impl Disk {
         self.journal_begun.clear();
     }
 
+    /// The durable safety state.
+    #[must_use]
+    pub fn journal(&self) -> Option<Arc<SafetyState>> {
+        self.journal.clone()
+    }
+
     /// The epoch of what the journal holds; none if there is no journal.
     #[must_use]
     pub fn recorded(&self) -> Option<Epoch> {
@@ -212,8 +218,8 @@ impl Disk {
         self.stored.clear();
     }
 
-    /// Drop records of blocks that are final and payloads that no block above the root names.
-    pub fn tidy(&mut self) {
+    /// Drop records of blocks that are final, and payloads that no block above the root names and that are not in use.
+    pub fn tidy(&mut self, in_use: &BTreeSet<PayloadId>) {
         let root = self.root().height;
         self.records.retain(|_, record| record.block.height > root);
         let named: BTreeSet<PayloadId> = self
@@ -221,7 +227,8 @@ impl Disk {
             .values()
             .map(|record| record.block.payload)
             .collect();
-        self.payloads.retain(|id, _| named.contains(id));
+        self.payloads
+            .retain(|id, _| named.contains(id) || in_use.contains(id));
     }
 
     /// A block with everything, for a member that misses it.

@@ -16,7 +16,7 @@ use outrider_consensus::{Action, Config, Input, Replica, Seat, Step};
 use outrider_mempool::{Limits, Mempool};
 use outrider_types::zoo::{self, Mutant};
 use outrider_types::{
-    Block, BlockId, BlockRecord, CommitteeId, ConsensusMessage, FinalityCertificate,
+    Block, BlockId, BlockRecord, CommitteeId, ConsensusMessage, FinalityCertificate, PayloadId,
     PayloadMessage, SecretKey, SyncMessage, Timestamp, Transaction, TransactionId, Verified,
 };
 use payloads::Payloads;
@@ -153,6 +153,13 @@ impl Node {
             mute: life.replica.member().is_none() && life.hosts.contains(&self.host),
             height: self.disk.root().height,
         });
+        if let Some(safety) = self.disk.journal() {
+            // A write that was not synced may have survived.
+            port.facts.push(Fact::Durable {
+                member: self.host,
+                safety,
+            });
+        }
         self.life = Some(life);
         self.announce_epoch(port);
         self.hold_restored();
@@ -334,13 +341,7 @@ impl Node {
     /// Persist before send (C2), then act; what became final first, for the tree begins above it already.
     fn settle(&mut self, clock: Clock, port: &mut Port<'_>, mut step: Step) -> Result<(), Died> {
         let member = self.host;
-        for justification in step.take_kept() {
-            let justification = Arc::new(justification);
-            port.facts.push(Fact::Kept {
-                member,
-                justification,
-            });
-        }
+        let kept = step.take_kept();
         let disk = &mut self.disk;
         let mut after = false;
         let actions = step.persist_with(|writes| {
@@ -361,6 +362,13 @@ impl Node {
         })?;
         if after {
             return Err(Died);
+        }
+        for justification in kept {
+            let justification = Arc::new(justification);
+            port.facts.push(Fact::Kept {
+                member,
+                justification,
+            });
         }
         let (commits, others): (Vec<_>, Vec<_>) = actions
             .into_iter()
@@ -527,7 +535,12 @@ impl Node {
 
     /// Payloads of blocks that will never be final are of no use.
     fn forget_old(&mut self) {
-        self.disk.tidy();
+        let held: BTreeSet<PayloadId> = self
+            .life
+            .iter()
+            .flat_map(|life| life.held.values().map(|held| held.id))
+            .collect();
+        self.disk.tidy(&held);
         if let Some(life) = &mut self.life {
             let replica = &life.replica;
             life.held.retain(|id, _| replica.holds(*id));

@@ -8,6 +8,7 @@ use super::{
 use crate::fact::Micros;
 use outrider_consensus::Config;
 use outrider_types::limits::TRANSACTION_BYTES_MAX;
+use outrider_types::zoo::Mutant;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::Value;
@@ -126,6 +127,7 @@ pub(super) fn document(name: &str, mut reader: Reader<'_>, folder: &Path) -> Sce
     ]);
     let world = reader.get("world", worlds).unwrap_or_default();
     let seed = reader.get("seed", seed).flatten();
+    let mutant = reader.get("mutant", text(mutant));
     let committee = committee(reader.section("committee"));
     let calm = Scenario::calm(committee.stakes.len());
     let network = network(reader.section("network"), folder);
@@ -163,6 +165,7 @@ pub(super) fn document(name: &str, mut reader: Reader<'_>, folder: &Path) -> Sce
         about: about.unwrap_or_default(),
         world,
         seed,
+        mutant,
         committee,
         network,
         gst,
@@ -188,6 +191,11 @@ fn seed(value: &Value) -> Result<Option<u64>, String> {
         Value::Integer(number) => u64::try_from(*number).map(Some).map_err(|_| wrong()),
         _ => Err(wrong()),
     }
+}
+
+fn mutant(name: &str) -> Result<Mutant, String> {
+    let found = Mutant::find(name).filter(|mutant| mutant.name() == name);
+    found.ok_or_else(|| format!("`{name}` is no mutant; `outrider sim zoo --list` names them"))
 }
 
 fn committee(mut reader: Reader<'_>) -> CommitteeSpec {

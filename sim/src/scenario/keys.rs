@@ -48,6 +48,12 @@ pub const KEYS: &[Key] = &[
         "Seed of the first run; \"auto\": any.",
     ),
     key(
+        "mutant",
+        "name of a mutant",
+        "none",
+        "The bug of the zoo that the scenario catches (`outrider sim zoo --list`). Other builds than that of the zoo do not have it, and in them no promise may be broken.",
+    ),
+    key(
         "gst",
         "duration",
         "0s",

@@ -21,6 +21,7 @@ pub use preset::{AWS_REGIONS, aws, lan, zipf};
 
 use crate::fact::Micros;
 use outrider_consensus::Config;
+use outrider_types::zoo::Mutant;
 use std::time::Duration;
 
 /// How long a fault lasts that is never over (`for = "ever"`): 35 years.
@@ -57,6 +58,8 @@ pub struct Scenario {
     pub world: WorldKind,
     /// The seed of its first run; none: any.
     pub seed: Option<u64>,
+    /// The bug of the zoo that it catches: loose only in a build that has it, and only where it is asked for.
+    pub mutant: Option<Mutant>,
     /// Members and further hosts.
     pub committee: CommitteeSpec,
     /// Delays, losses, bandwidth.
@@ -287,6 +290,7 @@ impl Scenario {
             about: "Nothing happens.".to_owned(),
             world: WorldKind::Kernel,
             seed: None,
+            mutant: None,
             committee: CommitteeSpec {
                 stakes: vec![1; members],
                 faults: None,

@@ -36,12 +36,14 @@ impl Scenario {
         text.0
     }
 
-    /// Eight bytes in hex that name what a run depends on, but for its seed: not the name, nor what it is about.
+    /// Eight bytes in hex that name what a run depends on, but for its seed: not the name, nor what it is about, nor the bug that it
+    /// catches.
     #[must_use]
     pub fn hash(&self) -> String {
         let bare = Self {
             about: String::new(),
             seed: None,
+            mutant: None,
             ..self.clone()
         };
         let hash = Sha256::digest(bare.to_toml());
@@ -99,6 +101,9 @@ impl Text {
             None => self.quoted("seed", "auto"),
             Some(seed) if i64::try_from(seed).is_ok() => self.plain("seed", seed),
             Some(seed) => self.quoted("seed", &seed.to_string()),
+        }
+        if let Some(mutant) = scenario.mutant {
+            self.quoted("mutant", mutant.name());
         }
         self.duration("gst", scenario.gst);
         self.duration("delta", scenario.delta);

@@ -19,10 +19,9 @@ use outrider_node::driver::{DriverConfig, run};
 use outrider_node::handle::{ChangeError, CommittedBlock, Head, NodeHandle, SubmitError};
 use outrider_node::metrics::Metrics;
 use outrider_node::seats::peer_of;
-use outrider_storage::{Journal as _, MemoryStore, Store as _, Table};
+use outrider_storage::Journal as _;
 use outrider_types::{
-    BlockRecord, Committee, CommitteeId, Epoch, EpochEnd, Height, RollupId, SafetyState,
-    TransactionId, decode,
+    Committee, CommitteeId, Epoch, EpochEnd, Height, RollupId, SafetyState, TransactionId,
 };
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -168,7 +167,6 @@ impl Life {
         let mut carried = std::pin::pin!(wire.run());
         let mut desk = Desk {
             handle,
-            store: body.disk.store(),
             air: air.clone(),
             host,
             asked: FuturesUnordered::new(),
@@ -200,7 +198,6 @@ fn is_mute(host: usize, recorded: Option<Epoch>, committee: &Committee, hosts: &
 /// Who talks to the member: clients that hand in transactions and wait for receipts, operators with changes.
 struct Desk {
     handle: NodeHandle,
-    store: MemoryStore,
     air: Arc<Air>,
     host: usize,
     asked: FuturesUnordered<BoxFuture<'static, Answer>>,
@@ -266,19 +263,6 @@ impl Desk {
 
     /// A follower hears of a final block.
     fn committed(&mut self, commit: &CommittedBlock) {
-        let record = self.store.get(Table::Block, &commit.id.0).ok().flatten();
-        let record = record.and_then(|bytes| decode::<BlockRecord>(bytes).ok());
-        let record = record.unwrap_or(BlockRecord {
-            block: commit.block,
-            justification: None,
-        });
-        let fact = Fact::Committed {
-            member: self.host,
-            record: Arc::new(record),
-            transactions: commit.transactions.clone(),
-            certificate: Some(commit.certificate.clone()),
-        };
-        self.air.scribe.note(now(), fact);
         for id in &*commit.transactions {
             if let Some(ours) = self.ours.get_mut(id) {
                 ours.height = Some(commit.block.height);

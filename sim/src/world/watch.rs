@@ -4,8 +4,9 @@ use super::scribe::now;
 use super::wire::Air;
 use crate::fact::Fact;
 use outrider_consensus::{Action, Replica};
+use outrider_node::handle::CommittedBlock;
 use outrider_node::tap::Tap;
-use outrider_types::Justification;
+use outrider_types::{BlockRecord, Justification};
 use std::sync::Arc;
 
 /// Listens to a member.
@@ -75,5 +76,14 @@ impl Tap for Watch {
             held: replica.blocks_held(),
         };
         scribe.note(at, fact);
+    }
+    fn committed(&mut self, record: &BlockRecord, block: &CommittedBlock) {
+        let fact = Fact::Committed {
+            member: self.host,
+            record: Arc::new(record.clone()),
+            transactions: block.transactions.clone(),
+            certificate: Some(block.certificate.clone()),
+        };
+        self.air.scribe.note(now(), fact);
     }
 }

@@ -6,7 +6,8 @@ use outrider_consensus::Input;
 use outrider_types::epoch::check_fillers;
 use outrider_types::message::{BlockRequest, Range, RangeRequest};
 use outrider_types::{
-    BlockId, CommitteeId, EpochEnd, FinalityCertificate, Height, SyncMessage, Timestamp, Verified,
+    BlockId, CommitteeId, EpochEnd, FinalityCertificate, Height, Payload, SyncMessage, Timestamp,
+    Verified,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -168,10 +169,14 @@ impl Node {
     pub(super) fn serve_block(&self, from: usize, block: BlockId, port: &mut Port<'_>) {
         let full = self.disk.full(block).or_else(|| {
             let life = self.life.as_ref()?;
-            Some(outrider_types::message::FullBlock {
-                record: life.replica.record(block)?,
-                payload: (*life.held.get(&block)?.payload).clone(),
-            })
+            let record = life.replica.record(block)?;
+            // A filler carries nothing, and nobody asks whether nothing is held.
+            let payload = if record.block.payload == Payload::default().id() {
+                Payload::default()
+            } else {
+                (*life.held.get(&block)?.payload).clone()
+            };
+            Some(outrider_types::message::FullBlock { record, payload })
         });
         if let Some(full) = full {
             port.send(Some(from), Message::Sync(SyncMessage::Block(full)));
