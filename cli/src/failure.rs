@@ -318,6 +318,28 @@ pub enum Failure {
     /// A run that broke no promise although it should have.
     #[error("the scenario expects {0} to be broken, and nothing was")]
     Expected(String),
+    /// Mutants were asked for, and this build has none: exit code 2.
+    #[error(
+        "this build has no mutants, as none that ships has; build one that has: cargo run --release -p outrider-cli --features zoo -- sim zoo"
+    )]
+    NoMutants,
+    /// Mutants that were not found, or worlds in which a promise was broken without one: exit code 10.
+    #[error(
+        "{} mutants survived{}; {broken} cases broke a promise without a mutant, see above",
+        survived.len(),
+        if survived.is_empty() { String::new() } else { format!(": {}", survived.join(", ")) }
+    )]
+    Zoo {
+        /// Number and name.
+        survived: Vec<String>,
+        /// How many cases were not clean.
+        broken: usize,
+    },
+    /// A run that was to be made small and broke nothing.
+    #[error(
+        "no promise was broken in the run {0}; is it a token of this commit, and did it run in the kernel?"
+    )]
+    Whole(String),
     /// Rare states that a long run should have reached.
     #[error("never reached: {0}; run longer, or look why they cannot come about any more")]
     Marks(String),
@@ -405,6 +427,7 @@ impl Failure {
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Broken { class, .. } => class.exit_code(),
+            Self::Zoo { .. } => Class::Safety.exit_code(),
             Self::Processes(error) if matches!(**error, ProcessesError::Setup { .. }) => 2,
             Self::Config(_)
             | Self::Members { .. }
@@ -416,6 +439,7 @@ impl Failure {
             | Self::Scenario(_)
             | Self::Token(_)
             | Self::World(_)
+            | Self::NoMutants
             | Self::Twins(_)
             | Self::TwinsCount
             | Self::TwinsNumber { .. }

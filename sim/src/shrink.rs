@@ -6,12 +6,14 @@
 
 use crate::fact::{Micros, Violation};
 use crate::kernel::Statistics;
-use crate::scenario::{Fault, FaultKind, Jitter, Latency, Scenario};
+use crate::scenario::{EVER, Fault, FaultKind, Jitter, Keys, Latency, Scenario};
 
 /// Other seeds that are tried for each cut.
 const SEEDS: u64 = 6;
+/// Other seeds that are tried for a member less, once the rest is small: chances change most by that.
+const SEEDS_FOR_MEMBERS: u64 = 60;
 /// Rounds over all cuts.
-const ROUNDS_MAX: usize = 8;
+const ROUNDS_MAX: usize = 6;
 /// Seeds of the last search, for the run with the fewest views.
 const LAST_SEEDS: u64 = 200;
 /// Fewest members: with fewer nobody may be faulty.
@@ -53,14 +55,15 @@ pub fn shrink(
         checker: first.violation.checker,
         best: first,
         attempts: 0,
+        seeds: SEEDS,
         attempts_max,
         attempt,
         progress,
     };
-    for _ in 0..ROUNDS_MAX {
+    for round in 0..ROUNDS_MAX {
         let before = shrinking.best.scenario.clone();
-        shrinking.round();
-        if shrinking.best.scenario == before || shrinking.spent() {
+        shrinking.round(round > 0);
+        if (round > 0 && shrinking.best.scenario == before) || shrinking.spent() {
             break;
         }
     }
@@ -72,6 +75,8 @@ struct Shrinking<'a, 'b> {
     checker: &'static str,
     best: Broken,
     attempts: u64,
+    /// Other seeds that a cut is tried with.
+    seeds: u64,
     attempts_max: u64,
     attempt: &'a mut Attempt<'b>,
     progress: &'a mut dyn FnMut(u64, &Broken),
@@ -82,8 +87,14 @@ impl Shrinking<'_, '_> {
         self.attempts >= self.attempts_max
     }
 
-    /// Whether the same promise is broken in this scenario with this seed; then it is the best so far.
-    fn breaks(&mut self, scenario: &Scenario, seed: u64) -> bool {
+    /// Whether the same promise is broken in this scenario with this seed, and `better` likes the run: then it is the best
+    /// so far.
+    fn breaks_if(
+        &mut self,
+        scenario: &Scenario,
+        seed: u64,
+        better: &dyn Fn(&Statistics) -> bool,
+    ) -> bool {
         if self.spent() {
             return false;
         }
@@ -91,7 +102,7 @@ impl Shrinking<'_, '_> {
         let Some((violation, statistics)) = (self.attempt)(scenario, seed) else {
             return false;
         };
-        if violation.checker != self.checker {
+        if violation.checker != self.checker || !better(&statistics) {
             return false;
         }
         self.best = Broken {
@@ -106,16 +117,35 @@ impl Shrinking<'_, '_> {
 
     /// Try a cut; whether it was kept.
     fn cut(&mut self, change: impl FnOnce(&mut Scenario)) -> bool {
+        self.cut_if(change, &|_| true)
+    }
+
+    /// Try a cut that is one only if it leads through fewer views.
+    fn fewer(&mut self, change: impl FnOnce(&mut Scenario)) -> bool {
+        let views = self.best.statistics.views;
+        self.cut_if(change, &|statistics| statistics.views < views)
+    }
+
+    fn cut_if(
+        &mut self,
+        change: impl FnOnce(&mut Scenario),
+        better: &dyn Fn(&Statistics) -> bool,
+    ) -> bool {
         let mut scenario = self.best.scenario.clone();
         change(&mut scenario);
-        if scenario == self.best.scenario {
+        // What no file may say would be a regression that nobody can run.
+        if scenario == self.best.scenario || !scenario.problems().is_empty() {
             return false;
         }
         let first = self.best.seed;
-        (0..=SEEDS).any(|offset| self.breaks(&scenario, if offset == 0 { first } else { offset }))
+        (0..=self.seeds).any(|offset| {
+            let seed = if offset == 0 { first } else { offset };
+            self.breaks_if(&scenario, seed, better)
+        })
     }
 
-    fn round(&mut self) {
+    /// All cuts once; `thorough`: with many seeds where that helps.
+    fn round(&mut self, thorough: bool) {
         self.shorten();
         self.drop_parts(
             |scenario| scenario.faults.len(),
@@ -135,19 +165,37 @@ impl Shrinking<'_, '_> {
                 scenario.changes.drain(range);
             },
         );
+        self.seeds = if thorough { SEEDS_FOR_MEMBERS } else { SEEDS };
+        self.small_committees();
         self.fewer_members();
+        self.seeds = SEEDS;
         self.calmer();
+        self.seeds = if thorough {
+            SEEDS_FOR_MEMBERS / 3
+        } else {
+            SEEDS
+        };
+        self.sooner();
+        self.seeds = SEEDS;
         self.fewer_hosts_in_faults();
         self.shorter_faults();
         self.shorten();
     }
 
-    /// Nothing after the violation matters.
+    /// Nothing after the violation matters: not the rest of the storm either.
     fn shorten(&mut self) {
         let at = self.best.violation.at;
         if at < self.best.scenario.end {
-            self.cut(|scenario| scenario.end = at.saturating_add(1));
+            self.cut(|scenario| scenario.end = at.saturating_add(1).max(scenario.gst + 1));
         }
+        self.cut(|scenario| {
+            // What is on its way at `gst` arrives sooner than it would: a little room, for that to come later.
+            let gst = at.saturating_add(scenario.delta).next_multiple_of(1_000);
+            if gst < scenario.gst {
+                over_by(scenario, gst);
+                scenario.end = gst + 1_000;
+            }
+        });
     }
 
     /// Leave out parts of a list: halves, then quarters, down to single ones.
@@ -169,21 +217,68 @@ impl Shrinking<'_, '_> {
         }
     }
 
+    /// Another committee, as small as can be: what matters may be its thresholds.
+    fn small_committees(&mut self) {
+        if self.best.scenario.committee.hosts <= MEMBERS_MIN {
+            return;
+        }
+        let committees: [(&[u64], Option<(u64, u64)>); 4] = [
+            (&[1, 1, 1, 1], None),
+            (&[1, 1, 1, 2], None),
+            (&[1, 1, 1, 1], Some((0, 0))),
+            (&[1, 1, 1, 1], Some((0, 1))),
+        ];
+        for (stakes, faults) in committees {
+            let kept = self.cut(|scenario| {
+                while scenario.committee.hosts > MEMBERS_MIN {
+                    without_host(scenario, scenario.committee.hosts - 1);
+                }
+                scenario.committee.stakes = stakes.to_vec();
+                scenario.committee.faults = faults;
+                scenario.changes.clear();
+            });
+            if kept {
+                break;
+            }
+        }
+    }
+
     /// Leave out one host after the other; the others move up.
     fn fewer_members(&mut self) {
         let mut host = self.best.scenario.committee.hosts;
         while host > 0 && !self.spent() {
             host -= 1;
             let members = self.best.scenario.members();
-            if members > MEMBERS_MIN || host >= members {
-                self.cut(|scenario| without_host(scenario, host));
+            if members <= MEMBERS_MIN && host < members {
+                continue;
+            }
+            let faults = self.best.scenario.committee.faults;
+            let cut = self.cut(|scenario| without_host(scenario, host));
+            // Thresholds that fitted more stake may fit less; or others take the stake over.
+            if !cut && faults.is_some() {
+                self.cut(|scenario| {
+                    without_host(scenario, host);
+                    scenario.committee.faults = faults;
+                });
+            }
+            let members = self.best.scenario.members();
+            if !cut && host < members && members > MEMBERS_MIN {
+                self.cut(|scenario| {
+                    let stakes = &mut scenario.committee.stakes;
+                    let stake = stakes[host];
+                    without_host(scenario, host);
+                    scenario.committee.faults = faults;
+                    if let Some(last) = scenario.committee.stakes.last_mut() {
+                        *last += stake;
+                    }
+                });
             }
         }
     }
 
     /// Milder weather, fewer clients, equal stakes.
     fn calmer(&mut self) {
-        let cuts: [fn(&mut Scenario); 12] = [
+        let cuts: [fn(&mut Scenario); 15] = [
             |scenario| scenario.network.loss = 0.0,
             |scenario| scenario.network.duplicate = 0.0,
             |scenario| scenario.network.jitter = Jitter::None,
@@ -202,12 +297,93 @@ impl Shrinking<'_, '_> {
             |scenario| scenario.workload.rollups = 1,
             |scenario| scenario.committee.stakes.fill(1),
             |scenario| {
+                scenario.committee.stakes.fill(1);
+                scenario.committee.faults = None;
+            },
+            |scenario| scenario.committee.faults = None,
+            |scenario| scenario.committee.keys = Keys::Simulated,
+            |scenario| {
                 scenario.committee.epoch_blocks = 0;
                 scenario.changes.clear();
             },
         ];
         for change in cuts {
             self.cut(change);
+        }
+    }
+
+    /// Promises that are due sooner, and timers in which less goes by.
+    fn sooner(&mut self) {
+        for _ in 0..5 {
+            let kept = self.cut(|scenario| {
+                if let Some(within) = &mut scenario.expect.commit_within {
+                    halve(within);
+                    let due = scenario.gst.saturating_add(*within);
+                    scenario.end = scenario.end.min(due.saturating_add(2_000));
+                }
+            });
+            if !kept {
+                break;
+            }
+        }
+        self.cut(|scenario| scenario.expect.commit_within = None);
+        self.cut(|scenario| scenario.expect.commits_min = 0);
+        self.cut(|scenario| scenario.expect.commits_min = scenario.expect.commits_min.min(1));
+        let due: [fn(&mut Scenario); 8] = [
+            |scenario| {
+                shorter(scenario, 8);
+                scenario.expect.commits_min = scenario.expect.commits_min.min(1);
+            },
+            |scenario| {
+                shorter(scenario, 4);
+                scenario.expect.commits_min /= 4;
+            },
+            |scenario| {
+                shorter(scenario, 2);
+                scenario.expect.commits_min /= 2;
+            },
+            |scenario| {
+                shorter(scenario, 2);
+                scenario.expect.commits_min = scenario.expect.commits_min * 2 / 5;
+            },
+            |scenario| shorter(scenario, 8),
+            |scenario| shorter(scenario, 2),
+            |scenario| halve(&mut scenario.gst),
+            |scenario| {
+                let calm = scenario.end.saturating_sub(scenario.gst);
+                scenario.end = scenario.gst + (calm / 2).max(1);
+            },
+        ];
+        for change in due {
+            self.fewer(change);
+        }
+        let paces: [fn(&mut Scenario); 9] = [
+            // More of a storm in less time.
+            |scenario| {
+                let loss = &mut scenario.network.loss;
+                *loss = (*loss * 2.0).min(0.5);
+            },
+            |scenario| scenario.timers.base_timeout *= 4,
+            |scenario| scenario.timers.base_timeout *= 2,
+            |scenario| scenario.timers.timeout_cap *= 4,
+            |scenario| scenario.timers.timeout_cap *= 2,
+            |scenario| {
+                scenario.timers.base_timeout *= 2;
+                scenario.timers.timeout_cap *= 2;
+            },
+            |scenario| {
+                let half = scenario.timers.base_timeout.as_micros() / 2;
+                scenario.idle_block = Micros::try_from(half).unwrap_or(scenario.idle_block);
+            },
+            |scenario| scenario.idle_block *= 4,
+            |scenario| scenario.idle_block *= 2,
+        ];
+        for pace in paces {
+            self.fewer(|scenario| {
+                pace(scenario);
+                let timers = &mut scenario.timers;
+                timers.timeout_cap = timers.timeout_cap.max(timers.base_timeout);
+            });
         }
     }
 
@@ -231,6 +407,16 @@ impl Shrinking<'_, '_> {
     /// Faults that come earlier and are over sooner, and a storm that is.
     fn shorter_faults(&mut self) {
         for at in 0..self.best.scenario.faults.len() {
+            // Much earlier at once: in between there may be nothing to hit.
+            for part in [16, 8, 4] {
+                let early = self.fewer(|scenario| {
+                    let begins = &mut scenario.faults[at].at;
+                    *begins = *begins / part / 1_000 * 1_000;
+                });
+                if early {
+                    break;
+                }
+            }
             for _ in 0..6 {
                 let earlier = self.cut(|scenario| halve(&mut scenario.faults[at].at));
                 let shorter = self.cut(|scenario| halve(&mut scenario.faults[at].lasts));
@@ -256,16 +442,37 @@ impl Shrinking<'_, '_> {
 
     /// Among many seeds, the run that goes through the fewest views.
     fn fewest_views(&mut self) {
-        let mut best = self.best.clone();
+        let scenario = self.best.scenario.clone();
         for seed in 0..LAST_SEEDS {
-            let scenario = best.scenario.clone();
-            if self.breaks(&scenario, seed) && self.best.statistics.views < best.statistics.views {
-                best = self.best.clone();
-            }
+            let views = self.best.statistics.views;
+            self.breaks_if(&scenario, seed, &|statistics| statistics.views < views);
         }
-        self.best = best;
+        self.shorten();
+        self.sooner();
         self.shorten();
     }
+}
+
+/// The storm ends at `gst`: faults that begin later never do, and others are over by then.
+fn over_by(scenario: &mut Scenario, gst: Micros) {
+    scenario.gst = gst;
+    scenario.faults.retain(|fault| fault.at < gst);
+    for fault in &mut scenario.faults {
+        if fault.lasts < EVER && fault.until() > gst {
+            fault.lasts = gst - fault.at;
+        }
+    }
+    scenario.changes.retain(|change| change.at <= gst);
+}
+
+/// Storm and calm in a part of the time.
+fn shorter(scenario: &mut Scenario, times: u64) {
+    let end = (scenario.end / times).next_multiple_of(1_000);
+    let gst = (scenario.gst / times)
+        .next_multiple_of(1_000)
+        .min(end.saturating_sub(1_000));
+    over_by(scenario, gst);
+    scenario.end = end;
 }
 
 fn halve(time: &mut Micros) {
@@ -298,7 +505,7 @@ fn without_host(scenario: &mut Scenario, gone: usize) {
     };
     if gone < scenario.committee.stakes.len() {
         scenario.committee.stakes.remove(gone);
-        // Thresholds that fitted more stake do not fit less.
+        // Thresholds that fitted more stake may not fit less.
         scenario.committee.faults = None;
     }
     scenario.committee.hosts = scenario.committee.hosts.saturating_sub(1);
@@ -394,7 +601,7 @@ mod tests {
             statistics,
         };
         let mut told = 0;
-        let small = shrink(first, 10_000, &mut fragile, &mut |_, _| told += 1);
+        let small = shrink(first, 20_000, &mut fragile, &mut |_, _| told += 1);
         assert_eq!(small.size(), (4, 2, 0), "{:?}", small.scenario);
         let hosts = small.scenario.faults[0].kind.hosts();
         assert_eq!(hosts, [2]);

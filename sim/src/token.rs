@@ -3,10 +3,13 @@
 //! ```text
 //! 3f09c2d1a4b5e687:42@1a2b3c4d     a scenario by its hash, the seed of the run, the commit of the code
 //! swarm:42@1a2b3c4d                the scenario that the swarm draws from the seed
+//! zoo-no-backoff:42@1a2b3c4d       the scenario of the seed in which the zoo looks for this mutant
 //! ```
 
 use crate::scenario::{Scenario, ScenarioError};
 use crate::swarm::draw::draw;
+use crate::zoo::case;
+use outrider_types::zoo::Mutant;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -25,6 +28,8 @@ pub enum Named {
     Hash(String),
     /// The one that the swarm draws from the seed of the run.
     Swarm,
+    /// The one in which this mutant is looked for with the seed of the run.
+    Zoo(Mutant),
 }
 
 /// The name of a run.
@@ -43,7 +48,7 @@ pub struct Token {
 pub enum TokenError {
     /// Not of the form.
     #[error(
-        "`{text}` is no token: {reason}; tokens look like 3f09c2d1a4b5e687:42@1a2b3c4d or swarm:42@1a2b3c4d"
+        "`{text}` is no token: {reason}; tokens look like 3f09c2d1a4b5e687:42@1a2b3c4d, swarm:42@1a2b3c4d or zoo-no-backoff:42@1a2b3c4d"
     )]
     Form {
         /// What was given.
@@ -102,11 +107,28 @@ impl Token {
         }
     }
 
+    /// The name of the run of a seed in which the zoo looks for a mutant.
+    #[must_use]
+    pub fn zoo(mutant: Mutant, seed: u64, commit: &str) -> Self {
+        Self {
+            scenario: Named::Zoo(mutant),
+            seed,
+            commit: commit.to_owned(),
+        }
+    }
+
     /// Find the scenario: draw it, or look for its hash among the `*.toml` of these folders, in order; folders that do not
     /// exist are passed over.
     pub fn resolve(&self, folders: &[&Path]) -> Result<Scenario, TokenError> {
-        let Named::Hash(hash) = &self.scenario else {
-            return Ok(draw(self.seed));
+        let hash = match &self.scenario {
+            Named::Hash(hash) => hash,
+            Named::Swarm => return Ok(draw(self.seed)),
+            Named::Zoo(mutant) => {
+                return Ok(Scenario {
+                    mutant: Some(*mutant),
+                    ..(case(*mutant).scenario)(self.seed)
+                });
+            }
         };
         let mut looked_at = 0;
         let mut unread = Vec::new();
@@ -164,6 +186,7 @@ impl fmt::Display for Token {
         match scenario {
             Named::Hash(hash) => write!(f, "{hash}:{seed}@{commit}"),
             Named::Swarm => write!(f, "swarm:{seed}@{commit}"),
+            Named::Zoo(mutant) => write!(f, "zoo-{}:{seed}@{commit}", mutant.name()),
         }
     }
 }
@@ -188,7 +211,14 @@ impl FromStr for Token {
             hash if hash.len() == HASH_DIGITS && hash.bytes().all(hex) => {
                 Named::Hash(hash.to_owned())
             }
-            _ => return Err(wrong("it begins with neither `swarm` nor 16 hex digits")),
+            other => {
+                let mutant = other
+                    .strip_prefix("zoo-")
+                    .and_then(|name| Mutant::find(name).filter(|mutant| mutant.name() == name));
+                let reason =
+                    "it begins with neither `swarm` nor `zoo-` and a mutant nor 16 hex digits";
+                Named::Zoo(mutant.ok_or_else(|| wrong(reason))?)
+            }
         };
         let digits = seed.bytes().all(|byte| byte.is_ascii_digit());
         let seed = seed.parse().ok().filter(|_| digits);
@@ -212,7 +242,9 @@ mod tests {
     #[test]
     fn tokens_are_read_back() {
         let calm = Token::new(&Scenario::calm(4), u64::MAX, "1a2b3c4d-dirty");
-        for token in [calm, Token::swarm(0, "unknown")] {
+        let zoo = Token::zoo(Mutant::NoBackoff, 3, "unknown");
+        assert_eq!(zoo.to_string(), "zoo-no-backoff:3@unknown");
+        for token in [calm, Token::swarm(0, "unknown"), zoo] {
             assert_eq!(token.to_string().parse::<Token>().unwrap(), token);
         }
         for wrong in [
@@ -226,6 +258,8 @@ mod tests {
             "3f09c2d1a4b5e68G:1@a",
             "swarm:1@",
             "swarm:1@a b",
+            "zoo-24:1@a",
+            "zoo-unknown:1@a",
         ] {
             let error = wrong.parse::<Token>().unwrap_err();
             assert!(matches!(error, TokenError::Form { .. }), "{wrong}");

@@ -53,7 +53,7 @@ pub enum Mutant {
     FutureDropped,
     /// What belongs to later views is kept, however far ahead: R1.
     FutureUnbounded,
-    /// Only a certificate of the very view one is in ends it (R1): L3.
+    /// Only a certificate of the very view one is in ends it (R1): L1, if those who miss a view are needed.
     AdvanceOnEqual,
     /// The timer of a view never grows (R12): L1.
     NoBackoff,
@@ -202,7 +202,7 @@ const CASES: [Case; Mutant::COUNT] = [
     case(M::HighestClaimTrusted, "highest-claim-trusted", "sync trusts the highest claim and never lowers it", "L1", "a leader that proposes at a height far ahead"),
     case(M::FutureDropped, "future-dropped", "messages of future views are dropped", "L1", "jitter; a bound for commits below the base timer"),
     case(M::FutureUnbounded, "future-unbounded", "messages of future views are kept without bound", "R1", "a spammer that signs for views far ahead"),
-    case(M::AdvanceOnEqual, "advance-on-equal", "a view is entered on `==` instead of `>=`", "L3", "loss or a partition, so that a member misses a view"),
+    case(M::AdvanceOnEqual, "advance-on-equal", "a view is entered on `==` instead of `>=`", "L1", "a member that misses views and is needed afterwards"),
     case(M::NoBackoff, "no-backoff", "timers never back off", "L1", "delays of more than a third of the base timer"),
     case(M::DuplicatePoisons, "duplicate-poisons", "a duplicate vote poisons the certificate", "L1", "duplication, or a member that says everything twice"),
     case(M::ProposesWithoutTc, "proposes-without-tc", "a leader proposes without the timeout certificate", "L1", "a timeout that adopts nothing"),

@@ -2,10 +2,12 @@
 
 mod processes;
 mod run;
+mod shrink;
 mod swarm;
 mod sweep;
 pub mod tables;
 mod twins;
+mod zoo;
 
 use crate::failure::Failure;
 use clap::Subcommand;
@@ -24,6 +26,10 @@ pub enum Sim {
     Swarm(swarm::SwarmArgs),
     /// Byzantine members as two correct instances, in all partitions and under all orders of leaders.
     Twins(twins::TwinsArgs),
+    /// Bugs let loose in the production code, and the checkers that must find them.
+    Zoo(zoo::ZooArgs),
+    /// Make a failing run small.
+    Shrink(shrink::ShrinkArgs),
     /// Consensus protocols against each other, over sizes, delays, silent members and seeds.
     Sweep(sweep::SweepArgs),
     /// A storm of faults over real processes on this machine.
@@ -38,6 +44,8 @@ impl Sim {
             Self::Repro(repro) => repro.run(),
             Self::Swarm(swarm) => swarm.run(),
             Self::Twins(twins) => twins.run(),
+            Self::Zoo(zoo) => zoo.run(),
+            Self::Shrink(shrink) => shrink.run(),
             Self::Sweep(sweep) => sweep.run(),
             Self::Processes(processes) => crate::wait_for(processes.run()),
         }

@@ -208,7 +208,7 @@ impl Spammer {
         let far = match me.stream.below(4) {
             0 => me.stream.between(1, 64),
             1 => me.stream.between(65, 100_000),
-            2 => 1 << me.stream.between(10, 62),
+            2 => (1 << me.stream.between(10, 62)) + me.stream.below(1_024),
             _ => 0,
         };
         let (view, block) = (View(me.view.saturating_add(far)), no_block(me));

@@ -13,6 +13,7 @@ mod disk;
 mod envelope;
 mod events;
 mod faults;
+mod host;
 mod node;
 mod panics;
 mod roster;
@@ -22,7 +23,6 @@ pub use disk::{Disk, Final};
 pub use envelope::{Envelope, Held};
 pub use node::{Book, Clock, Died, Fate, Node, NodeConfig, Port};
 
-use crate::adversary::{Deed, Setup, deed};
 use crate::fact::{Class, Fact, Loss, Message, Micros, Observer, Violation};
 use crate::net::Network;
 use crate::rng::Stream;
@@ -30,6 +30,7 @@ use crate::scenario::Scenario;
 pub(crate) use digest::Digest;
 use events::{Entry, Event};
 use faults::Faults;
+use host::{Host, deed_of};
 pub(crate) use faults::{named, words};
 use outrider_types::{
     ChainId, Committee, CommitteeError, Epoch, Member, SecretKey, Stake, Timestamp, TransactionId,
@@ -94,32 +95,6 @@ pub struct Statistics {
     pub accepted: u64,
 }
 
-/// A host: the sides that run on it, and what the world does to it.
-#[derive(Debug)]
-struct Host {
-    sides: Vec<Node>,
-    /// By side: when it will be woken.
-    wakes: Vec<Option<Micros>>,
-    deed: Option<Box<dyn Deed>>,
-    stream: Stream,
-    /// Crashes so far; what was scheduled for an earlier life is void.
-    life: u64,
-    up: bool,
-    /// Faults that keep it down.
-    down: u32,
-    paused: u32,
-    /// What arrived while it stood still.
-    inbox: Vec<Arc<Envelope>>,
-    /// It is writing until then.
-    busy: Micros,
-    disk_delay: Micros,
-    skew: i64,
-    /// Skew when it started: its steady clock runs on from there.
-    skew_at_start: i64,
-    /// What a write may end in, and how long it is down then.
-    on_write: Vec<(f64, Micros)>,
-}
-
 /// A running world.
 #[derive(Debug)]
 pub struct World<O> {
@@ -160,21 +135,6 @@ pub struct World<O> {
 
 /// A message for one host, or for all others.
 type Outgoing = (Option<usize>, Arc<Message>);
-
-/// The deed of a host; none if it keeps to the rules.
-fn deed_of(
-    scenario: &Scenario,
-    host: usize,
-    seed: u64,
-) -> Result<Option<Box<dyn Deed>>, WorldError> {
-    let Some(named) = scenario.byzantine.iter().find(|one| one.host == host) else {
-        return Ok(None);
-    };
-    let found = deed(&named.deed, &Setup::of(scenario, host, seed));
-    found.map(Some).ok_or_else(|| WorldError::Deed {
-        deed: named.deed.clone(),
-    })
-}
 
 impl<O: Observer> World<O> {
     /// A world at its beginning.
@@ -248,34 +208,6 @@ impl<O: Observer> World<O> {
         }
         world.begin();
         Ok(world)
-    }
-
-    fn add_host(
-        &mut self,
-        host: usize,
-        seed: u64,
-        deed: Option<Box<dyn Deed>>,
-        config: NodeConfig,
-    ) {
-        let sides = deed.as_ref().map_or(1, |deed| deed.sides());
-        let (key, book) = (&self.keys[host], &self.book);
-        let node = |_| Node::new(host, key.clone(), book.clone(), config);
-        self.hosts.push(Host {
-            sides: (0..sides).map(node).collect(),
-            wakes: vec![None; sides],
-            deed,
-            stream: Stream::new(seed, &format!("adversary {host}")),
-            life: 0,
-            up: false,
-            down: 0,
-            paused: 0,
-            inbox: Vec::new(),
-            busy: 0,
-            disk_delay: 0,
-            skew: 0,
-            skew_at_start: 0,
-            on_write: Vec::new(),
-        });
     }
 
     /// Everything that is known from the start.

@@ -3,6 +3,7 @@
 use super::file::document;
 use super::reader::{Log, Reader};
 use super::*;
+use outrider_types::zoo::Mutant;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -11,6 +12,7 @@ const COMPLETE: &str = r#"
 about = "all keys"
 world = "turmoil"
 seed = 7
+mutant = "no-backoff"
 gst = "20s"
 delta = "200ms"
 end = "1m"
@@ -148,6 +150,7 @@ fn every_key_is_read() {
         (scenario.world, scenario.seed),
         (WorldKind::Turmoil, Some(7))
     );
+    assert_eq!(scenario.mutant, Some(Mutant::NoBackoff));
     assert_eq!((scenario.gst, scenario.end), (20_000_000, 60_000_000));
     assert_eq!(scenario.committee.faults, Some((1, 1)));
     assert_eq!(scenario.network.latency, aws());

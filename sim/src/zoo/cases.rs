@@ -35,9 +35,11 @@ pub fn case(mutant: Mutant) -> Case {
         M::EpochNotSigned => ("short epochs, a replayer", replayer),
         M::RangeUnverified => ("a laggard and a lying syncer", laggard),
         M::HighestClaimTrusted => ("a lying syncer", liar),
+        M::VoteRulePrecedence | M::LegalPairBlamed => ("four members, loss", lossy),
+        M::VoteWithoutPayload => ("a withholder, transactions, loss", withholder),
         M::FutureDropped => ("uneven delays, a minimum of commits", uneven),
         M::FutureUnbounded => ("a spammer, views that last", spammer),
-        M::AdvanceOnEqual => ("cuts, then long calm", cuts),
+        M::AdvanceOnEqual => ("a member misses views and is needed then", cuts),
         M::NoBackoff => ("delays beyond the base timer", slow),
         M::ProposesWithoutTc => ("one silent member", silent),
         M::FillerInLedger => ("short epochs, loss", epochs),
@@ -90,8 +92,23 @@ fn forger(seed: u64) -> Scenario {
     let mut scenario = small("forger", 4, 6 * SECOND, SECOND);
     scenario.network.latency = Latency::Uniform(5 * MS, 40 * MS);
     scenario.delta = 40 * MS;
-    scenario.network.loss = 0.1;
+    scenario.network.loss = 0.2;
     with_deed(scenario, any_host(seed, 4), "forger")
+}
+
+fn lossy(_: u64) -> Scenario {
+    let mut scenario = small("lossy", 4, 8 * SECOND, SECOND);
+    scenario.network.latency = Latency::Uniform(5 * MS, 40 * MS);
+    scenario.delta = 40 * MS;
+    scenario.network.loss = 0.2;
+    scenario
+}
+
+fn withholder(seed: u64) -> Scenario {
+    let mut scenario = lossy(seed);
+    scenario.name = "withholder".to_owned();
+    scenario.workload.rate = 20.0;
+    with_deed(scenario, any_host(seed, 4), "withholder")
 }
 
 fn replayer(seed: u64) -> Scenario {
@@ -105,7 +122,15 @@ fn laggard(seed: u64) -> Scenario {
     let mut scenario = small("laggard", 4, 8 * SECOND, SECOND);
     let liar = any_host(seed, 4);
     let hosts = vec![(liar + 1) % 4];
-    push(&mut scenario, SECOND, 3 * SECOND, FaultKind::Crash { hosts, unsynced: 0.5 });
+    push(
+        &mut scenario,
+        SECOND,
+        3 * SECOND,
+        FaultKind::Crash {
+            hosts,
+            unsynced: 0.5,
+        },
+    );
     with_deed(scenario, liar, "lying-syncer")
 }
 
@@ -125,19 +150,27 @@ fn uneven(_: u64) -> Scenario {
 }
 
 fn spammer(_: u64) -> Scenario {
-    let mut scenario = small("spammer", 4, 120 * SECOND, SECOND);
+    let mut scenario = small("spammer", 4, 180 * SECOND, SECOND);
     // Without the third member nothing moves on, and what is kept of far views is never pruned.
     timers(&mut scenario, 100 * SECOND, 100 * SECOND);
     let hosts = vec![1];
-    push(&mut scenario, 0, 119 * SECOND, FaultKind::Crash { hosts, unsynced: 0.0 });
+    push(
+        &mut scenario,
+        0,
+        179 * SECOND,
+        FaultKind::Crash {
+            hosts,
+            unsynced: 0.0,
+        },
+    );
     // It speaks when it hears something.
-    scenario.workload.rate = 20.0;
+    scenario.workload.rate = 50.0;
     with_deed(scenario, 0, "spammer")
 }
 
 fn cuts(seed: u64) -> Scenario {
-    let mut scenario = small("cuts", 4, 6 * SECOND, 14 * SECOND);
-    timers(&mut scenario, 200 * MS, 200 * MS);
+    let mut scenario = small("cuts", 4, 3 * SECOND, 20 * SECOND);
+    scenario.idle_block = 100 * MS;
     let alone = any_host(seed, 4);
     let others = (0..4).filter(|host| *host != alone).collect();
     let groups = vec![vec![alone], others];
@@ -145,7 +178,19 @@ fn cuts(seed: u64) -> Scenario {
         groups,
         bridge: Vec::new(),
     };
-    push(&mut scenario, SECOND, 2 * SECOND, kind);
+    // It misses some views; when it is back it is needed, for another one is dead.
+    push(&mut scenario, 300 * MS, 1_200 * MS, kind);
+    let hosts = vec![(alone + 1) % 4];
+    push(
+        &mut scenario,
+        1_400 * MS,
+        EVER,
+        FaultKind::Crash {
+            hosts,
+            unsynced: 0.0,
+        },
+    );
+    scenario.expect.commit_within = Some(10 * SECOND);
     scenario
 }
 
@@ -178,8 +223,18 @@ fn apart(seed: u64) -> Scenario {
     let ahead = any_host(seed, 4);
     let dead = (ahead + 1) % 4;
     let hosts = vec![dead];
-    push(&mut scenario, 0, EVER, FaultKind::Crash { hosts, unsynced: 0.0 });
-    let others: Vec<usize> = (0..4).filter(|host| *host != ahead && *host != dead).collect();
+    push(
+        &mut scenario,
+        0,
+        EVER,
+        FaultKind::Crash {
+            hosts,
+            unsynced: 0.0,
+        },
+    );
+    let others: Vec<usize> = (0..4)
+        .filter(|host| *host != ahead && *host != dead)
+        .collect();
     // Nothing reaches the others; what they say reaches the one ahead.
     for host in &others {
         let from = (0..4).filter(|other| other != host).collect();
@@ -190,7 +245,15 @@ fn apart(seed: u64) -> Scenario {
         push(&mut scenario, 0, 500 * MS, kind);
     }
     let hosts = (0..4).filter(|host| *host != dead).collect();
-    push(&mut scenario, 490 * MS, 100 * MS, FaultKind::Crash { hosts, unsynced: 0.0 });
+    push(
+        &mut scenario,
+        490 * MS,
+        100 * MS,
+        FaultKind::Crash {
+            hosts,
+            unsynced: 0.0,
+        },
+    );
     scenario.expect.commit_within = Some(20 * SECOND);
     scenario
 }

@@ -9,10 +9,10 @@
 //! Only a build with the feature `zoo` has mutants ([`BUILT`]); cases and honest runs are in all builds.
 
 mod cases;
-
+mod smaller;
 
 pub use cases::{Case, case};
-
+pub use smaller::{GOAL, Shrunk, regression, smaller};
 
 use crate::checkers::Checkers;
 use crate::fact::{Class, Micros, Violation};
