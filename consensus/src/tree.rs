@@ -253,9 +253,6 @@ impl BlockTree {
         if self.is_filler(block.height) && block.payload != Payload::default().id() {
             return Some("a filler carries nothing");
         }
-        if self.buried.contains(&block.parent) {
-            return Some("its parent is neither the last final block nor above it");
-        }
         let parent = self.header(&block.parent)?;
         if parent.height.next() != block.height {
             return Some("its height is not its parent's plus one");

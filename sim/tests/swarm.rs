@@ -29,7 +29,7 @@ fn drawn_scenarios_keep_all_promises() {
 }
 
 /// Seeds that once failed for a reason in the product, with the draw of that day; their causes have tests of their own:
-/// `r4_a_parent_that_is_final_already_is_asked_for_once_and_ends_the_view` (1076), and fillers that nobody served (337).
+/// `r4_a_parent_that_is_final_already_is_asked_for_once` (1076), and fillers that nobody served (337).
 #[test]
 fn seeds_that_once_failed_are_clean() {
     for first in [337, 1076] {

@@ -29,7 +29,7 @@ pub enum Mutant {
     HeadsCounted,
     /// After a timeout a leader extends the last final block, not that of the highest certificate (R2): L1.
     HighestIgnored,
-    /// A timeout's signature covers neither `high_view` nor `voted`: S7.
+    /// A timeout's signature covers neither `high_view` nor `voted`: S11, for altered ones blame honest members; S7.
     EntriesUnbound,
     /// A timeout may claim a certificate of its own view or of a later one: S7.
     HighViewUnchecked,
@@ -190,7 +190,7 @@ const CASES: [Case; Mutant::COUNT] = [
     case(M::AtLeastForMoreThan, "at-least-for-more-than", "`>=` for `>` at the quorum", "S7", "N + f even, such as 5 or 8 equal members"),
     case(M::HeadsCounted, "heads-counted", "heads are counted instead of stake", "S7", "unequal stake"),
     case(M::HighestIgnored, "highest-ignored", "a leader ignores the timeout certificate's highest certificate", "L1", "a timeout while a certified block is not final"),
-    case(M::EntriesUnbound, "entries-unbound", "entries of a timeout certificate are not bound to signatures", "S7", "timeouts, and a forger that alters entries of others"),
+    case(M::EntriesUnbound, "entries-unbound", "entries of a timeout certificate are not bound to signatures", "S11", "timeouts, and a forger that alters entries of others"),
     case(M::HighViewUnchecked, "high-view-unchecked", "`high_view < view` is not checked", "S7", "a forger whose entry in a timeout certificate names that view's certificate"),
     case(M::EpochNotSigned, "epoch-not-signed", "the epoch is not in the preimage", "S7", "epochs, and a replayer that renames the epoch of what was said in the last one"),
     case(M::RollupNotHashed, "rollup-not-hashed", "the rollup is not in the preimage of a transaction's id", "S8", "transactions; two rollups with the same bytes for L5"),

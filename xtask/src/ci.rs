@@ -15,7 +15,7 @@ pub struct Step {
     check: fn() -> Result<(), String>,
 }
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     Step {
         name: "fmt",
         about: "the code is formatted",
@@ -45,6 +45,11 @@ const STEPS: [Step; 7] = [
         name: "bench",
         about: "every bench runs once",
         check: bench,
+    },
+    Step {
+        name: "zoo",
+        about: "the simulator finds bugs that are let loose",
+        check: zoo,
     },
     Step {
         name: "e2e",
@@ -154,6 +159,22 @@ fn bench() -> Result<(), String> {
         "--workspace",
         "--bench",
         "*",
+        "--locked",
+    ]))
+}
+
+/// In a build of its own: nothing else has the feature.
+fn zoo() -> Result<(), String> {
+    command::run(command::cargo(&[
+        "test",
+        "-p",
+        "outrider-sim",
+        "--features",
+        "zoo",
+        "--test",
+        "zoo",
+        "--test",
+        "regressions",
         "--locked",
     ]))
 }

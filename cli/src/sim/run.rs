@@ -15,6 +15,8 @@ use outrider_sim::report::{Events, Run, Summary, Tally};
 use outrider_sim::scenario::{Scenario, WorldKind};
 use outrider_sim::token::Token;
 use outrider_sim::world::run_scenario;
+use outrider_sim::zoo::{BUILT, with_loose};
+use outrider_types::zoo::Mutant;
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal as _};
 use std::path::{Path, PathBuf};
@@ -159,10 +161,10 @@ fn play(
     // Checkers last: what breaks a promise is seen by all others first.
     let mut observer = (watchers, Checkers::new(scenario));
     let bar = bar(scenario);
-    let (mut ended, hash, end) = match world {
-        In::Kernel => in_kernel(scenario, seed, &mut observer, &bar)?,
-        In::Turmoil => in_turmoil(scenario, seed, &mut observer, &bar)?,
-    };
+    let (mut ended, hash, end) = with_loose(loose(scenario), || match world {
+        In::Kernel => in_kernel(scenario, seed, &mut observer, &bar),
+        In::Turmoil => in_turmoil(scenario, seed, &mut observer, &bar),
+    })?;
     bar.finish_and_clear();
     let ((tally, (marks, (recording, events))), mut checkers) = observer;
     if ended.is_ok() {
@@ -203,6 +205,18 @@ fn play(
             scenario.expect.violates.clone().unwrap_or_default(),
         )),
         _ => Ok(()),
+    }
+}
+
+/// The mutant that the scenario names, if this build has it.
+fn loose(scenario: &Scenario) -> Option<Mutant> {
+    let mutant = scenario.mutant?;
+    if BUILT {
+        say!("mutant {mutant} is loose: {}", mutant.broken());
+        Some(mutant)
+    } else {
+        say!("mutant {mutant} is not in this build (--features zoo): nothing is broken");
+        None
     }
 }
 

@@ -26,8 +26,8 @@ impl Replica {
         }
         self.keep_block(record.block, record.verified_justification());
         if self.tree.header(&id).is_none() {
-            // It is final already, or lost to what is: whoever names it as a parent above the root lies about its height or
-            // its view. Everyone may hold it and answer, so asking again would never end.
+            // It is final already, or lost to what is. Everyone may hold it and answer, so asking again would never end. Whoever
+            // built on it may be honest: a proposal ahead of a certificate that never came (R3).
             self.tree.bury(id);
         }
     }
