@@ -30,8 +30,8 @@ use crate::scenario::Scenario;
 pub(crate) use digest::Digest;
 use events::{Entry, Event};
 use faults::Faults;
-use host::{Host, deed_of};
 pub(crate) use faults::{named, words};
+use host::{Host, deed_of};
 use outrider_types::{
     ChainId, Committee, CommitteeError, Epoch, Member, SecretKey, Stake, Timestamp, TransactionId,
 };
