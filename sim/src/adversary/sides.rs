@@ -122,7 +122,7 @@ impl Deed for Twin {
 /// Messages of accomplices whose side is remembered.
 const MARKS_MAX: usize = 8_192;
 
-/// The two halves of the hosts that keep to the rules, that [`Forkers`] lead apart: for the groups of a partition whose
+/// The two halves of the hosts that keep to the rules, that the forkers lead apart: for the groups of a partition whose
 /// bridges are the Byzantine hosts.
 #[must_use]
 pub fn halves(hosts: usize, byzantine: &[usize]) -> [Vec<usize>; 2] {
