@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::output::say;
+#[cfg(feature = "sim")]
 use crate::sim::tables;
 use clap::{Args, ValueEnum};
 use std::fmt::Write as _;
@@ -24,18 +25,25 @@ enum Table {
     /// This command line.
     Cli,
     /// Keys of a scenario file.
+    #[cfg(feature = "sim")]
     SimScenario,
     /// Deeds of Byzantine members.
+    #[cfg(feature = "sim")]
     SimDeeds,
     /// Checkers of simulated runs.
+    #[cfg(feature = "sim")]
     SimCheckers,
     /// Rare states that a swarm should reach.
+    #[cfg(feature = "sim")]
     SimMarks,
     /// Mutants of the bug zoo.
+    #[cfg(feature = "sim")]
     SimZoo,
     /// Columns of runs.csv.
+    #[cfg(feature = "sim")]
     SimColumns,
     /// Lines of events.jsonl.
+    #[cfg(feature = "sim")]
     SimEvents,
 }
 
@@ -47,12 +55,19 @@ impl Docs {
             Table::Metrics => outrider_node::metrics::to_markdown(),
             Table::Rpc => outrider_node::api::to_markdown(),
             Table::Cli => cli_markdown(command),
+            #[cfg(feature = "sim")]
             Table::SimScenario => tables::scenario(),
+            #[cfg(feature = "sim")]
             Table::SimDeeds => tables::deeds(),
+            #[cfg(feature = "sim")]
             Table::SimCheckers => tables::checkers(),
+            #[cfg(feature = "sim")]
             Table::SimMarks => tables::marks(),
+            #[cfg(feature = "sim")]
             Table::SimZoo => tables::zoo(),
+            #[cfg(feature = "sim")]
             Table::SimColumns => tables::columns(),
+            #[cfg(feature = "sim")]
             Table::SimEvents => tables::events(),
         };
         say!("{}", text.trim_end());

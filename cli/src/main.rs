@@ -1,7 +1,7 @@
 //! The `outrider` command: parses, calls the other crates, prints. One file per verb; no rules of the protocol here.
 //!
 //! Exit codes: 0 it is done; 1 it failed, and standard error says why and what to do; 2 the arguments or the
-//! configuration are wrong, nothing was started.
+//! configuration are wrong, nothing was started; `outrider sim` has more, for what a run broke.
 
 mod candidate;
 mod committee;
@@ -18,6 +18,7 @@ mod load;
 mod numbers;
 mod output;
 mod proof;
+#[cfg(feature = "sim")]
 mod sim;
 mod snapshot;
 mod start;
@@ -38,8 +39,8 @@ struct Arguments {
     verb: Verb,
 }
 
-const EXIT_CODES: &str =
-    "Exit codes: 0 done; 1 failed, standard error says why; 2 wrong arguments or configuration.";
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, standard error says why; 2 wrong arguments or configuration. `outrider sim` also: 10 a safety \
+     promise broken; 11 liveness; 12 accountability; 13 a panic; 14 not deterministic.";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -76,6 +77,7 @@ enum Verb {
     #[command(subcommand)]
     Snapshot(snapshot::Snapshot),
     /// Simulated worlds, and real processes under faults.
+    #[cfg(feature = "sim")]
     #[command(subcommand)]
     Sim(sim::Sim),
     /// Print reference tables as Markdown.
@@ -109,6 +111,7 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Submit(submit) => wait_for(submit.run()),
         Verb::Status(status) => wait_for(status.run()),
         Verb::Proof(proof) => wait_for(proof.run()),
+        #[cfg(feature = "sim")]
         Verb::Sim(sim) => sim.run(),
     }
 }

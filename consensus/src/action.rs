@@ -5,6 +5,9 @@ use outrider_types::{
     Timestamp, Verified, View,
 };
 
+/// Why a proposal is refused that may be blamed on the clock of the member that says so, and not on the leader (R4).
+pub const AHEAD_OF_CLOCK: &str = "its timestamp lies too far ahead of the clock here";
+
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -71,7 +74,7 @@ pub enum Action {
         /// Whether the view before it timed out.
         by_timeout: bool,
     },
-    /// A leader's proposal is wrong in its signed part.
+    /// A leader's proposal is wrong in its signed part, or one of the two clocks ([`AHEAD_OF_CLOCK`]).
     BadProposal {
         /// Whose.
         leader: MemberIndex,

@@ -43,7 +43,7 @@ mod step;
 mod tree;
 mod votes;
 
-pub use action::Action;
+pub use action::{AHEAD_OF_CLOCK, Action};
 pub use config::Config;
 pub use input::{Input, Restored};
 pub use leader::LeaderSchedule;

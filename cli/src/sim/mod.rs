@@ -1,5 +1,6 @@
 //! `outrider sim`: simulated worlds, and real processes under faults.
 
+mod failure;
 mod processes;
 mod run;
 mod shrink;
@@ -8,6 +9,8 @@ mod sweep;
 pub mod tables;
 mod twins;
 mod zoo;
+
+pub use failure::SimFailure;
 
 use crate::failure::Failure;
 use clap::Subcommand;

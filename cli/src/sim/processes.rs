@@ -1,5 +1,6 @@
 //! `outrider sim processes`: a storm of faults over real processes of this binary, checked from outside.
 
+use super::failure::SimFailure;
 use crate::failure::Failure;
 use crate::numbers::duration;
 use crate::output::{say, tell};
@@ -84,16 +85,17 @@ impl ProcessesArgs {
             std::fs::remove_dir_all(&setup.dir).map_err(Failure::file("remove", &setup.dir))?;
         }
         let Some(outcome) = outcome? else {
-            return Err(Failure::Interrupted);
+            return Err(SimFailure::Interrupted.into());
         };
         report(&outcome);
         match outcome.worst() {
             None => Ok(()),
-            Some(class) => Err(Failure::Broken {
+            Some(class) => Err(SimFailure::Broken {
                 class,
                 count: outcome.violations.len() as u64 + outcome.violations_more,
                 again: again(&setup),
-            }),
+            }
+            .into()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! `outrider sim run` and `outrider sim repro`: one scenario with one seed.
 
 use super::COMMIT;
+use super::failure::SimFailure;
 use crate::failure::Failure;
 use crate::output::{say, tell};
 use clap::{Args, ValueEnum};
@@ -174,7 +175,7 @@ fn play(
     let violation = ended.err();
     if let (Some(events), Some(path)) = (events, &outputs.events) {
         let finished = events.finish(violation.as_ref());
-        finished.map_err(|source| Failure::Events {
+        finished.map_err(|source| SimFailure::Events {
             path: path.clone(),
             source,
         })?;
@@ -196,14 +197,15 @@ fn play(
     }
     say!("{}", summary.text());
     match violation {
-        Some(violation) if !expected => Err(Failure::Broken {
+        Some(violation) if !expected => Err(SimFailure::Broken {
             class: violation.class,
             count: 1,
             again: format!("outrider sim repro {token}"),
-        }),
-        None if !expected => Err(Failure::Expected(
-            scenario.expect.violates.clone().unwrap_or_default(),
-        )),
+        }
+        .into()),
+        None if !expected => {
+            Err(SimFailure::Expected(scenario.expect.violates.clone().unwrap_or_default()).into())
+        }
         _ => Ok(()),
     }
 }
@@ -255,7 +257,7 @@ fn in_turmoil(
         bar.set_length(progress.end / 1_000_000);
         show(bar, progress.at, &progress.heights);
     })
-    .map_err(|error| Failure::Turmoil(Box::new(error)))?;
+    .map_err(SimFailure::Turmoil)?;
     let mut hash = [0; 32];
     hash[..8].copy_from_slice(&outcome.hash.to_be_bytes());
     Ok((outcome.violation.map_or(Ok(()), Err), hash, outcome.at))

@@ -1,6 +1,7 @@
 //! `outrider sim shrink`: from a token of a run that broke a promise to a small scenario that breaks the same promise.
 
 use super::COMMIT;
+use super::failure::SimFailure;
 use crate::failure::Failure;
 use crate::numbers::duration;
 use crate::output::{say, tell};
@@ -47,13 +48,13 @@ impl ShrinkArgs {
         let regressions = self.scenarios.join("regressions");
         let scenario = token.resolve(&[&self.scenarios, &regressions])?;
         if scenario.mutant.is_some() && !BUILT {
-            return Err(Failure::NoMutants);
+            return Err(SimFailure::NoMutants.into());
         }
         let mutant = scenario.mutant;
         let checker = mutant.map_or("", |mutant| mutant.killer());
         let run = attempt_for(checker, &scenario, token.seed, mutant)?;
         let Some(violation) = run.violation else {
-            return Err(Failure::Whole(self.token.clone()));
+            return Err(SimFailure::Whole(self.token.clone()).into());
         };
         say!("{violation}");
         let kill = Kill {

@@ -1,6 +1,7 @@
 //! `outrider sim swarm`: scenarios drawn from seeds, in the kernel, on all cores.
 
 use super::COMMIT;
+use super::failure::SimFailure;
 use crate::failure::Failure;
 use crate::numbers::duration;
 use crate::output::say;
@@ -66,18 +67,19 @@ impl SwarmArgs {
             .map(|failure| failure.violation.class)
             .min();
         if let Some(class) = worst {
-            return Err(Failure::Broken {
+            return Err(SimFailure::Broken {
                 class,
                 count: report.failures.len() as u64,
                 again: format!(
                     "outrider sim repro swarm:{}@{COMMIT}",
                     report.failures[0].seed
                 ),
-            });
+            }
+            .into());
         }
         let missing = report.marks.missing();
         if self.all_marks && !missing.is_empty() {
-            return Err(Failure::Marks(missing.join(", ")));
+            return Err(SimFailure::Marks(missing.join(", ")).into());
         }
         Ok(())
     }

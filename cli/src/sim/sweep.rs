@@ -1,6 +1,7 @@
 //! `outrider sim sweep`: protocols against each other over sizes, delays, silent members and seeds; a table and charts.
 
 use super::COMMIT;
+use super::failure::SimFailure;
 use crate::failure::Failure;
 use crate::output::{say, tell};
 use clap::Args;
@@ -97,7 +98,7 @@ impl SweepArgs {
         }
         match broken.first() {
             None => Ok(()),
-            Some(first) => Err(Failure::Broken {
+            Some(first) => Err(SimFailure::Broken {
                 class: Class::Safety,
                 count: broken.len() as u64,
                 again: format!(
@@ -111,7 +112,7 @@ impl SweepArgs {
                     first.seed,
                     grid.blocks
                 ),
-            }),
+            }.into()),
         }
     }
 

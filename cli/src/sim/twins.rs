@@ -1,5 +1,6 @@
 //! `outrider sim twins`: Byzantine members as two correct instances, in all partitions and under all orders of leaders.
 
+use super::failure::SimFailure;
 use crate::failure::Failure;
 use crate::output::{say, tell};
 use clap::{ArgGroup, Args};
@@ -82,7 +83,7 @@ impl TwinsArgs {
     pub fn run(&self) -> Result<(), Failure> {
         let source = self.source()?;
         let Some(numbers) = source.numbers() else {
-            return Err(Failure::TwinsCount);
+            return Err(SimFailure::TwinsCount.into());
         };
         if let Some(path) = &self.json_out {
             return save(&source, numbers, path);
@@ -97,11 +98,12 @@ impl TwinsArgs {
         let worst = report.found.iter().map(|found| found.violation.class).min();
         match worst {
             None => Ok(()),
-            Some(class) => Err(Failure::Broken {
+            Some(class) => Err(SimFailure::Broken {
                 class,
                 count: report.violations,
                 again: self.again(report.found.first().map_or(0, |found| found.number)),
-            }),
+            }
+            .into()),
         }
     }
 
@@ -112,14 +114,14 @@ impl TwinsArgs {
         };
         let one = source
             .get(only)
-            .ok_or(Failure::TwinsNumber { number: only })?;
+            .ok_or(SimFailure::TwinsNumber { number: only })?;
         Ok(Source::List(vec![one]))
     }
 
     fn all(&self) -> Result<Source, Failure> {
         if let Some(path) = &self.json_in {
             let text = std::fs::read_to_string(path).map_err(Failure::file("read", path))?;
-            let list = read(&text).map_err(|error| Failure::TwinsFile {
+            let list = read(&text).map_err(|error| SimFailure::TwinsFile {
                 path: path.clone(),
                 error: Box::new(error),
             })?;
@@ -178,7 +180,7 @@ impl TwinsArgs {
 
 /// Write all scenarios instead of running them.
 fn save(source: &Source, numbers: u64, path: &Path) -> Result<(), Failure> {
-    let wrong = |error| Failure::TwinsFile {
+    let wrong = |error| SimFailure::TwinsFile {
         path: path.to_path_buf(),
         error: Box::new(error),
     };
@@ -271,6 +273,14 @@ mod tests {
         Line::try_parse_from(words).map(|line| line.twins)
     }
 
+    fn failure<T>(result: Result<T, Failure>) -> SimFailure {
+        match result {
+            Err(Failure::Sim(failure)) => *failure,
+            Err(other) => panic!("not of a simulation: {other}"),
+            Ok(_) => panic!("nothing failed"),
+        }
+    }
+
     #[test]
     fn arguments_say_which_scenarios() {
         let twins = parse("--exhaustive --members 4 --views 3").unwrap();
@@ -292,24 +302,24 @@ mod tests {
         }
         let beyond = parse("--exhaustive --views 1 --only 60").unwrap();
         assert!(matches!(
-            beyond.source(),
-            Err(Failure::TwinsNumber { number: 60 })
+            failure(beyond.source()),
+            SimFailure::TwinsNumber { number: 60 }
         ));
         let many = parse("--exhaustive --views 32").unwrap();
-        assert!(matches!(many.run(), Err(Failure::TwinsCount)));
+        assert!(matches!(failure(many.run()), SimFailure::TwinsCount));
     }
 
     #[test]
     fn a_scenario_that_forks_can_be_run_again_by_its_number_and_from_its_file() {
         let twins = parse("--members 4 --twins 2 --views 2 --sample 60 --seed 1 --jobs 1").unwrap();
-        let Err(Failure::Broken { class, again, .. }) = twins.run() else {
+        let SimFailure::Broken { class, again, .. } = failure(twins.run()) else {
             panic!("more twins than f fork");
         };
         assert_eq!(class.exit_code(), 10);
         let line = again.strip_prefix("outrider sim twins ").unwrap();
         let one = parse(line).unwrap();
         assert!(
-            matches!(one.run(), Err(Failure::Broken { count: 1, .. })),
+            matches!(failure(one.run()), SimFailure::Broken { count: 1, .. }),
             "{again}"
         );
         let folder = tempfile::tempdir().unwrap();
@@ -320,6 +330,6 @@ mod tests {
             .run()
             .unwrap();
         let read = parse(&format!("--json-in {file}")).unwrap().run();
-        assert!(matches!(read, Err(Failure::Broken { count: 1, .. })));
+        assert!(matches!(failure(read), SimFailure::Broken { count: 1, .. }));
     }
 }

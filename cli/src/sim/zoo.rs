@@ -1,6 +1,7 @@
 //! `outrider sim zoo`: bugs that are let loose in the production code, and the checkers that must find them.
 
 use super::COMMIT;
+use super::failure::SimFailure;
 use crate::failure::Failure;
 use crate::numbers::duration;
 use crate::output::{say, tell};
@@ -81,7 +82,7 @@ impl ZooArgs {
             return Ok(());
         }
         if !BUILT {
-            return Err(Failure::NoMutants);
+            return Err(SimFailure::NoMutants.into());
         }
         let mutants: Vec<Mutant> = Mutant::ALL
             .into_iter()
@@ -214,7 +215,7 @@ impl ZooArgs {
         if survived.is_empty() && broken == 0 {
             return Ok(());
         }
-        Err(Failure::Zoo { survived, broken })
+        Err(SimFailure::Zoo { survived, broken }.into())
     }
 }
 

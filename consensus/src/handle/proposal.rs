@@ -1,6 +1,6 @@
 //! A leader's proposal (R4).
 
-use crate::action::Action;
+use crate::action::{AHEAD_OF_CLOCK, Action};
 use crate::replica::Replica;
 use outrider_types::block::BLOCK_VERSION;
 use outrider_types::{Proposal, ProposalKind, Timestamp, Verified};
@@ -40,7 +40,7 @@ impl Replica {
             self.act(Action::BadProposal {
                 leader: proposer,
                 view,
-                reason: "its timestamp lies too far ahead of the clock here",
+                reason: AHEAD_OF_CLOCK,
             });
             return;
         }

@@ -215,6 +215,11 @@ impl Checkers {
             Fact::Panicked { member, reason } => {
                 Err(("R2", format!("host {member} panicked: {reason}")))
             }
+            Fact::Blamed {
+                member,
+                leader,
+                reason,
+            } => self.when_honest(*member, |all| all.blamed(*member, *leader, reason)),
             _ => Ok(()),
         }
     }
@@ -229,6 +234,18 @@ impl Checkers {
         } else {
             Ok(())
         }
+    }
+
+    /// An honest leader's proposal is never called bad, unless a fork made honest members disagree, or clocks do.
+    fn blamed(&self, host: usize, leader: usize, reason: &str) -> Result<(), Finding> {
+        let agree = self.epochs.newest().is_some_and(|rules| !rules.overrun);
+        if agree && self.epochs.honest(leader) && reason != outrider_consensus::AHEAD_OF_CLOCK {
+            return Err((
+                "S11",
+                format!("host {host} calls the proposal of honest host {leader} bad: {reason}"),
+            ));
+        }
+        Ok(())
     }
 
     const fn oracle(&mut self, holder: usize) -> Oracle<'_> {

@@ -59,7 +59,7 @@ pub enum WorldError {
     #[error(transparent)]
     Committee(#[from] CommitteeError),
     /// No such deed.
-    #[error("no deed is called `{deed}`; `outrider sim deeds` lists them")]
+    #[error("no deed is called `{deed}`; `outrider docs sim-deeds` lists them")]
     Deed {
         /// The name.
         deed: String,

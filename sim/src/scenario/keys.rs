@@ -267,7 +267,7 @@ pub const KEYS: &[Key] = &[
         "byzantine.deed",
         "name of a deed",
         "-",
-        "How it does: `outrider sim deeds` lists them.",
+        "How it does: `outrider docs sim-deeds` lists them.",
     ),
     key(
         "change.at",
