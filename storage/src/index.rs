@@ -2,10 +2,13 @@
 //! cache of the log: whenever it cannot be trusted it is put aside and built again.
 //!
 //! One tree. A key is the table's byte and the key; byte 0 begins the index's own keys: the position
-//! up to which the log was applied, and how many bytes of each segment are still in use. Changes and
-//! position are written in one batch, so they are never apart.
+//! up to which the log was applied, and how many bytes of each segment are still in use.
+//!
+//! Changes are written in chunks, each in one batch with the counts it moves, the last one with the
+//! position as well. So the counts are always those of what is written, and after a kill between two chunks
+//! the same changes are replayed over those that are there already.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -14,11 +17,13 @@ use bytes::Bytes;
 
 use crate::disk;
 use crate::segments::{Position, frame_bytes};
-use crate::store::StoreError;
+use crate::store::{StoreError, Table};
 
 /// Longest value kept in the index itself.
 pub(crate) const INLINE_BYTES_MAX: usize = 256;
 
+/// Changes written to sled at a time; reads wait for as long.
+const CHUNK: usize = 256;
 const INDEX: &str = "index";
 const PUT_ASIDE: &str = "index.damaged";
 /// There while the index is open, holding the boot in which it was opened.
@@ -78,14 +83,119 @@ impl Entry {
     }
 }
 
-/// The index in a folder.
-pub(crate) struct Index {
+/// Newest changes of full keys; `None` removes.
+pub(crate) type Changes = BTreeMap<Vec<u8>, Option<Entry>>;
+
+/// The tree in a folder. Clones are the same tree: one thread writes, others read.
+#[derive(Clone)]
+struct Tree {
     dir: PathBuf,
     db: sled::Db,
-    durable: bool,
-    /// Bytes of each segment that some key still points to.
-    live: BTreeMap<u64, u64>,
+}
+
+impl Tree {
+    fn failed(&self, reason: impl ToString) -> StoreError {
+        StoreError::Index {
+            path: self.dir.join(INDEX),
+            reason: reason.to_string(),
+        }
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<Entry, StoreError> {
+        Entry::decode(bytes).ok_or_else(|| self.failed("an entry fails its checksum"))
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Entry>, StoreError> {
+        match self.db.get(key).map_err(|error| self.failed(error))? {
+            None => Ok(None),
+            Some(bytes) => Ok(Some(self.decode(&bytes)?)),
+        }
+    }
+}
+
+/// What was applied.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Applied {
+    /// Up to where the log was applied; `None` in a new index.
     position: Option<Position>,
+    /// Bytes of each segment that some key still points to; never too few.
+    live: BTreeMap<u64, u64>,
+}
+
+/// One application of changes to the index, which any thread can run. While it runs, the index is read only
+/// for keys that are not among them, and nothing else writes.
+pub(crate) struct Application {
+    tree: Tree,
+    applied: Applied,
+    /// Whether some of the changes may be there already.
+    again: bool,
+}
+
+impl Application {
+    /// Applies changes which end at `position` of the durable log. Fails for good: the caller goes
+    /// on with the result or not at all.
+    pub fn run(mut self, changes: &Changes, position: Position) -> Result<Applied, StoreError> {
+        let mut changes = changes.iter().peekable();
+        loop {
+            let mut batch = sled::Batch::default();
+            let mut moved = BTreeSet::new();
+            for (key, entry) in changes.by_ref().take(CHUNK) {
+                self.add(&mut batch, &mut moved, key, entry.as_ref())?;
+            }
+            for segment in moved {
+                let count = self.applied.live.get(&segment).copied().unwrap_or(0);
+                batch.insert(live_key(segment), &count.to_le_bytes());
+            }
+            let done = changes.peek().is_none();
+            if done {
+                batch.insert(POSITION_KEY, encode_position(position));
+            }
+            let written = self.tree.db.apply_batch(batch);
+            written.map_err(|error| self.tree.failed(error))?;
+            if done {
+                self.applied.position = Some(position);
+                return Ok(self.applied);
+            }
+        }
+    }
+
+    /// Adds a change to a batch. A place of a transaction is nearly always put once, so what it may replace
+    /// is not looked up: then the count stays too high by its few bytes until the segment is reclaimed.
+    fn add(
+        &mut self,
+        batch: &mut sled::Batch,
+        moved: &mut BTreeSet<u64>,
+        key: &[u8],
+        entry: Option<&Entry>,
+    ) -> Result<(), StoreError> {
+        let once = key.first() == Some(&Table::Transaction.byte());
+        let old = if once && entry.is_some() && !self.again {
+            None
+        } else {
+            self.tree.get(key)?
+        };
+        if let Some(old) = old {
+            let count = self.applied.live.entry(old.at.segment).or_default();
+            *count = count.saturating_sub(old.bytes);
+            moved.insert(old.at.segment);
+        }
+        match entry {
+            Some(entry) => {
+                *self.applied.live.entry(entry.at.segment).or_default() += entry.bytes;
+                moved.insert(entry.at.segment);
+                batch.insert(key, entry.encode());
+            }
+            None => batch.remove(key),
+        }
+        Ok(())
+    }
+}
+
+/// The index in a folder.
+pub(crate) struct Index {
+    tree: Tree,
+    durable: bool,
+    applied: Applied,
 }
 
 impl Index {
@@ -137,17 +247,18 @@ impl Index {
             live.insert(segment, count);
         }
         Ok(Self {
-            dir: dir.to_path_buf(),
-            db,
+            tree: Tree {
+                dir: dir.to_path_buf(),
+                db,
+            },
             durable,
-            live,
-            position,
+            applied: Applied { position, live },
         })
     }
 
     fn mark_open(self) -> Result<Self, StoreError> {
-        let path = self.dir.join(OPENED);
-        disk::write_whole(&self.dir, OPENED, boot_id().as_bytes(), self.durable).map_err(
+        let path = self.tree.dir.join(OPENED);
+        disk::write_whole(&self.tree.dir, OPENED, boot_id().as_bytes(), self.durable).map_err(
             |source| StoreError::Io {
                 action: "write",
                 path,
@@ -159,41 +270,32 @@ impl Index {
 
     /// Up to where the log was applied; `None` in a new index.
     pub fn position(&self) -> Option<Position> {
-        self.position
+        self.applied.position
     }
 
-    /// Bytes of a segment which are still in use.
+    /// Bytes of a segment which are still in use, or a little more.
     pub fn live_bytes(&self, segment: u64) -> u64 {
-        self.live.get(&segment).copied().unwrap_or(0)
+        self.applied.live.get(&segment).copied().unwrap_or(0)
     }
 
     /// Bytes in use in all segments.
     pub fn live_bytes_all(&self) -> u64 {
-        self.live.values().sum()
+        self.applied.live.values().sum()
     }
 
     /// Bytes the index takes on disk.
     pub fn bytes_on_disk(&self) -> u64 {
-        self.db.size_on_disk().unwrap_or(0)
+        self.tree.db.size_on_disk().unwrap_or(0)
     }
 
-    fn failed(&self, reason: impl ToString) -> StoreError {
-        StoreError::Index {
-            path: self.dir.join(INDEX),
-            reason: reason.to_string(),
-        }
-    }
-
-    fn decode(&self, bytes: &[u8]) -> Result<Entry, StoreError> {
-        Entry::decode(bytes).ok_or_else(|| self.failed("an entry fails its checksum"))
+    /// An error of the index.
+    pub fn failed(&self, reason: impl ToString) -> StoreError {
+        self.tree.failed(reason)
     }
 
     /// The entry of a full key.
     pub fn get(&self, key: &[u8]) -> Result<Option<Entry>, StoreError> {
-        match self.db.get(key).map_err(|error| self.failed(error))? {
-            None => Ok(None),
-            Some(bytes) => Ok(Some(self.decode(&bytes)?)),
-        }
+        self.tree.get(key)
     }
 
     /// Entries of full keys in `from..to`, ascending.
@@ -202,62 +304,46 @@ impl Index {
         from: &[u8],
         to: &[u8],
     ) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, Entry), StoreError>> + 'a {
-        self.db.range(from..to).map(|entry| {
-            let (key, bytes) = entry.map_err(|error| self.failed(error))?;
-            Ok((key.to_vec(), self.decode(&bytes)?))
+        self.tree.db.range(from..to).map(|entry| {
+            let (key, bytes) = entry.map_err(|error| self.tree.failed(error))?;
+            Ok((key.to_vec(), self.tree.decode(&bytes)?))
         })
     }
 
-    /// Applies changes (`None` removes) which end at `position` of the durable log, all or nothing.
-    pub fn apply<'a>(
-        &mut self,
-        changes: impl Iterator<Item = (&'a Vec<u8>, Option<&'a Entry>)>,
-        position: Position,
-    ) -> Result<(), StoreError> {
-        let mut batch = sled::Batch::default();
-        let mut live = self.live.clone();
-        for (key, entry) in changes {
-            if let Some(old) = self.get(key)? {
-                let count = live.entry(old.at.segment).or_default();
-                *count = count.saturating_sub(old.bytes);
-            }
-            match entry {
-                Some(entry) => {
-                    *live.entry(entry.at.segment).or_default() += entry.bytes;
-                    batch.insert(key.as_slice(), entry.encode());
-                }
-                None => batch.remove(key.as_slice()),
-            }
+    /// An application, to be run and handed to [`Self::applied`] before there is another. `again`:
+    /// some of the changes may be there already.
+    pub fn application(&self, again: bool) -> Application {
+        Application {
+            tree: self.tree.clone(),
+            applied: self.applied.clone(),
+            again,
         }
-        for (segment, count) in &live {
-            if self.live.get(segment) != Some(count) {
-                batch.insert(live_key(*segment), &count.to_le_bytes());
-            }
-        }
-        batch.insert(POSITION_KEY, encode_position(position));
-        self.db
-            .apply_batch(batch)
-            .map_err(|error| self.failed(error))?;
-        self.live = live;
-        self.position = Some(position);
-        Ok(())
+    }
+
+    /// Goes on from where an application came to.
+    pub fn applied(&mut self, applied: Applied) {
+        assert!(
+            applied.position >= self.applied.position,
+            "the log is applied in order"
+        );
+        self.applied = applied;
     }
 
     /// Forgets the count of a removed segment.
     pub fn forget_segment(&mut self, segment: u64) -> Result<(), StoreError> {
-        self.live.remove(&segment);
-        self.db
-            .remove(live_key(segment))
-            .map_err(|error| self.failed(error))?;
+        self.applied.live.remove(&segment);
+        let removed = self.tree.db.remove(live_key(segment));
+        removed.map_err(|error| self.failed(error))?;
         Ok(())
     }
 
     /// Makes the index itself durable: sled's flush hands the bytes to the system, the syncs hand
     /// them to the disk.
     pub fn flush(&self) -> Result<(), StoreError> {
-        self.db.flush().map_err(|error| self.failed(error))?;
+        let flushed = self.tree.db.flush();
+        flushed.map_err(|error| self.failed(error))?;
         if self.durable {
-            sync_files(&self.dir.join(INDEX)).map_err(|error| self.failed(error))?;
+            sync_files(&self.tree.dir.join(INDEX)).map_err(|error| self.tree.failed(error))?;
         }
         Ok(())
     }
@@ -265,7 +351,7 @@ impl Index {
     /// Notes that the index was closed in order.
     pub fn close(&self) -> Result<(), StoreError> {
         self.flush()?;
-        let path = self.dir.join(OPENED);
+        let path = self.tree.dir.join(OPENED);
         disk::remove_if_there(&path).map_err(|source| StoreError::Io {
             action: "remove",
             path,

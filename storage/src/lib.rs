@@ -64,6 +64,7 @@ mod index;
 mod journal;
 mod lock;
 mod memory;
+mod pending;
 mod segments;
 mod sled_store;
 mod store;

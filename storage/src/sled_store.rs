@@ -1,27 +1,31 @@
 //! The store of a real node: the segment log holds the bytes, sled says where.
 //!
 //! ```text
-//! put, delete   frame into a buffer, change into a map that `get` looks at first
-//! sync          buffer -> segment file -> fdatasync -> changes and position into the index
+//! put, delete   frame into a buffer, change into a map that reads look at first
+//! sync          buffer -> segment file -> fdatasync; once there are many changes in the map, a thread writes
+//!               them and the log's position into the index
+//! reclaim       the same, however few, when nothing was written since the last time
 //! open          log from the index's position on -> index
 //! ```
 //!
-//! The index never knows of anything the disk might still forget.
+//! The index never knows of anything the disk might still forget, and knows of what the disk keeps
+//! some time later. So a key that is overwritten often reaches it seldom, and many keys at once cost
+//! less each.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use crate::index::{Entry, Index};
+use crate::index::{Changes, Entry, Index};
 use crate::lock::DataDirLock;
+use crate::pending::Pending;
 use crate::segments::{Change, Position, SegmentLog, frame_bytes};
 use crate::store::{RANGE_ENTRIES_MAX, Store, StoreError, Table, check_key, check_value, full_key};
 
-/// Bytes of changes kept in memory; beyond it a put or delete syncs those before it first.
-const PENDING_BYTES_MAX: u64 = 16 << 20;
+/// Bytes of unsynced changes; beyond it a put or delete syncs those before it first.
+const UNSYNCED_BYTES_MAX: u64 = 16 << 20;
 /// Changes of the log applied to the index at a time when it is opened.
-const REPLAY_BATCH: usize = 1024;
+const REPLAY_BATCH: usize = 16 << 10;
 /// Bytes of the oldest segment which one `reclaim` looks at.
 const RECLAIM_BYTES: u64 = 4 << 20;
 const SEGMENTS: &str = "segments";
@@ -49,22 +53,20 @@ impl Default for StoreOptions {
     }
 }
 
-/// A change that is not durable yet: the newest of its key.
-struct Pending {
-    entry: Option<Entry>,
-    value: Option<Bytes>,
-}
-
 /// The store in a folder: `segments/` and `index/`. Dropping it without `sync` loses what was not
 /// synced, like a crash.
 pub struct SledStore {
     // Dropped in this order: the lock last.
     index: Index,
     log: SegmentLog,
-    pending: BTreeMap<Vec<u8>, Pending>,
+    pending: Pending,
     poisoned: bool,
     /// Up to where `reclaim` has moved the oldest segment's live changes.
     reclaimed: Option<Position>,
+    /// The log's end when the last of them was moved: with all before it in the index, the segment is dead.
+    emptied: Option<Position>,
+    /// The log's end when `reclaim` was last done.
+    tidied: Option<Position>,
     dir: PathBuf,
     _lock: DataDirLock,
 }
@@ -80,9 +82,11 @@ impl SledStore {
         Ok(Self {
             index,
             log,
-            pending: BTreeMap::new(),
+            pending: Pending::new(),
             poisoned: false,
             reclaimed: None,
+            emptied: None,
+            tidied: None,
             dir: dir.to_path_buf(),
             _lock: lock,
         })
@@ -93,7 +97,7 @@ impl SledStore {
         check_value(value.as_deref().unwrap_or_default())?;
         let bytes = frame_bytes(key.len(), value.as_ref().map_or(0, Bytes::len));
         let rolls = self.log.must_roll(bytes);
-        if rolls || self.log.pending_bytes() as u64 + bytes > PENDING_BYTES_MAX {
+        if rolls || self.log.pending_bytes() as u64 + bytes > UNSYNCED_BYTES_MAX {
             self.sync()?;
         }
         if rolls {
@@ -104,8 +108,7 @@ impl SledStore {
         }
         let at = self.log.append(table, key, value.as_deref());
         let entry = value.as_ref().map(|value| Entry::new(at, key, value));
-        self.pending
-            .insert(full_key(table, key), Pending { entry, value });
+        self.pending.change(full_key(table, key), entry, value);
         Ok(())
     }
 
@@ -123,8 +126,11 @@ impl SledStore {
         Ok(done)
     }
 
-    fn load(&self, key: &[u8], entry: Entry) -> Result<Bytes, StoreError> {
-        if let Some(value) = entry.inline {
+    fn load(&self, key: &[u8], entry: &Entry) -> Result<Bytes, StoreError> {
+        if let Some(value) = &entry.inline {
+            return Ok(value.clone());
+        }
+        if let Some(value) = self.pending.long(entry.at) {
             return Ok(value);
         }
         let change = self.log.read(entry.at, entry.bytes)?;
@@ -137,6 +143,14 @@ impl SledStore {
                 reason: "the index points to another key's change",
             }),
         }
+    }
+
+    /// Whether a change in the log is the newest of its full key.
+    fn is_live(&self, key: &[u8], at: Position) -> Result<bool, StoreError> {
+        Ok(match self.pending.entry(key) {
+            Some(newest) => newest.is_some_and(|entry| entry.at == at),
+            None => self.index.get(key)?.is_some_and(|entry| entry.at == at),
+        })
     }
 
     /// Moves the live changes of one stretch of the oldest segment to the end of the log.
@@ -153,40 +167,82 @@ impl SledStore {
             let Change { table, key, value } = change;
             if let Some(value) = value {
                 let full = full_key(table, &key);
-                let live = self.index.get(&full)?.is_some_and(|entry| entry.at == at);
-                if live && !self.pending.contains_key(&full) {
+                if self.is_live(&full, at)? {
                     self.change(table, &key, Some(value))?;
                 }
             }
             at.offset += bytes;
         }
         self.sync()?;
-        // At the end, begin again: nothing live should be left, unless the counts are off.
-        self.reclaimed = (at.offset < end).then_some(at);
+        self.reclaimed = Some(at);
+        if at.offset >= end {
+            self.emptied = Some(self.log.end());
+        }
         Ok(())
+    }
+
+    /// One step of `reclaim`, with everything synced and no application running. Returns the bytes freed.
+    fn reclaim_step(&mut self) -> Result<u64, StoreError> {
+        let segment = self.log.first().segment;
+        if segment == self.log.end().segment {
+            return Ok(0);
+        }
+        let applied = self.index.position().unwrap_or_else(|| self.log.first());
+        let emptied = self.emptied.is_some_and(|end| end <= applied);
+        if emptied || self.index.live_bytes(segment) == 0 {
+            if applied.segment == segment {
+                return Ok(0);
+            }
+            return self.fallible(|store| {
+                // First the index, so that it never again asks for a part of the log that is gone.
+                store.index.flush()?;
+                let freed = store.log.remove_first()?;
+                store.index.forget_segment(segment)?;
+                (store.reclaimed, store.emptied) = (None, None);
+                Ok(freed)
+            });
+        }
+        if self.emptied.is_some() {
+            self.fallible(|store| store.pending.apply(&mut store.index, store.log.end()))?;
+            return Ok(0);
+        }
+        // What the index does not have counts as alive.
+        let later = applied.segment..=self.log.end().segment;
+        let unapplied = later.map(|segment| self.log.segment_len(segment));
+        let live = self.index.live_bytes_all() + unapplied.sum::<u64>() - applied.offset;
+        if live < self.log.bytes() / 2 {
+            self.move_stretch(segment)?;
+        }
+        Ok(0)
     }
 }
 
 /// Applies what the log has beyond the index's position.
 fn replay(log: &mut SegmentLog, index: &mut Index) -> Result<(), StoreError> {
+    // A kill may have come between an application's first and last chunk.
+    let apply = |index: &mut Index, changes: &Changes, end| {
+        index.applied(index.application(true).run(changes, end)?);
+        Ok::<_, StoreError>(())
+    };
+    let mut changes = Changes::new();
+    if index.position().is_none() {
+        // So that a rebuild which is cut off goes on where it was.
+        apply(index, &changes, log.first())?;
+    }
     let from = index.position().unwrap_or_else(|| log.first());
-    let mut changes: BTreeMap<Vec<u8>, Option<Entry>> = BTreeMap::new();
     let mut end = from;
     log.replay(from, |at, next, change| {
-        let entry = change
-            .value
-            .as_ref()
-            .map(|value| Entry::new(at, &change.key, value));
+        let value = change.value.as_ref();
+        let entry = value.map(|value| Entry::new(at, &change.key, value));
         changes.insert(full_key(change.table, &change.key), entry);
         end = next;
         if changes.len() >= REPLAY_BATCH {
-            let batch = std::mem::take(&mut changes);
-            index.apply(batch.iter().map(|(k, e)| (k, e.as_ref())), next)?;
+            apply(index, &std::mem::take(&mut changes), next)?;
         }
         Ok(())
     })?;
-    if !changes.is_empty() || index.position().is_none() {
-        index.apply(changes.iter().map(|(k, e)| (k, e.as_ref())), end)?;
+    if !changes.is_empty() {
+        apply(index, &changes, end)?;
     }
     Ok(())
 }
@@ -203,12 +259,12 @@ impl Store for SledStore {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         check_key(key)?;
         let key = full_key(table, key);
-        if let Some(pending) = self.pending.get(&key) {
-            return Ok(pending.value.clone());
-        }
-        match self.index.get(&key)? {
-            None => Ok(None),
-            Some(entry) => self.load(&key, entry).map(Some),
+        match self.pending.entry(&key) {
+            Some(newest) => newest.map(|entry| self.load(&key, entry)).transpose(),
+            None => match self.index.get(&key)? {
+                None => Ok(None),
+                Some(entry) => self.load(&key, &entry).map(Some),
+            },
         }
     }
 
@@ -220,37 +276,15 @@ impl Store for SledStore {
     ) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
         check_key(from)?;
         let limit = limit.min(RANGE_ENTRIES_MAX);
-        let (from, to) = (full_key(table, from), vec![table.byte() + 1]);
-        let mut stored = self.index.range(&from, &to).peekable();
-        let mut pending = self.pending.range(from.clone()..to.clone()).peekable();
+        let (from, to) = (full_key(table, from), [table.byte() + 1]);
+        let mut entries = self.pending.over(&self.index, &from, &to, false);
         let mut found = Vec::new();
         while found.len() < limit {
-            // A broken index entry is an error, wherever it sorts.
-            if let Some(Err(_)) = stored.peek() {
-                stored.next().transpose()?;
-            }
-            let next_stored = match stored.peek() {
-                Some(Ok((key, _))) => Some(key),
-                _ => None,
+            let Some((key, entry)) = entries.next().transpose()? else {
+                break;
             };
-            let pending_is_next = match (next_stored, pending.peek()) {
-                (None, None) => break,
-                (Some(_), None) => false,
-                (None, Some(_)) => true,
-                (Some(key), Some((newer, _))) => *newer <= key,
-            };
-            if pending_is_next {
-                let Some((key, change)) = pending.next() else {
-                    break;
-                };
-                if next_stored == Some(key) {
-                    stored.next();
-                }
-                if let Some(value) = &change.value {
-                    found.push((Bytes::copy_from_slice(&key[1..]), value.clone()));
-                }
-            } else if let Some((key, entry)) = stored.next().transpose()? {
-                let value = self.load(&key, entry)?;
+            if let Some(entry) = entry {
+                let value = self.load(&key, &entry)?;
                 found.push((Bytes::from(key).slice(1..), value));
             }
         }
@@ -258,42 +292,29 @@ impl Store for SledStore {
     }
 
     fn last(&self, table: Table) -> Result<Option<(Bytes, Bytes)>, StoreError> {
-        let (from, to) = (vec![table.byte()], vec![table.byte() + 1]);
-        let pending = self
-            .pending
-            .range(from.clone()..to.clone())
-            .rev()
-            .find_map(|(key, change)| Some((key, change.value.as_ref()?)));
-        let mut stored = None;
-        for entry in self.index.range(&from, &to).rev() {
-            let (key, entry) = entry?;
-            if !self.pending.contains_key(&key) {
-                stored = Some((key, entry));
-                break;
+        let (from, to) = ([table.byte()], [table.byte() + 1]);
+        for found in self.pending.over(&self.index, &from, &to, true) {
+            let (key, entry) = found?;
+            if let Some(entry) = entry {
+                let value = self.load(&key, &entry)?;
+                return Ok(Some((Bytes::from(key).slice(1..), value)));
             }
         }
-        Ok(match (stored, pending) {
-            (Some((key, entry)), newer) if newer.is_none_or(|(newer, _)| *newer < key) => {
-                let value = self.load(&key, entry)?;
-                Some((Bytes::from(key).slice(1..), value))
-            }
-            (_, newer) => {
-                newer.map(|(key, value)| (Bytes::copy_from_slice(&key[1..]), value.clone()))
-            }
-        })
+        Ok(None)
     }
 
     fn sync(&mut self) -> Result<(), StoreError> {
-        if self.pending.is_empty() && !self.poisoned {
+        let bytes = self.log.pending_bytes() as u64;
+        if bytes == 0 && !self.poisoned {
             return Ok(());
         }
         self.fallible(|store| {
             store.log.commit()?;
-            let changes = store.pending.iter().map(|(k, p)| (k, p.entry.as_ref()));
-            store.index.apply(changes, store.log.end())
-        })?;
-        self.pending.clear();
-        Ok(())
+            store.pending.synced(bytes);
+            store
+                .pending
+                .apply_if_many(&mut store.index, store.log.end())
+        })
     }
 
     fn bytes_on_disk(&self) -> u64 {
@@ -302,71 +323,45 @@ impl Store for SledStore {
 
     fn reclaim(&mut self) -> Result<u64, StoreError> {
         self.sync()?;
-        let segment = self.log.first().segment;
-        if segment == self.log.end().segment {
-            return Ok(0);
+        // Nothing was written since the last time, so this thread has time to wait.
+        let quiet = self.tidied == Some(self.log.end());
+        self.fallible(|store| {
+            store.pending.collect(&mut store.index, quiet)?;
+            if quiet {
+                store.pending.apply(&mut store.index, store.log.end())?;
+                store.pending.collect(&mut store.index, true)?;
+            }
+            Ok(())
+        })?;
+        let freed = if self.pending.applies() {
+            0
+        } else {
+            self.reclaim_step()?
+        };
+        self.tidied = Some(self.log.end());
+        Ok(freed)
+    }
+}
+
+impl SledStore {
+    /// The index has all that is durable, so that a log cut short afterwards is noticed by its position.
+    fn close(&mut self) -> Result<(), StoreError> {
+        self.pending.collect(&mut self.index, true)?;
+        if !self.poisoned && self.log.pending_bytes() == 0 {
+            self.pending.apply(&mut self.index, self.log.end())?;
+            self.pending.collect(&mut self.index, true)?;
         }
-        if self.index.live_bytes(segment) == 0 {
-            return self.fallible(|store| {
-                // First the index, so that it never again asks for a part of the log that is gone.
-                store.index.flush()?;
-                let freed = store.log.remove_first()?;
-                store.index.forget_segment(segment)?;
-                Ok(freed)
-            });
-        }
-        if self.index.live_bytes_all() < self.log.bytes() / 2 {
-            self.move_stretch(segment)?;
-        }
-        Ok(0)
+        self.index.close()
     }
 }
 
 impl Drop for SledStore {
     fn drop(&mut self) {
-        if let Err(error) = self.index.close() {
+        if let Err(error) = self.close() {
             tracing::warn!(dir = %self.dir.display(), %error, "the index was not closed in order");
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn failed_write_poisons_the_store_until_it_is_opened_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut store = SledStore::open(dir.path(), StoreOptions::default()).unwrap();
-        let value = Bytes::from_static(b"value");
-        store.put(Table::Meta, b"a", value.clone()).unwrap();
-        store.sync().unwrap();
-        store.log.break_writes();
-        store.put(Table::Meta, b"b", value.clone()).unwrap();
-        assert!(matches!(store.sync(), Err(StoreError::Io { .. })));
-        assert!(matches!(store.sync(), Err(StoreError::Poisoned)));
-        assert!(matches!(store.reclaim(), Err(StoreError::Poisoned)));
-        let error = store.put(Table::Meta, b"c", value.clone());
-        assert!(matches!(error, Err(StoreError::Poisoned)));
-        drop(store);
-        let store = SledStore::open(dir.path(), StoreOptions::default()).unwrap();
-        assert_eq!(store.get(Table::Meta, b"a").unwrap(), Some(value));
-        assert_eq!(store.get(Table::Meta, b"b").unwrap(), None);
-    }
-
-    #[test]
-    fn pending_changes_are_bounded() {
-        let dir = tempfile::tempdir().unwrap();
-        let options = StoreOptions {
-            durable: false,
-            ..StoreOptions::default()
-        };
-        let mut store = SledStore::open(dir.path(), options).unwrap();
-        let value = Bytes::from(vec![1; 1 << 20]);
-        for key in 0..40_u8 {
-            store.put(Table::Payload, &[key], value.clone()).unwrap();
-            assert!(store.log.pending_bytes() as u64 <= PENDING_BYTES_MAX);
-        }
-        assert_eq!(store.range(Table::Payload, &[], 100).unwrap().len(), 40);
-    }
-}
+mod tests;

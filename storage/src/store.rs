@@ -85,8 +85,8 @@ pub trait Store: Send {
     fn bytes_on_disk(&self) -> u64;
 
     /// Gives back space of overwritten and deleted values: one bounded step, for quiet moments.
-    /// Returns the bytes freed; 0 when there is nothing worth doing or the step was only the first
-    /// half of one.
+    /// Returns the bytes freed; 0 when there is nothing worth doing or the step only prepared the next
+    /// one. What was changed since the step before may not be counted yet.
     fn reclaim(&mut self) -> Result<u64, StoreError> {
         Ok(0)
     }
