@@ -8,11 +8,13 @@
     reason = "what does not decode or verify is a mistake in the bench"
 )]
 
+mod common;
+
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use outrider_bench::{MEMBERS, START, Scene, tell};
+use outrider_bench::{COMMITTEES, MEMBERS, START, Scene, tell};
 use outrider_consensus::Input;
 use outrider_types::{
-    ConsensusMessage, PayloadId, Signed, Verified, Vote, decode, encode, testing,
+    ConsensusMessage, Justification, PayloadId, Signed, Verified, Vote, decode, encode, testing,
 };
 use std::hint::black_box;
 
@@ -36,7 +38,7 @@ fn statement(criterion: &mut Criterion) {
 }
 
 fn certificate(criterion: &mut Criterion) {
-    for members in MEMBERS {
+    for members in COMMITTEES {
         let scene = scene(members);
         let committee = &scene.committee;
         let votes = scene.votes();
@@ -77,14 +79,18 @@ fn certificate(criterion: &mut Criterion) {
 }
 
 /// Messages that a view needs, by kind.
-fn messages(scene: &Scene) -> [(&'static str, ConsensusMessage); 4] {
+fn messages(scene: &Scene) -> [(&'static str, ConsensusMessage); 6] {
     let vote = scene.votes()[1].clone().into_inner();
+    let commit_vote = scene.commit_votes()[1].clone().into_inner();
+    let quorum = Justification::Certificate(scene.certificate().into_inner());
     let proposal = scene.second_proposal().into_inner();
     let timeout = scene.timeouts()[1].clone().into_inner();
     let certificate = scene.timeout_certificate().into_inner();
     [
         ("vote", ConsensusMessage::Vote(vote)),
+        ("commit_vote", ConsensusMessage::CommitVote(commit_vote)),
         ("proposal", ConsensusMessage::Proposal(proposal)),
+        ("certificate", ConsensusMessage::Certificate(quorum)),
         ("timeout", ConsensusMessage::Timeout(timeout)),
         (
             "timeout_certificate",
@@ -133,5 +139,9 @@ fn safety_state(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, statement, certificate, message, safety_state);
+criterion_group! {
+    name = benches;
+    config = common::short();
+    targets = statement, certificate, message, safety_state
+}
 criterion_main!(benches);

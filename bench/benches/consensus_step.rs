@@ -8,16 +8,18 @@
 //! | `vote` | one vote short of a quorum | certificate, view 2, commit vote (one signature) |
 //! | `commit_vote` | one commit vote short of a quorum | block 1 is committed |
 //! | `timeout` | gave up on view 2, one timeout short | timeout certificate, view 3 |
+//! | `certificate` | voted for block 1, heard of no other vote | view 2 by the certificate of block 1, commit vote (one signature) |
+
+mod common;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use outrider_bench::{ME, MEMBERS, START, Scene, position, tell};
 use outrider_consensus::{Action, Input, Replica};
 use outrider_types::{
-    CommitVote, ConsensusMessage, Height, PayloadId, Proposal, Signed, TimeoutMessage, Timestamp,
-    Verified, View, Vote,
+    CommitVote, ConsensusMessage, Height, Justification, PayloadId, Proposal, Signed,
+    TimeoutMessage, Timestamp, Verified, View, Vote,
 };
 use std::hint::black_box;
-use std::time::Duration;
 
 /// A scene with everything said in it, signed once.
 struct Script {
@@ -27,6 +29,7 @@ struct Script {
     votes: Vec<Verified<Signed<Vote>>>,
     commit_votes: Vec<Verified<Signed<CommitVote>>>,
     timeouts: Vec<Verified<TimeoutMessage>>,
+    certificate: Verified<Justification>,
 }
 
 impl Script {
@@ -38,6 +41,7 @@ impl Script {
             votes: scene.votes(),
             commit_votes: scene.commit_votes(),
             timeouts: scene.timeouts(),
+            certificate: scene.certificate().into(),
             scene,
         }
     }
@@ -105,6 +109,11 @@ impl Script {
         let timeout = self.timeouts[member].clone();
         Input::Timeout { timeout }
     }
+
+    fn certificate(&self) -> Input {
+        let justification = self.certificate.clone();
+        Input::Certificate { justification }
+    }
 }
 
 /// After the timer of view 2, before the timeout is due again.
@@ -159,11 +168,7 @@ fn cases(script: &Script) -> Vec<Case<'_>> {
             START,
             Box::new(move || (script.voted(quorum - 2), script.vote(quorum - 1))),
             (2, 0),
-            |action| {
-                said(action, |message| {
-                    matches!(message, ConsensusMessage::CommitVote(_))
-                })
-            },
+            commit_voted,
         ),
         case(
             "commit_vote",
@@ -187,7 +192,20 @@ fn cases(script: &Script) -> Vec<Case<'_>> {
                 )
             },
         ),
+        case(
+            "certificate",
+            START,
+            Box::new(|| (script.voted(0), script.certificate())),
+            (2, 0),
+            commit_voted,
+        ),
     ]
+}
+
+fn commit_voted(action: &Action) -> bool {
+    said(action, |message| {
+        matches!(message, ConsensusMessage::CommitVote(_))
+    })
 }
 
 fn said(action: &Action, is: impl Fn(&ConsensusMessage) -> bool) -> bool {
@@ -222,9 +240,6 @@ impl Case<'_> {
 
 fn step(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("consensus::step");
-    group.sample_size(50);
-    group.warm_up_time(Duration::from_millis(500));
-    group.measurement_time(Duration::from_secs(2));
     for members in MEMBERS {
         let script = Script::new(members);
         assert_ne!(
@@ -251,5 +266,5 @@ fn step(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, step);
+criterion_group! { name = benches; config = common::short(); targets = step }
 criterion_main!(benches);

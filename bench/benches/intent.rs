@@ -15,6 +15,8 @@
     reason = "a disk that cannot be written cannot be measured"
 )]
 
+mod common;
+
 use criterion::{Criterion, criterion_group, criterion_main};
 use outrider_storage::{FileJournal, Journal, JournalOptions};
 use std::hint::black_box;
@@ -130,9 +132,6 @@ impl Samples {
 
 fn journal_intent(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("storage::journal_intent");
-    group.sample_size(20);
-    group.warm_up_time(Duration::from_millis(500));
-    group.measurement_time(Duration::from_secs(2));
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let mut journal = FileJournal::open(dir.path(), JournalOptions::default()).unwrap();
     let record = vec![0x6f; RECORD_BYTES];
@@ -167,5 +166,5 @@ fn journal_intent(criterion: &mut Criterion) {
     assert!(journal.latest().is_none_or(|latest| latest == record));
 }
 
-criterion_group!(benches, journal_intent);
+criterion_group! { name = benches; config = common::short(); targets = journal_intent }
 criterion_main!(benches);

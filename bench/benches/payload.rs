@@ -1,4 +1,4 @@
-//! From transaction to proof: what a block of 1,000 transactions of 512 bytes, of 4 rollups, costs at each stage.
+//! From payload to proof: what a block of 1,000 transactions of 512 bytes, of 4 rollups, costs at each stage.
 //!
 //! Throughput is in transactions, except of proofs, which are of one each.
 
@@ -7,11 +7,12 @@
     reason = "what is refused or not proven is a mistake in the bench"
 )]
 
+mod common;
+
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use outrider_bench::{MEMBERS, ROLLUPS, START, Scene, payload, transactions};
+use outrider_bench::{MEMBERS, ROLLUPS, Scene, payload, transactions};
 use outrider_finality::{FinalityProof, Ledger, verify, verify_json};
-use outrider_mempool::{AssemblyLimits, Limits, Mempool};
-use outrider_types::{Payload, Transaction};
+use outrider_types::{CheckedPayload, Payload, Transaction};
 use std::hint::black_box;
 
 const TRANSACTIONS: usize = 1_000;
@@ -29,72 +30,49 @@ fn all() -> (Vec<Transaction>, Payload) {
 }
 
 fn hashing(criterion: &mut Criterion) {
-    let (_, payload) = all();
+    let (transactions, payload) = all();
     let throughput = Throughput::Elements(TRANSACTIONS as u64);
+    for bytes in [BYTES, 32, 4096] {
+        let one = &outrider_bench::transactions(1, bytes)[0];
+        let mut group = criterion.benchmark_group("types::transaction_id");
+        group.throughput(Throughput::Bytes(bytes as u64));
+        group.bench_function(format!("bytes={bytes}"), |bencher| {
+            bencher.iter(|| black_box(one).id());
+        });
+        group.finish();
+    }
     let mut group = criterion.benchmark_group("types::payload_id");
     group.throughput(throughput.clone());
     group.bench_function(size(), |bencher| bencher.iter(|| black_box(&payload).id()));
     group.finish();
     let mut group = criterion.benchmark_group("types::payload_check");
     group.throughput(throughput);
-    group.bench_function(size(), |bencher| {
-        bencher.iter(|| black_box(&payload).check().unwrap());
-    });
-    group.finish();
-}
-
-fn filled(transactions: Vec<Transaction>) -> Mempool {
-    let mut pool = Mempool::new(Limits::default());
-    for transaction in transactions {
-        pool.admit(START, transaction).unwrap();
-    }
-    pool
-}
-
-fn mempool(criterion: &mut Criterion) {
-    let (transactions, payload) = all();
-    let throughput = Throughput::Elements(TRANSACTIONS as u64);
-    let mut group = criterion.benchmark_group("mempool::admit");
-    group.throughput(throughput.clone());
-    group.bench_function(size(), |bencher| {
-        bencher.iter_batched(
-            || transactions.clone(),
-            |transactions| filled(black_box(transactions)),
-            BatchSize::LargeInput,
-        );
-    });
-    group.finish();
-
-    let pool = filled(transactions);
-    let limits = AssemblyLimits::default();
-    assert_eq!(pool.assemble(&limits, &|_| false), payload);
-    let mut group = criterion.benchmark_group("mempool::assemble");
-    group.throughput(throughput.clone());
-    group.bench_function(size(), |bencher| {
-        bencher.iter(|| pool.assemble(black_box(&limits), &|_| false));
-    });
-    group.finish();
-
     let ids: Vec<_> = payload.ids().collect();
-    let mut group = criterion.benchmark_group("mempool::committed");
-    group.throughput(throughput);
-    group.bench_function(size(), |bencher| {
-        bencher.iter_batched(
-            || filled(all().0),
-            |mut pool| {
-                pool.committed(black_box(&ids));
-                pool
-            },
-            BatchSize::LargeInput,
-        );
-    });
+    assert_eq!(ids.len(), transactions.len());
+    for ids_known in [false, true] {
+        let name = format!("{}/ids_known={ids_known}", size());
+        group.bench_function(name, |bencher| {
+            bencher.iter_batched(
+                || (payload.clone(), ids.clone()),
+                |(payload, ids)| {
+                    let checked = if ids_known {
+                        CheckedPayload::from_ids(payload, ids)
+                    } else {
+                        CheckedPayload::new(payload)
+                    };
+                    checked.unwrap()
+                },
+                BatchSize::LargeInput,
+            );
+        });
+    }
     group.finish();
 }
 
 fn ledger(criterion: &mut Criterion) {
     let (_, payload) = all();
     let scene = Scene::new(MEMBERS[0], payload.id());
-    let ids: Vec<_> = payload.ids().collect();
+    let checked = CheckedPayload::new(payload).unwrap();
     let ledger = Ledger::new(&scene.genesis);
     let mut group = criterion.benchmark_group("finality::ledger_append");
     group.throughput(Throughput::Elements(TRANSACTIONS as u64));
@@ -103,7 +81,7 @@ fn ledger(criterion: &mut Criterion) {
             || ledger.clone(),
             |mut ledger| {
                 let block = black_box(&scene.first);
-                let appended = ledger.append(block, &ids, &payload).unwrap();
+                let appended = ledger.append(block, &checked).unwrap();
                 (ledger, appended)
             },
             BatchSize::SmallInput,
@@ -144,5 +122,9 @@ fn proof(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, hashing, mempool, ledger, proof);
+criterion_group! {
+    name = benches;
+    config = common::short();
+    targets = hashing, ledger, proof
+}
 criterion_main!(benches);

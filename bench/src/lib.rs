@@ -4,7 +4,7 @@
 //! ```text
 //! Scene::new(members) -> votes, certificates, timeouts, messages -> benches/certificate.rs
 //!                     -> Replica at a known point                -> benches/consensus_step.rs
-//! transactions, payload                                          -> benches/payload.rs
+//! transactions, payload                                          -> benches/payload.rs, mempool.rs, spread.rs
 //! ```
 //!
 //! Names of benches are data: `crate::operation/key=value`. `cargo bench -p outrider-bench` measures;
@@ -29,6 +29,8 @@ use std::convert::Infallible;
 
 /// Sizes of committees that are measured.
 pub const MEMBERS: [usize; 3] = [4, 22, 100];
+/// More of them, where the size is what matters.
+pub const COMMITTEES: [usize; 5] = [4, 7, 22, 67, 100];
 /// The member whose replica is stepped. It leads none of the first three views.
 pub const ME: MemberIndex = MemberIndex(0);
 /// When a scene begins.

@@ -1,11 +1,8 @@
 //! The ledger: committed blocks in order, and a place in it for every transaction.
 
 use crate::records::{LedgerTip, TransactionLocation};
-use outrider_types::merkle::{self, Hash};
 use outrider_types::zoo::{self, Mutant};
-use outrider_types::{
-    Batch, Block, BlockId, Height, Payload, PayloadError, PayloadId, RollupId, TransactionId,
-};
+use outrider_types::{Block, BlockId, CheckedPayload, Height, PayloadId, RollupId, TransactionId};
 use std::collections::BTreeMap;
 
 /// Heights within which a transaction may not be ordered twice (F1).
@@ -79,14 +76,6 @@ pub enum LedgerError {
         /// The tip.
         expected: BlockId,
     },
-    /// The payload may stand in no block.
-    #[error("the payload of the block at height {height} is not valid: {reason}")]
-    Payload {
-        /// The block's height.
-        height: Height,
-        /// What is wrong.
-        reason: PayloadError,
-    },
     /// The payload is of another block.
     #[error("the block at height {height} commits to payload {expected}, this one is {found}")]
     Commitment {
@@ -96,12 +85,6 @@ pub enum LedgerError {
         found: PayloadId,
         /// Commitment in the header.
         expected: PayloadId,
-    },
-    /// The ids are not those of the payload.
-    #[error("the ids given for the block at height {height} are not those of its payload")]
-    Ids {
-        /// The block's height.
-        height: Height,
     },
     /// A snapshot whose rollups do not add up, or name one twice.
     #[error(
@@ -145,15 +128,13 @@ impl Ledger {
         }
     }
 
-    /// Append a committed block. `ids` are those that [`Payload::check`] gave for its payload; they are computed again
-    /// and compared, since what stands in the ledger stands there for ever. An error changes nothing.
+    /// Append a committed block with its payload, which must be the one that its header commits to. An error changes nothing.
     ///
     /// F1 is not checked here: the block is committed, so its voters did.
     pub fn append(
         &mut self,
         block: &Block,
-        ids: &[TransactionId],
-        payload: &Payload,
+        payload: &CheckedPayload,
     ) -> Result<Appended, LedgerError> {
         let height = block.height;
         let expected = self.tip.height.next();
@@ -170,25 +151,20 @@ impl Ledger {
                 expected: self.tip.id,
             });
         }
-        let checked = payload
-            .check()
-            .map_err(|reason| LedgerError::Payload { height, reason })?;
-        if checked != ids {
-            return Err(LedgerError::Ids { height });
-        }
-        let found = commitment(payload, ids);
-        if found != block.payload {
+        if payload.id != block.payload {
             return Err(LedgerError::Commitment {
                 height,
-                found,
+                found: payload.id,
                 expected: block.payload,
             });
         }
 
+        let ids = &payload.transactions;
+        let batches = &payload.payload.batches;
         let mut entries = Vec::with_capacity(ids.len());
-        let mut lanes_changed = Vec::with_capacity(payload.batches.len());
+        let mut lanes_changed = Vec::with_capacity(batches.len());
         let mut rest = ids.iter();
-        for (lane_index, batch) in (0..).zip(&payload.batches) {
+        for (lane_index, batch) in (0..).zip(batches) {
             let rollup = batch.rollup;
             let next = self.lanes.entry(rollup).or_default();
             for (index, id) in (0..).zip(rest.by_ref().take(batch.transactions.len())) {
@@ -240,23 +216,6 @@ impl Ledger {
     }
 }
 
-/// [`Payload::id`] from ids that are known to be the payload's, so that its bytes are hashed once.
-fn commitment(payload: &Payload, ids: &[TransactionId]) -> PayloadId {
-    let leaves: Vec<Hash> = ids.iter().map(|id| merkle::leaf_hash(&id.0)).collect();
-    let mut rest = &leaves[..];
-    let mut lanes = Vec::with_capacity(payload.batches.len());
-    for batch in &payload.batches {
-        let (own, others) = rest.split_at(batch.transactions.len().min(rest.len()));
-        rest = others;
-        lanes.push(Batch::leaf(
-            batch.rollup,
-            length(own.len()),
-            &merkle::root(own),
-        ));
-    }
-    Payload::commitment(length(lanes.len()), &merkle::root(&lanes))
-}
-
 /// A length as it is hashed; a payload's limits keep it far below the end of `u32`.
 pub(crate) fn length(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
@@ -264,7 +223,7 @@ pub(crate) fn length(length: usize) -> u32 {
 
 /// F1: the first of these ids that a block at `height` may not hold, if any. `committed` says at which height an id was
 /// last committed, and may forget what is older than [`DUPLICATE_WINDOW_BLOCKS`]; `pending` says whether an uncommitted
-/// ancestor of the block holds it. Twice inside one block is for [`Payload::check`] to find.
+/// ancestor of the block holds it. Twice inside one block is for [`CheckedPayload`] to find.
 pub fn duplicate<'a>(
     height: Height,
     ids: impl IntoIterator<Item = &'a TransactionId>,

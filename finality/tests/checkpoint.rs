@@ -10,10 +10,14 @@ use outrider_finality::{
     SnapshotBlock, SnapshotError, SnapshotItem, SnapshotVerifier, Taken, state_digest,
 };
 use outrider_types::{
-    Aggregate, Batch, Block, BlockId, CommitVote, Committee, CommitteeId, EpochEnd,
+    Aggregate, Batch, Block, BlockId, CheckedPayload, CommitVote, Committee, CommitteeId, EpochEnd,
     FinalityCertificate, Height, MemberIndex, Payload, RollupId, SecretKey, Signed, Timestamp,
     Transaction, TransactionId, View, decode, encode, testing,
 };
+
+fn checked(payload: &Payload) -> CheckedPayload {
+    CheckedPayload::new(payload.clone()).unwrap()
+}
 
 /// A chain with a transaction in every third block, of two rollups in turn.
 struct Chain {
@@ -82,8 +86,7 @@ impl Chain {
     }
 
     fn push(&mut self, block: Block, payload: Payload) {
-        let ids: Vec<TransactionId> = payload.ids().collect();
-        self.ledger.append(&block, &ids, &payload).unwrap();
+        self.ledger.append(&block, &checked(&payload)).unwrap();
         self.blocks.push((block, payload));
     }
 
@@ -156,8 +159,7 @@ fn whole_short_chain_is_proven_from_the_genesis_committee() {
     let mut ledger = Ledger::new(&chain.blocks[0].0);
     let mut expected = Vec::new();
     for (block, payload) in &chain.blocks[1..] {
-        let ids: Vec<TransactionId> = payload.ids().collect();
-        let appended = ledger.append(block, &ids, payload).unwrap();
+        let appended = ledger.append(block, &checked(payload)).unwrap();
         expected.extend(
             appended
                 .entries
@@ -187,8 +189,7 @@ fn wrong_counters_of_a_long_chain_show_in_the_digest_alone() {
     let at = Height((DUPLICATE_WINDOW_BLOCKS + 500) / DIGEST_EVERY_BLOCKS * DIGEST_EVERY_BLOCKS);
     let mut ledger = Ledger::new(&chain.blocks[0].0);
     for (block, payload) in &chain.blocks[1..=at.0 as usize] {
-        let ids: Vec<TransactionId> = payload.ids().collect();
-        ledger.append(block, &ids, payload).unwrap();
+        ledger.append(block, &checked(payload)).unwrap();
     }
     let honest = (at, state_digest(at, ledger.tip().id, ledger.lanes()));
     let verifier = verify(&chain.committee, chain.items(0)).unwrap();

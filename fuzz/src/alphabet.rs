@@ -3,7 +3,8 @@
 use outrider_types::codec::Encode;
 use outrider_types::evidence::Pair;
 use outrider_types::message::{
-    BlockRequest, ChangeRequest, FullBlock, Range, RangeRequest, Received, Transactions,
+    BatchRequest, BlockRequest, ChangeRequest, FullBlock, Range, RangeRequest, Received, Reference,
+    References, Transactions, batch_id,
 };
 use outrider_types::testing::{CHAIN, committee, key};
 use outrider_types::{
@@ -322,8 +323,20 @@ pub(crate) fn encodings() -> Vec<Vec<u8>> {
             data: Bytes::from_static(b"one"),
         }],
     };
+    let batch = batch_id(&payload().ids().collect::<Vec<_>>());
     let received = Received {
-        ids: payload().ids().collect(),
+        batch,
+        refused: vec![1],
+    };
+    let references = References {
+        payload: payload().id(),
+        batches: vec![Reference {
+            batch,
+            left_out: vec![0],
+        }],
+    };
+    let request = BatchRequest {
+        batches: vec![batch],
     };
     let mut all = vec![
         bytes(&words.committee),
@@ -334,6 +347,8 @@ pub(crate) fn encodings() -> Vec<Vec<u8>> {
         bytes(&PayloadMessage::Payload(payload())),
         bytes(&PayloadMessage::Transactions(transactions)),
         bytes(&PayloadMessage::Received(received)),
+        bytes(&PayloadMessage::References(references)),
+        bytes(&PayloadMessage::BatchRequest(request)),
         bytes(&SyncMessage::BlockRequest(BlockRequest { block: A })),
         bytes(&SyncMessage::Block(words.full_block())),
         bytes(&SyncMessage::RangeRequest(RangeRequest { from: Height(9) })),

@@ -1,5 +1,6 @@
 //! Who comes in: limits, and why a transaction is turned away.
 
+use crate::batches::Origin;
 use crate::lane::{Lane, Pending};
 use crate::{Mempool, Place};
 use bytes::Bytes;
@@ -143,7 +144,19 @@ impl Mempool {
         now: Timestamp,
         tx: Transaction,
     ) -> Result<TransactionId, AdmissionError> {
-        let Transaction { rollup, data } = &tx;
+        let id = tx.id();
+        let data = Bytes::copy_from_slice(&tx.data);
+        let tx = Transaction { data, ..tx };
+        self.take_in(now, id, &tx, None).map(|()| id)
+    }
+
+    pub(crate) fn take_in(
+        &mut self,
+        now: Timestamp,
+        id: TransactionId,
+        Transaction { rollup, data }: &Transaction,
+        origin: Option<Origin>,
+    ) -> Result<(), AdmissionError> {
         let (rollup, size) = (*rollup, data.len());
         if data.is_empty() {
             return Err(AdmissionError::Empty);
@@ -154,15 +167,10 @@ impl Mempool {
                 limit: self.limits.transaction_bytes,
             });
         }
-        if self
-            .limits
-            .rollups
-            .as_ref()
-            .is_some_and(|rollups| !rollups.contains(&rollup))
-        {
+        let ordered = self.limits.rollups.as_ref();
+        if ordered.is_some_and(|rollups| !rollups.contains(&rollup)) {
             return Err(AdmissionError::UnknownRollup { rollup });
         }
-        let id = tx.id();
         if let Some(known) = self.known(&id) {
             return Err(AdmissionError::Duplicate { id, known });
         }
@@ -170,7 +178,7 @@ impl Mempool {
 
         let pending = Pending {
             id,
-            data: Bytes::copy_from_slice(data),
+            data: data.clone(),
             admitted: now,
         };
         if !self.lanes.contains_key(&rollup) {
@@ -181,15 +189,19 @@ impl Mempool {
         let sequence = self.take_number();
         if let Some(lane) = self.lanes.get_mut(&rollup) {
             lane.push(sequence, pending);
-            self.places.insert(id, Place { rollup, sequence });
+            let place = Place {
+                rollup,
+                sequence,
+                origin,
+            };
+            self.places.insert(id, place);
             self.bytes += size;
         }
-        assert!(self.contains(&id), "an admitted transaction is held");
         assert!(
             self.bytes <= self.limits.total_bytes,
             "bytes stay within their limit"
         );
-        Ok(id)
+        Ok(())
     }
 
     fn has_room(&self, rollup: RollupId, size: usize) -> Result<(), AdmissionError> {

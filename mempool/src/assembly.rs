@@ -7,8 +7,9 @@ use outrider_types::codec::{EncodeSize, FixedSize};
 use outrider_types::limits::{
     LANES_PER_PAYLOAD_MAX, PAYLOAD_BYTES_MAX, TRANSACTIONS_PER_PAYLOAD_MAX,
 };
+use outrider_types::message::Reference;
 use outrider_types::zoo::{self, Mutant};
-use outrider_types::{Batch, Payload, RollupId, TransactionId};
+use outrider_types::{Batch, CheckedPayload, Payload, RollupId, TransactionId};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -39,6 +40,15 @@ impl Default for AssemblyLimits {
     }
 }
 
+/// A payload, and how to tell it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Assembled {
+    /// The payload.
+    pub payload: CheckedPayload,
+    /// The batches that it is made of, in order; none if some of it came in no batch.
+    pub references: Option<Vec<Reference>>,
+}
+
 impl Mempool {
     /// The next payload, without what `exclude` names (what uncommitted ancestors hold). Nothing is removed: that is
     /// for [`committed`](Mempool::committed).
@@ -51,7 +61,7 @@ impl Mempool {
         &self,
         limits: &AssemblyLimits,
         exclude: &dyn Fn(&TransactionId) -> bool,
-    ) -> Payload {
+    ) -> Assembled {
         let bytes_limit = limits.bytes.min(PAYLOAD_BYTES_MAX);
         let transactions_limit = limits.transactions.min(TRANSACTIONS_PER_PAYLOAD_MAX);
         let lanes_limit = limits.lanes.min(LANES_PER_PAYLOAD_MAX);
@@ -59,7 +69,7 @@ impl Mempool {
         let mut heap: BinaryHeap<Reverse<(usize, u64)>> =
             self.turns.keys().map(|turn| Reverse((0, *turn))).collect();
         let mut cursors = BTreeMap::new();
-        let mut batches: BTreeMap<RollupId, Vec<Bytes>> = BTreeMap::new();
+        let mut batches: BTreeMap<RollupId, (Vec<Bytes>, Vec<TransactionId>)> = BTreeMap::new();
         let (mut bytes, mut count) = (LENGTH_BYTES, 0);
         while let Some(Reverse((given, turn))) = heap.pop() {
             if count == transactions_limit {
@@ -78,7 +88,8 @@ impl Mempool {
             }
             let cursor = cursors.entry(turn).or_insert_with(|| lane.iter());
             let excluded = |id: &TransactionId| exclude(id) && !zoo::is(Mutant::IncludedTwice);
-            let Some(Pending { data, .. }) = cursor.find(|pending| !excluded(&pending.id)) else {
+            let Some(Pending { id, data, .. }) = cursor.find(|pending| !excluded(&pending.id))
+            else {
                 continue;
             };
             let size = data.encode_size();
@@ -89,21 +100,43 @@ impl Mempool {
             }
             bytes += more;
             count += 1;
-            batches.entry(*rollup).or_default().push(data.clone());
+            let taken = batches.entry(*rollup).or_default();
+            taken.0.push(data.clone());
+            taken.1.push(*id);
             heap.push(Reverse((given + size, turn)));
         }
-        let batches = batches.into_iter().map(|(rollup, transactions)| Batch {
-            rollup,
-            transactions,
-        });
-        let payload = Payload {
-            batches: batches.collect(),
-        };
-        assert!(
-            payload.encode_size() <= PAYLOAD_BYTES_MAX,
-            "a payload keeps to the limit of the wire"
-        );
-        payload
+        let mut ids = Vec::with_capacity(count);
+        let mut payload = Payload::default();
+        for (rollup, (transactions, own)) in batches {
+            ids.extend(own);
+            payload.batches.push(Batch {
+                rollup,
+                transactions,
+            });
+        }
+        let references = self.tell(&payload, &ids);
+        let checked = CheckedPayload::from_ids(payload, ids);
+        assert!(checked.is_ok(), "what is assembled is a payload (M4)");
+        Assembled {
+            payload: checked.unwrap_or_default(),
+            references,
+        }
+    }
+
+    /// In terms of batches, if they put the transactions of each lane into this order.
+    fn tell(&self, payload: &Payload, ids: &[TransactionId]) -> Option<Vec<Reference>> {
+        let mut taken = Vec::with_capacity(ids.len());
+        let mut ids = ids.iter();
+        for batch in &payload.batches {
+            let first = taken.len();
+            for id in ids.by_ref().take(batch.transactions.len()) {
+                taken.push(self.places.get(id)?.origin?);
+            }
+            if !taken.get(first..)?.is_sorted() {
+                return None;
+            }
+        }
+        self.batches.references(taken)
     }
 }
 
@@ -161,14 +194,17 @@ mod tests {
             admit_many(&mut pool, rollup, 2, 20);
         }
         assert_eq!(
-            counts(&pool.assemble(&all(4), &|_| false)),
+            counts(&pool.assemble(&all(4), &|_| false).payload.payload),
             [(1, 1), (5, 1), (9, 2)]
         );
         assert_eq!(
-            counts(&pool.assemble(&all(9), &|_| false)),
+            counts(&pool.assemble(&all(9), &|_| false).payload.payload),
             [(1, 2), (5, 2), (9, 5)]
         );
-        assert_eq!(pool.assemble(&all(0), &|_| false), Payload::default());
+        assert_eq!(
+            pool.assemble(&all(0), &|_| false).payload.payload,
+            Payload::default().into()
+        );
     }
 
     #[test]
@@ -180,7 +216,7 @@ mod tests {
             bytes: 200_000,
             ..AssemblyLimits::default()
         };
-        let payload = pool.assemble(&limits, &|_| false);
+        let payload = pool.assemble(&limits, &|_| false).payload.payload;
         assert!(payload.encode_size() <= limits.bytes);
         let bytes = |at: usize| {
             payload.batches[at]
@@ -203,7 +239,10 @@ mod tests {
         let ids: Vec<TransactionId> = (0..5)
             .map(|number| admit(&mut pool, 1, number, 10))
             .collect();
-        let payload = pool.assemble(&all(2), &|id| ids[..2].contains(id));
+        let payload = pool
+            .assemble(&all(2), &|id| ids[..2].contains(id))
+            .payload
+            .payload;
         assert_eq!(payload.ids().collect::<Vec<_>>(), ids[2..4]);
         assert_eq!(pool.len(), 5);
     }
@@ -217,10 +256,13 @@ mod tests {
             bytes: 100,
             ..AssemblyLimits::default()
         };
-        let payload = pool.assemble(&limits, &|_| false);
+        let payload = pool.assemble(&limits, &|_| false).payload.payload;
         assert_eq!(payload.ids().collect::<Vec<_>>(), [large]);
         pool.committed(&[large]);
-        assert_eq!(counts(&pool.assemble(&limits, &|_| false)), [(2, 1)]);
+        assert_eq!(
+            counts(&pool.assemble(&limits, &|_| false).payload.payload),
+            [(2, 1)]
+        );
     }
 
     #[test]
@@ -234,16 +276,18 @@ mod tests {
                 outrider_types::limits::TRANSACTION_BYTES_MAX,
             );
         }
-        let payload = pool.assemble(
-            &AssemblyLimits {
-                bytes: usize::MAX,
-                ..AssemblyLimits::default()
-            },
-            &|_| false,
-        );
-        payload.check().unwrap();
+        let payload = pool
+            .assemble(
+                &AssemblyLimits {
+                    bytes: usize::MAX,
+                    ..AssemblyLimits::default()
+                },
+                &|_| false,
+            )
+            .payload;
+        payload.payload.check().unwrap();
         assert_eq!(
-            payload.len(),
+            payload.transactions.len(),
             15,
             "sixteen of them and their lengths are over the limit"
         );
@@ -263,8 +307,18 @@ mod tests {
         let mut served = Vec::new();
         for round in 0..6 {
             admit(&mut pool, 100 + round, 0, 10);
-            let ids: Vec<TransactionId> = pool.assemble(&limits, &|_| false).ids().collect();
-            served.push(pool.assemble(&limits, &|_| false).batches[0].rollup.0);
+            let ids: Vec<TransactionId> = pool
+                .assemble(&limits, &|_| false)
+                .payload
+                .transactions
+                .iter()
+                .copied()
+                .collect();
+            served.push(
+                pool.assemble(&limits, &|_| false).payload.payload.batches[0]
+                    .rollup
+                    .0,
+            );
             pool.committed(&ids);
         }
         assert_eq!(served, [10, 11, 12, 100, 101, 102]);

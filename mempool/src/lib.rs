@@ -6,8 +6,9 @@
 //!
 //! Guarantees, each with the test that defends it:
 //!
-//! - **M1** It never holds more than its [`Limits`] say, and holds its own copy of every transaction, so that a small
-//!   one cannot keep a large message in memory (`tests/model.rs`, `admission::tests`).
+//! - **M1** It never holds more than its [`Limits`] say. A transaction that came by itself is copied, so that it cannot
+//!   keep a large message in memory; one that came in a batch keeps the batch, which counts as a whole against the share
+//!   of its author (`tests/model.rs`, `admission::tests`, `tests/batches.rs`).
 //! - **M2** No transaction is held twice, nor admitted while it is among the last
 //!   [`duplicate_window`](Limits::duplicate_window) committed ones (`tests/model.rs`).
 //! - **M3** Transactions of one rollup are assembled in the order in which they were admitted (`tests/model.rs`).
@@ -18,20 +19,26 @@
 //! - **M6** No rollup starves: when assembled payloads are committed, everything admitted is assembled after a bounded
 //!   number of them, also while others keep submitting (`tests/model.rs`, `assembly::tests`).
 //!
+//! - **M7** What [`Mempool::assemble`] tells in terms of batches, [`Mempool::resolve`] makes into the same payload wherever
+//!   the batches are held (`tests/batches.rs`).
+//!
 //! Assumptions: [`Mempool::committed`] is told every committed block; the caller looks up committed transactions older
 //! than the window itself (rule F1 of `outrider-finality`), and reports what it finds with [`Mempool::committed`] too.
 //!
 //! At a limit, admission fails with an [`AdmissionError`] that says which one; nothing that was admitted is ever thrown
-//! out to make room. Deliberately absent: clocks, fees, execution, spreading to other members, disk.
+//! out to make room. Deliberately absent: clocks, fees, execution, the network, disk.
 
 mod admission;
 mod assembly;
+mod batches;
 mod lane;
 mod window;
 
 pub use admission::{AdmissionError, Known, Limits};
-pub use assembly::AssemblyLimits;
+pub use assembly::{Assembled, AssemblyLimits};
+pub use batches::{HeldBatch, ResolveError, Unresolved};
 
+use batches::{Batches, Origin};
 use lane::Lane;
 use outrider_types::{RollupId, Timestamp, TransactionId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,6 +60,7 @@ pub struct Mempool {
     /// Where each transaction is.
     places: BTreeMap<TransactionId, Place>,
     recent: Window,
+    batches: Batches,
     bytes: usize,
     /// The next number for an arrival or a turn; it never comes again.
     next: u64,
@@ -63,6 +71,8 @@ pub struct Mempool {
 struct Place {
     rollup: RollupId,
     sequence: u64,
+    /// The batch that brought it, if one did.
+    origin: Option<Origin>,
 }
 
 impl Mempool {
@@ -75,6 +85,7 @@ impl Mempool {
             recent: Window::new(limits.duplicate_window),
             limits,
             lanes: BTreeMap::new(),
+            batches: Batches::default(),
             turns: BTreeMap::new(),
             places: BTreeMap::new(),
             bytes: 0,
@@ -108,7 +119,14 @@ impl Mempool {
 
     /// Take one out; the rollup it was of.
     fn remove(&mut self, id: &TransactionId) -> Option<RollupId> {
-        let Place { rollup, sequence } = self.places.remove(id)?;
+        let Place {
+            rollup,
+            sequence,
+            origin,
+        } = self.places.remove(id)?;
+        if let Some(origin) = origin {
+            self.batches.release(origin.batch);
+        }
         let lane = self.lanes.get_mut(&rollup);
         assert!(lane.is_some(), "a held transaction has a lane");
         let lane = lane?;

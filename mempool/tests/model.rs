@@ -224,7 +224,7 @@ proptest! {
                     }
                 }
                 Call::Assemble { limits, commit } => {
-                    let payload = pool.assemble(&limits, &|id| in_flight.contains(id));
+                    let payload = pool.assemble(&limits, &|id| in_flight.contains(id)).payload.payload;
                     model.check(&payload, &limits, &in_flight);
                     in_flight.extend(payload.ids());
                     if commit {
@@ -246,7 +246,7 @@ proptest! {
         // M6: what was admitted is assembled, one payload after another, each with at least one transaction.
         let limits = AssemblyLimits { bytes: 80, transactions: 3, lanes: 2 };
         while !pool.is_empty() {
-            let payload = pool.assemble(&limits, &|_| false);
+            let payload = pool.assemble(&limits, &|_| false).payload.payload;
             model.check(&payload, &limits, &BTreeSet::new());
             let ids: Vec<TransactionId> = payload.ids().collect();
             prop_assert!(!ids.is_empty());
@@ -277,7 +277,7 @@ proptest! {
                 // It may be full; then the flood stands as it is.
                 let _ = pool.admit(Timestamp(1), Transaction { rollup: RollupId(*rollup), data });
             }
-            let ids: Vec<TransactionId> = pool.assemble(&limits, &|_| false).ids().collect();
+            let ids: Vec<TransactionId> = pool.assemble(&limits, &|_| false).payload.transactions.to_vec();
             pool.committed(&ids);
             payloads += 1;
             if !pool.contains(&id) {

@@ -40,9 +40,9 @@ use outrider_types::codec::{Encode, Read};
 use outrider_types::limits::{BLOCKS_PER_RANGE_MAX, MESSAGE_BYTES_MAX, TRANSACTIONS_PER_RANGE_MAX};
 use outrider_types::message::{FullBlock, Range};
 use outrider_types::{
-    Block, BlockId, BlockRecord, Committee, CommitteeId, Contact, DecodeError, EpochStart,
-    FinalityCertificate, Height, Payload, PayloadId, RollupId, TransactionId, Verified, decode,
-    encode,
+    Block, BlockId, BlockRecord, CheckedPayload, Committee, CommitteeId, Contact, DecodeError,
+    EpochStart, FinalityCertificate, Height, Payload, PayloadId, RollupId, TransactionId, Verified,
+    decode, encode,
 };
 use std::sync::Arc;
 
@@ -258,7 +258,7 @@ impl<S: Store> Chain<S> {
         Ok(self.store.sync()?)
     }
 
-    /// Every block put so far, with its payload, is durable on return.
+    /// Every block put or made final so far, with its payload, is durable on return.
     pub fn sync_records(&mut self) -> Result<(), ChainError> {
         if self.unsynced {
             self.sync()?;
@@ -270,12 +270,12 @@ impl<S: Store> Chain<S> {
     pub fn commit(
         &mut self,
         block: &Block,
-        payload: &Payload,
-        ids: &[TransactionId],
+        payload: &CheckedPayload,
         certificate: Option<&FinalityCertificate>,
     ) -> Result<(), ChainError> {
         let id = block.id();
-        let appended = self.ledger.append(block, ids, payload)?;
+        let appended = self.ledger.append(block, payload)?;
+        self.unsynced = true;
         let key = height_key(block.height);
         self.store
             .put(Table::Height, &key, Bytes::copy_from_slice(&id.0))?;

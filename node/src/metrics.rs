@@ -137,6 +137,11 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         "Transactions waiting for a block",
     ),
     (
+        "outrider_batches_fetched_total",
+        "counter",
+        "Batches that a leader referred to and this member had to ask for",
+    ),
+    (
         "outrider_soft_final_latency_seconds",
         "histogram",
         "From first sight of a block to its finality",
@@ -183,6 +188,7 @@ pub struct Metrics {
     votes: Gauge,
     view: Gauge,
     timeouts: Counter,
+    batches_fetched: Counter,
     blocks: Family<Path, Counter>,
     transactions: Counter,
     pending: Gauge,
@@ -218,6 +224,7 @@ impl Metrics {
             votes: Gauge::default(),
             view: Gauge::default(),
             timeouts: Counter::default(),
+            batches_fetched: Counter::default(),
             blocks: Family::default(),
             transactions: Counter::default(),
             pending: Gauge::default(),
@@ -263,6 +270,9 @@ impl Metrics {
                 "outrider_epoch" => registry.register(short, *help, self.epoch.clone()),
                 "outrider_votes" => registry.register(short, *help, self.votes.clone()),
                 "outrider_view" => registry.register(short, *help, self.view.clone()),
+                "outrider_batches_fetched_total" => {
+                    registry.register(short, *help, self.batches_fetched.clone());
+                }
                 "outrider_view_timeouts_total" => {
                     registry.register(short, *help, self.timeouts.clone())
                 }
@@ -319,6 +329,10 @@ impl Metrics {
 
     pub(crate) fn journal_synced(&self, took: Duration) {
         self.sync.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn batches_fetched(&self, count: usize) {
+        self.batches_fetched.inc_by(count as u64);
     }
 
     pub(crate) fn entered(&self, view: View, by_timeout: bool) {

@@ -10,12 +10,12 @@ use bytes::Bytes;
 use commonware_runtime::{Spawner, Supervisor};
 use outrider_network::{Channel, Inbound, Inbox};
 use outrider_types::message::{
-    BlockRequest, ChangeRequest, ConsensusMessage, FullBlock, PayloadMessage, Range, RangeRequest,
-    SyncMessage,
+    BatchRequest, BlockRequest, ChangeRequest, ConsensusMessage, FullBlock, PayloadMessage, Range,
+    RangeRequest, Received, References, SyncMessage,
 };
 use outrider_types::{
-    Block, BlockRecord, CommitVote, Committee, CommitteeChange, CommitteeId, Epoch, EpochEnd,
-    Evidence, FinalityCertificate, Invalid, Justification, MemberIndex, Payload, PayloadId,
+    Block, BlockRecord, CheckedPayload, CommitVote, Committee, CommitteeChange, CommitteeId, Epoch,
+    EpochEnd, Evidence, FinalityCertificate, Invalid, Justification, MemberIndex, Payload,
     Proposal, Signed, TimeoutMessage, Transaction, TransactionId, Verified, Vote, decode,
 };
 use std::sync::Arc;
@@ -23,29 +23,6 @@ use tokio::sync::{Mutex, mpsc};
 
 /// Events of one channel that may wait for the driver.
 pub const EVENTS_MAX: usize = 1_024;
-
-/// A payload that was checked by itself, with the ids of what it holds.
-#[derive(Clone, Debug)]
-pub struct CheckedPayload {
-    /// Its commitment.
-    pub id: PayloadId,
-    /// What it holds.
-    pub payload: Arc<Payload>,
-    /// Ids of its transactions, in order.
-    pub transactions: Arc<[TransactionId]>,
-}
-
-impl CheckedPayload {
-    /// Check and hash a payload.
-    pub fn new(payload: Payload) -> Result<Self, outrider_types::PayloadError> {
-        let transactions = payload.check()?.into();
-        Ok(Self {
-            id: payload.id(),
-            payload: Arc::new(payload),
-            transactions,
-        })
-    }
-}
 
 /// A final range that was verified: linked, hashed and proven final.
 #[derive(Debug)]
@@ -75,8 +52,12 @@ pub enum Event {
     Payload(CheckedPayload),
     /// Transactions with their ids.
     Transactions(Vec<(TransactionId, Transaction)>),
-    /// A peer holds these transactions.
-    Received(Vec<TransactionId>),
+    /// A peer holds a batch.
+    Received(Received),
+    /// A payload in terms of batches.
+    References(References),
+    /// A peer asks for batches.
+    BatchRequest(BatchRequest),
     /// A peer asks for a block.
     BlockRequest(BlockRequest),
     /// A block that a peer sent.
@@ -263,7 +244,9 @@ fn payload(bytes: Bytes) -> Result<Event, Refused> {
                 .map(|one| (one.id(), one))
                 .collect(),
         ),
-        PayloadMessage::Received(received) => Event::Received(received.ids),
+        PayloadMessage::Received(received) => Event::Received(received),
+        PayloadMessage::References(references) => Event::References(references),
+        PayloadMessage::BatchRequest(request) => Event::BatchRequest(request),
     })
 }
 

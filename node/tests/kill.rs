@@ -15,8 +15,8 @@ use outrider_node::chain::Chain;
 use outrider_node::durable::{persist, vote_left};
 use outrider_storage::{FileJournal, Journal, JournalOptions, SledStore, StoreOptions};
 use outrider_types::{
-    Committee, CommitteeId, ConsensusMessage, Payload, SafetyState, Timestamp, Verified, encode,
-    testing,
+    CheckedPayload, Committee, CommitteeId, ConsensusMessage, Payload, SafetyState, Timestamp,
+    Verified, encode, testing,
 };
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -175,7 +175,7 @@ impl Voter {
                     let id = record.block.id();
                     let own = (certificate.block() == id).then_some(&*certificate);
                     self.chain
-                        .commit(&record.block, &Payload::default(), &[], own)
+                        .commit(&record.block, &CheckedPayload::default(), own)
                         .unwrap();
                     say(&format!("commit {} {id}", record.block.height));
                 }

@@ -39,6 +39,8 @@ impl Message {
                 PayloadMessage::Payload(_) => "payload",
                 PayloadMessage::Transactions(_) => "transactions",
                 PayloadMessage::Received(_) => "received",
+                PayloadMessage::References(_) => "references",
+                PayloadMessage::BatchRequest(_) => "batch-request",
             },
             Self::Sync(message) => match message {
                 SyncMessage::BlockRequest(_) => "block-request",

@@ -7,9 +7,9 @@ use outrider_storage::{
     Journal as _, JournalError, MemoryDisk, MemoryStore, Store, StoreError, Table,
 };
 use outrider_types::{
-    Aggregate, Batch, Block, BlockRecord, Bytes, Certificate, CommitVote, Committee,
-    FinalityCertificate, Height, Justification, MemberIndex, Payload, RollupId, SafetyState,
-    SecretKey, Signed, Statement, Timestamp, View, Vote,
+    Aggregate, Batch, Block, BlockRecord, Bytes, Certificate, CheckedPayload, CommitVote,
+    Committee, FinalityCertificate, Height, Justification, MemberIndex, Payload, PayloadError,
+    RollupId, SafetyState, SecretKey, Signed, Statement, Timestamp, View, Vote,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +24,9 @@ const SYNC_EVERY: u64 = 1_024;
 /// Why a past cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum PastError {
+    /// A payload that may stand in no block.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
     /// The chain.
     #[error(transparent)]
     Chain(#[from] ChainError),
@@ -108,9 +111,9 @@ pub fn make(
             None
         };
         chain.put_record(&record)?;
-        chain.put_payload(block.payload, &payload)?;
-        let ids: Vec<_> = payload.ids().collect();
-        chain.commit(&block, &payload, &ids, certificate.as_ref())?;
+        let checked = CheckedPayload::new(payload)?;
+        chain.put_payload(block.payload, &checked.payload)?;
+        chain.commit(&block, &checked, certificate.as_ref())?;
         let quorum = Certificate::Quorum(signed(vote, &committee, keys)?);
         justification = Some(Justification::Certificate(quorum));
         voted = Some(vote);

@@ -40,7 +40,7 @@ ok "what is broken has an exit code, and plan and logs are kept"
 parent=$!
 PIDS+=("$parent")
 disown "$parent"
-wait_until 60 "the storm to begin" grep -q height "$WORK/killed.out"
+wait_until 60 "the storm to begin" grep -qs height "$WORK/killed.out"
 (($(members_of "$WORK/killed" | wc -l) == 4)) || fail "not four members at the beginning"
 kill -KILL "$parent"
 nobody() {

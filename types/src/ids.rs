@@ -135,6 +135,10 @@ hex_id! {
     TransactionId
 }
 hex_id! {
+    /// SHA-256 over the ids of the transactions that a member spreads in one message.
+    BatchId
+}
+hex_id! {
     /// SHA-256 of a committee's encoding.
     CommitteeId
 }

@@ -51,11 +51,11 @@ pub use crypto::{PublicKey, SecretKey, Signature};
 pub use epoch::{Approve, CommitteeChange, Contact, EpochEnd, EpochStart, TransportKey};
 pub use evidence::{Evidence, Offence};
 pub use ids::{
-    BlockId, ChainId, ChangeId, CommitteeId, Epoch, Height, MemberIndex, PayloadId, RollupId,
-    Stake, Timestamp, TransactionId, View,
+    BatchId, BlockId, ChainId, ChangeId, CommitteeId, Epoch, Height, MemberIndex, PayloadId,
+    RollupId, Stake, Timestamp, TransactionId, View,
 };
 pub use message::{ConsensusMessage, PayloadMessage, SyncMessage};
-pub use payload::{Batch, Payload, PayloadError, Transaction};
+pub use payload::{Batch, CheckedPayload, Payload, PayloadError, Transaction};
 pub use safety_state::SafetyState;
 pub use statement::{CommitVote, Propose, Signed, Statement, Timeout, TimeoutMessage, Vote};
 pub use verified::{Invalid, Verified};

@@ -12,6 +12,8 @@ pub const LANES_PER_PAYLOAD_MAX: usize = 1_024;
 pub const PAYLOAD_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Most transactions in one spreading message between members.
 pub const TRANSACTIONS_PER_MESSAGE_MAX: usize = 1_024;
+/// Batches that one request asks for.
+pub const BATCHES_PER_REQUEST_MAX: usize = 64;
 /// Most blocks in one answer to a range request.
 pub const BLOCKS_PER_RANGE_MAX: usize = 256;
 /// Most transactions in one answer to a range request, over all its blocks. At least one full block fits.

@@ -5,12 +5,13 @@ use crate::certificate::{FinalityCertificate, Justification};
 use crate::codec::{
     EncodeSize, Error, RangeCfg, Read, Write, read_items, read_list, wire_enum, wire_struct,
 };
+use crate::crypto::sha256;
 use crate::epoch::{CommitteeChange, EpochEnd};
 use crate::evidence::Evidence;
-use crate::ids::{BlockId, CommitteeId, Epoch, Height, TransactionId};
+use crate::ids::{BatchId, BlockId, CommitteeId, Epoch, Height, PayloadId, TransactionId};
 use crate::limits::{
-    BLOCKS_PER_RANGE_MAX, FILLERS_MAX, MESSAGE_BYTES_MAX, TRANSACTIONS_PER_MESSAGE_MAX,
-    TRANSACTIONS_PER_RANGE_MAX,
+    BATCHES_PER_REQUEST_MAX, BLOCKS_PER_RANGE_MAX, FILLERS_MAX, MESSAGE_BYTES_MAX,
+    TRANSACTIONS_PER_MESSAGE_MAX, TRANSACTIONS_PER_PAYLOAD_MAX, TRANSACTIONS_PER_RANGE_MAX,
 };
 use crate::payload::{Payload, Transaction};
 use crate::statement::{CommitVote, Signed, TimeoutMessage, Vote};
@@ -58,11 +59,15 @@ pub enum PayloadMessage {
     Transactions(Transactions),
     /// "I hold these transactions now": lets the member that admitted them promise that they survive it.
     Received(Received),
+    /// The payload of a block that is being proposed, in terms of batches that were spread before.
+    References(References),
+    /// "Send me these batches."
+    BatchRequest(BatchRequest),
 }
 
-wire_enum!(PayloadMessage { 0 => Payload, 1 => Transactions, 2 => Received });
+wire_enum!(PayloadMessage { 0 => Payload, 1 => Transactions, 3 => Received, 4 => References, 5 => BatchRequest });
 
-/// A bounded list of transactions.
+/// A batch: transactions that one member spreads, in the order in which it admitted them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transactions {
     /// At most [`TRANSACTIONS_PER_MESSAGE_MAX`].
@@ -71,14 +76,57 @@ pub struct Transactions {
 
 wire_struct!(Transactions { list[TRANSACTIONS_PER_MESSAGE_MAX] });
 
-/// Ids of transactions that a member holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Received {
-    /// At most [`TRANSACTIONS_PER_MESSAGE_MAX`].
-    pub ids: Vec<TransactionId>,
+/// `sha256("outrider/batch" || ids)` of a batch of these transactions. The ids bind their bytes, so these are not hashed again.
+#[must_use]
+pub fn batch_id(ids: &[TransactionId]) -> BatchId {
+    let mut parts: Vec<&[u8]> = Vec::with_capacity(1 + ids.len());
+    parts.push(b"outrider/batch");
+    parts.extend(ids.iter().map(|id| id.0.as_slice()));
+    BatchId(sha256(&parts))
 }
 
-wire_struct!(Received { ids[TRANSACTIONS_PER_MESSAGE_MAX] });
+/// What a member holds of a batch: all but what it had no room for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Which batch.
+    pub batch: BatchId,
+    /// Places in it of the transactions that are not held, ascending; at most [`TRANSACTIONS_PER_MESSAGE_MAX`].
+    pub refused: Vec<u16>,
+}
+
+wire_struct!(Received { batch, refused[TRANSACTIONS_PER_MESSAGE_MAX] });
+
+/// A payload as its proposer found it in batches. Whoever holds these puts the transactions into lanes, batch by batch in
+/// the order given, and has the payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct References {
+    /// The payload's commitment.
+    pub payload: PayloadId,
+    /// At most [`TRANSACTIONS_PER_PAYLOAD_MAX`], for each brings at least one transaction.
+    pub batches: Vec<Reference>,
+}
+
+wire_struct!(References { payload, batches[TRANSACTIONS_PER_PAYLOAD_MAX] });
+
+/// A batch in a payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// Which.
+    pub batch: BatchId,
+    /// Places in it of the transactions that are left out, ascending; at most [`TRANSACTIONS_PER_MESSAGE_MAX`].
+    pub left_out: Vec<u16>,
+}
+
+wire_struct!(Reference { batch, left_out[TRANSACTIONS_PER_MESSAGE_MAX] });
+
+/// Asks for batches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchRequest {
+    /// Which; at most [`BATCHES_PER_REQUEST_MAX`].
+    pub batches: Vec<BatchId>,
+}
+
+wire_struct!(BatchRequest { batches[BATCHES_PER_REQUEST_MAX] });
 
 /// On the sync channel: questions and answers, matched by what they name.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::merkle::{self, Hash};
 use crate::zoo::{self, Mutant};
 use bytes::{BufMut, Bytes};
 use commonware_codec::Buf;
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// A rollup's transaction: opaque bytes, ordered and never executed here.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -86,8 +86,8 @@ impl Batch {
         merkle::leaf_hash(&leaf)
     }
 
-    fn hash(&self) -> Hash {
-        let leaves: Vec<Hash> = self.ids().map(|id| merkle::leaf_hash(&id.0)).collect();
+    fn hash(&self, ids: &[TransactionId]) -> Hash {
+        let leaves: Vec<Hash> = ids.iter().map(|id| merkle::leaf_hash(&id.0)).collect();
         let count = u32::try_from(leaves.len()).unwrap_or(u32::MAX);
         Self::leaf(self.rollup, count, &merkle::root(&leaves))
     }
@@ -210,7 +210,22 @@ impl Payload {
     /// The commitment to its batches, rollups ascending.
     #[must_use]
     pub fn id(&self) -> PayloadId {
-        let leaves: Vec<Hash> = self.batches.iter().map(Batch::hash).collect();
+        self.id_of(&self.ids().collect::<Vec<_>>())
+    }
+
+    /// Its commitment, from the ids of its transactions in order: no transaction is hashed again.
+    fn id_of(&self, ids: &[TransactionId]) -> PayloadId {
+        assert!(ids.len() == self.len(), "each transaction has one id");
+        let mut rest = ids;
+        let leaves: Vec<Hash> = self
+            .batches
+            .iter()
+            .map(|batch| {
+                let (own, others) = rest.split_at(batch.transactions.len());
+                rest = others;
+                batch.hash(own)
+            })
+            .collect();
         let count = u32::try_from(leaves.len()).unwrap_or(u32::MAX);
         Self::commitment(count, &merkle::root(&leaves))
     }
@@ -246,6 +261,11 @@ impl Payload {
 
     /// Check everything that needs no history: order, sizes, counts, duplicates inside. Returns the ids, in order.
     pub fn check(&self) -> Result<Vec<TransactionId>, PayloadError> {
+        CheckedPayload::new(self.clone()).map(|checked| checked.transactions.to_vec())
+    }
+
+    /// Check order, sizes and counts, which needs no hash.
+    fn check_sizes(&self) -> Result<(), PayloadError> {
         if self.batches.len() > LANES_PER_PAYLOAD_MAX {
             return Err(PayloadError::LaneCount {
                 count: self.batches.len(),
@@ -282,11 +302,63 @@ impl Payload {
                 });
             }
         }
-        let ids: Vec<TransactionId> = self.ids().collect();
-        let mut seen = BTreeSet::new();
-        match ids.iter().find(|id| !seen.insert(**id)) {
-            Some(id) => Err(PayloadError::Duplicate { id: *id }),
-            None => Ok(ids),
+        Ok(())
+    }
+}
+
+/// A payload that may stand in a block, with its commitment and the ids of what it holds: made only by a check, so that
+/// nothing is hashed or checked twice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CheckedPayload {
+    /// Its commitment.
+    pub id: PayloadId,
+    /// What it holds.
+    pub payload: Arc<Payload>,
+    /// Ids of its transactions, in order.
+    pub transactions: Arc<[TransactionId]>,
+}
+
+impl CheckedPayload {
+    /// Check and hash a payload.
+    pub fn new(payload: Payload) -> Result<Self, PayloadError> {
+        payload.check_sizes()?;
+        let ids = payload.ids().collect();
+        Self::from_ids(payload, ids)
+    }
+
+    /// Check a payload whose transactions were hashed when they came: these are their ids, in order.
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many of them as transactions.
+    pub fn from_ids(payload: Payload, ids: Vec<TransactionId>) -> Result<Self, PayloadError> {
+        payload.check_sizes()?;
+        let mut sorted = ids.clone();
+        sorted.sort_unstable();
+        if let Some(id) = sorted
+            .windows(2)
+            .find(|pair| pair[0] == pair[1])
+            .map(|pair| pair[0])
+        {
+            return Err(PayloadError::Duplicate { id });
+        }
+        Ok(Self {
+            id: payload.id_of(&ids),
+            payload: Arc::new(payload),
+            transactions: ids.into(),
+        })
+    }
+}
+
+impl Default for CheckedPayload {
+    /// The empty payload.
+    fn default() -> Self {
+        let payload = Payload::default();
+        Self {
+            id: payload.id(),
+            payload: Arc::new(payload),
+            transactions: Arc::new([]),
         }
     }
 }

@@ -12,10 +12,10 @@ use outrider_types::limits::{
 };
 use outrider_types::message::{FullBlock, Range, Received, Transactions};
 use outrider_types::{
-    Aggregate, Batch, BlockRecord, Bytes, Committee, ConsensusMessage, Evidence,
+    Aggregate, Batch, BatchId, BlockRecord, Bytes, Committee, ConsensusMessage, Evidence,
     FinalityCertificate, Justification, MemberIndex, Payload, PayloadMessage, RollupId,
-    SafetyState, Signature, SyncMessage, TimeoutCertificate, TimeoutEntry, Transaction,
-    TransactionId, View, Vote, decode, encode,
+    SafetyState, Signature, SyncMessage, TimeoutCertificate, TimeoutEntry, Transaction, View, Vote,
+    decode, encode,
 };
 use proptest::prelude::*;
 use std::sync::LazyLock;
@@ -459,7 +459,8 @@ fn lists_hold_their_limit_and_not_one_more() {
             list: vec![one; count],
         });
         let ids = PayloadMessage::Received(Received {
-            ids: vec![TransactionId([0; 32]); count],
+            batch: BatchId([0; 32]),
+            refused: vec![0; count],
         });
         (
             decode::<PayloadMessage>(encode(&message)).is_ok(),

@@ -170,7 +170,15 @@ const ENCODINGS: &Table = &[
     ),
     (
         "payload/received",
-        "f7cfa44c595be0eba51d3d7f30fc997aba3db441e715c9fe585b635e416fd23a",
+        "b24150a02bf84441c6986f44201242f48ad906b9d14dc15524c1795c2aaec463",
+    ),
+    (
+        "payload/references",
+        "5a426c355b92f2ea12ac1e54778421d72ae5216ae32873bb7b9c8c01e9322efd",
+    ),
+    (
+        "payload/batch-request",
+        "61a4c5d96939676520f2254b07f5ea48a9f4c4ed27404de158224df8a46fd08c",
     ),
     (
         "sync/block-request",

@@ -2,7 +2,7 @@
 
 use super::*;
 use bytes::Bytes;
-use outrider_types::{View, testing};
+use outrider_types::{Batch, Payload, View, testing};
 use proptest::prelude::*;
 
 fn payload(batches: &[(u64, &[&str])]) -> Payload {
@@ -34,8 +34,8 @@ fn next(ledger: &Ledger, payload: &Payload) -> Block {
     }
 }
 
-fn ids(payload: &Payload) -> Vec<TransactionId> {
-    payload.ids().collect()
+fn checked(payload: &Payload) -> CheckedPayload {
+    CheckedPayload::new(payload.clone()).unwrap()
 }
 
 #[test]
@@ -43,13 +43,13 @@ fn positions_count_per_rollup_and_over_blocks() {
     let mut ledger = Ledger::new(&genesis());
     let first = payload(&[(1, &["a", "b"]), (5, &["a"])]);
     let block = next(&ledger, &first);
-    let appended = ledger.append(&block, &ids(&first), &first).unwrap();
+    let appended = ledger.append(&block, &checked(&first)).unwrap();
     assert_eq!(appended.height, Height(1));
     assert_eq!(appended.lanes_changed, [(RollupId(1), 2), (RollupId(5), 1)]);
 
     let second = payload(&[(3, &["x"]), (5, &["b", "c"])]);
     let block = next(&ledger, &second);
-    let appended = ledger.append(&block, &ids(&second), &second).unwrap();
+    let appended = ledger.append(&block, &checked(&second)).unwrap();
     assert_eq!(appended.lanes_changed, [(RollupId(3), 1), (RollupId(5), 3)]);
     let places: Vec<_> = appended
         .entries
@@ -80,7 +80,7 @@ fn positions_count_per_rollup_and_over_blocks() {
 
     let empty = Payload::default();
     let block = next(&ledger, &empty);
-    assert_eq!(ledger.append(&block, &[], &empty).unwrap().entries, []);
+    assert_eq!(ledger.append(&block, &checked(&empty)).unwrap().entries, []);
 }
 
 #[test]
@@ -91,11 +91,10 @@ fn only_the_next_block_with_its_own_payload_is_appended() {
     let block = next(&ledger, &good);
     let height = Height(1);
     let before = ledger.clone();
-    let mut refuse =
-        |block: &Block, ids: &[TransactionId], payload: &Payload, reason: LedgerError| {
-            assert_eq!(ledger.append(block, ids, payload), Err(reason));
-            assert_eq!(ledger, before, "a refused block changes nothing");
-        };
+    let mut refuse = |block: &Block, payload: &Payload, reason: LedgerError| {
+        assert_eq!(ledger.append(block, &checked(payload)), Err(reason));
+        assert_eq!(ledger, before, "a refused block changes nothing");
+    };
     for found in [Height(0), Height(2), Height(u64::MAX)] {
         let reason = LedgerError::Height {
             found,
@@ -106,7 +105,6 @@ fn only_the_next_block_with_its_own_payload_is_appended() {
                 height: found,
                 ..block
             },
-            &ids(&good),
             &good,
             reason,
         );
@@ -117,35 +115,14 @@ fn only_the_next_block_with_its_own_payload_is_appended() {
         found: parent,
         expected: genesis().id(),
     };
-    refuse(&Block { parent, ..block }, &ids(&good), &good, reason);
+    refuse(&Block { parent, ..block }, &good, reason);
     let reason = LedgerError::Commitment {
         height,
         found: other.id(),
         expected: good.id(),
     };
-    refuse(&block, &ids(&other), &other, reason);
-    refuse(&block, &ids(&other), &good, LedgerError::Ids { height });
-    refuse(&block, &ids(&good)[..1], &good, LedgerError::Ids { height });
-    let twice = payload(&[(1, &["a", "a"])]);
-    let reason = LedgerError::Payload {
-        height,
-        reason: PayloadError::Duplicate { id: ids(&twice)[0] },
-    };
-    refuse(&next(&before, &twice), &ids(&twice), &twice, reason);
-    let unordered = payload(&[(2, &["a"]), (1, &["a"])]);
-    let reason = LedgerError::Payload {
-        height,
-        reason: PayloadError::LaneOrder {
-            rollup: RollupId(1),
-        },
-    };
-    refuse(
-        &next(&before, &unordered),
-        &ids(&unordered),
-        &unordered,
-        reason,
-    );
-    ledger.append(&block, &ids(&good), &good).unwrap();
+    refuse(&block, &other, reason);
+    ledger.append(&block, &checked(&good)).unwrap();
 }
 
 #[test]
@@ -214,8 +191,9 @@ proptest! {
             let payload = Payload { batches: lanes.iter().map(batch).collect() };
             let block = next(&ledger, &payload);
             let ids = payload.check().unwrap();
-            prop_assert_eq!(commitment(&payload, &ids), payload.id());
-            let appended = ledger.append(&block, &ids, &payload).unwrap();
+            let checked = checked(&payload);
+            prop_assert_eq!((checked.id, &*checked.transactions), (payload.id(), &ids[..]));
+            let appended = ledger.append(&block, &checked).unwrap();
             for entry in &appended.entries {
                 let lane = model.entry(entry.rollup).or_default();
                 prop_assert_eq!(entry.position, lane.len() as u64);

@@ -4,8 +4,8 @@ use super::Chain;
 use outrider_storage::Store;
 use outrider_types::testing::{committee, key};
 use outrider_types::{
-    Aggregate, Batch, Block, BlockRecord, CommitVote, Committee, CommitteeId, FinalityCertificate,
-    Height, MemberIndex, Payload, RollupId, Signed, Timestamp, TransactionId, View,
+    Aggregate, Batch, Block, BlockRecord, CheckedPayload, CommitVote, Committee, CommitteeId,
+    FinalityCertificate, Height, MemberIndex, Payload, RollupId, Signed, Timestamp, View,
 };
 
 /// Every so many blocks one has a certificate of its own; the blocks between are final through it.
@@ -71,13 +71,16 @@ pub(super) fn append<S: Store>(chain: &mut Chain<S>, payload: &Payload) -> Block
         block,
         justification: None,
     };
-    let ids: Vec<TransactionId> = payload.ids().collect();
     let certified = block.height.0.is_multiple_of(CERTIFIED_EVERY);
     let certificate = certified.then(|| certificate(&block));
     chain.put_record(&record).unwrap();
     chain.put_payload(block.payload, payload).unwrap();
     chain
-        .commit(&block, payload, &ids, certificate.as_ref())
+        .commit(
+            &block,
+            &CheckedPayload::new(payload.clone()).unwrap(),
+            certificate.as_ref(),
+        )
         .unwrap();
     block
 }

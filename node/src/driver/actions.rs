@@ -3,14 +3,13 @@
 use super::{Driver, DriverError};
 use crate::handle::CommittedBlock;
 use crate::metrics::CommitPath;
-use crate::pipeline::CheckedPayload;
 use outrider_consensus::{Action, Input};
 use outrider_network::{Channel, Context, To};
 use outrider_storage::{Journal, Store};
 use outrider_types::zoo::{self, Mutant};
 use outrider_types::{
-    Block, BlockId, BlockRecord, Certificate, CommitteeId, ConsensusMessage, FinalityCertificate,
-    Verified, encode,
+    Block, BlockId, BlockRecord, Certificate, CheckedPayload, CommitteeId, ConsensusMessage,
+    FinalityCertificate, Verified, encode,
 };
 use std::sync::Arc;
 
@@ -116,8 +115,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         let id: BlockId = block.id();
         self.chain.put_record(record)?;
         self.chain.put_payload(payload.id, &payload.payload)?;
-        self.chain
-            .commit(&block, &payload.payload, &payload.transactions, own)?;
+        self.chain.commit(&block, payload, own)?;
         self.mempool.committed(&payload.transactions);
         self.spread.committed(&payload.transactions);
         let path = match (own.is_some(), &**certificate) {
@@ -152,7 +150,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         if self.fresh.is_empty() {
             return Ok(());
         }
-        self.chain.sync()?;
+        self.chain.sync_records()?;
         self.sync.progressed(self.clock.now());
         for committed in std::mem::take(&mut self.fresh) {
             // No follower is no fault.

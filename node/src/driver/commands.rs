@@ -1,119 +1,14 @@
-//! What the API asks: transactions in, answers out; and spreading transactions to the other members.
-//!
-//! A submitted transaction is answered once members of stake >= f+1, this one included, hold it: at least one of them
-//! is honest and lives on, so the death of this member alone loses nothing that was accepted.
+//! What the API asks: transactions in, answers out.
 
+use super::spread::Reply;
 use super::{Driver, DriverError};
 use crate::chain::{TakeError, lane_items};
 use crate::handle::{Command, EPOCH_ENDS_MAX, SubmitError, TransactionStatus};
-use crate::seats::PeerIndex;
-use bytes::Bytes;
 use outrider_finality::SnapshotItem;
 use outrider_mempool::AdmissionError;
-use outrider_network::{Channel, Context, To};
+use outrider_network::Context;
 use outrider_storage::{Journal, Store};
-use outrider_types::limits::TRANSACTIONS_PER_MESSAGE_MAX;
-use outrider_types::message::{PayloadMessage, Received, Transactions};
-use outrider_types::{
-    Committee, Height, MemberIndex, Timestamp, Transaction, TransactionId, encode,
-};
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-use tokio::sync::oneshot;
-
-type Reply = oneshot::Sender<Result<TransactionId, SubmitError>>;
-
-/// Bytes of transactions in one spreading message.
-const SPREAD_BYTES_MAX: usize = 512 * 1024;
-/// How long to wait for members to confirm.
-const HELD_TIMEOUT: Duration = Duration::from_secs(5);
-/// When to spread again what was not confirmed.
-const SPREAD_AGAIN: Duration = Duration::from_millis(500);
-
-/// Transactions on their way to the other members.
-#[derive(Debug, Default)]
-pub(super) struct Spread {
-    fresh: Vec<Transaction>,
-    waiting: BTreeMap<TransactionId, Held>,
-}
-
-#[derive(Debug)]
-struct Held {
-    transaction: Transaction,
-    members: BTreeSet<MemberIndex>,
-    replies: Vec<Reply>,
-    since: Timestamp,
-    sent: Timestamp,
-}
-
-impl Spread {
-    /// What is final needs no confirmation any more.
-    pub(super) fn committed(&mut self, ids: &[TransactionId]) {
-        for id in ids {
-            self.confirm(id);
-        }
-    }
-
-    fn confirm(&mut self, id: &TransactionId) {
-        if let Some(held) = self.waiting.remove(id) {
-            for reply in held.replies {
-                // The caller may have gone.
-                let _ = reply.send(Ok(*id));
-            }
-        }
-    }
-
-    fn received(&mut self, from: Option<MemberIndex>, id: &TransactionId, committee: &Committee) {
-        let Some(held) = self.waiting.get_mut(id) else {
-            return;
-        };
-        held.members.extend(from);
-        let stake: u64 = held
-            .members
-            .iter()
-            .filter_map(|member| committee.stake(*member))
-            .map(|stake| stake.0)
-            .sum();
-        if stake >= committee.thresholds().witness.0 {
-            self.confirm(id);
-        }
-    }
-
-    /// The next instant at which something is due.
-    pub(super) fn wake_at(&self) -> Option<Timestamp> {
-        self.waiting
-            .values()
-            .map(|held| held.sent.after(SPREAD_AGAIN))
-            .min()
-    }
-
-    /// Tell callers that have waited too long.
-    pub(super) fn give_up(&mut self, now: Timestamp) {
-        let late: Vec<TransactionId> = self
-            .waiting
-            .iter()
-            .filter(|(_, held)| now.since(held.since) >= HELD_TIMEOUT)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in late {
-            let waited_ms = u64::try_from(HELD_TIMEOUT.as_millis()).unwrap_or(u64::MAX);
-            for reply in self
-                .waiting
-                .remove(&id)
-                .into_iter()
-                .flat_map(|held| held.replies)
-            {
-                let _ = reply.send(Err(SubmitError::NotHeld { waited_ms }));
-            }
-        }
-        for held in self.waiting.values_mut() {
-            if now.since(held.sent) >= SPREAD_AGAIN {
-                held.sent = now;
-                self.fresh.push(held.transaction.clone());
-            }
-        }
-    }
-}
+use outrider_types::{Height, Transaction, TransactionId};
 
 impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     pub(super) fn on_command(&mut self, command: Command) -> Result<(), DriverError> {
@@ -193,37 +88,18 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         let now = self.clock.now();
         let id = transaction.id();
         // Sending the same again is harmless: it waits with the first, or hears where it is.
-        if let Some(held) = self.spread.waiting.get_mut(&id) {
-            held.replies.push(reply);
+        let Some(reply) = self.spread.join(&id, reply) else {
             return Ok(());
-        }
+        };
         let status = self.status(&id)?;
         if status != TransactionStatus::Unknown {
             let _ = reply.send(Err(SubmitError::Duplicate { status }));
             return Ok(());
         }
-        match self.mempool.admit(now, transaction.clone()) {
+        match self.mempool.admit_own(now, id, transaction) {
+            Ok(()) => self.spread.wait(id, reply),
             Err(error) => {
                 let _ = reply.send(Err(self.refusal(error)));
-            }
-            Ok(_) => {
-                let me = self
-                    .replica
-                    .committee()
-                    .index_of(&self.config.key.public_key());
-                let members = me.into_iter().collect();
-                let held = Held {
-                    transaction: transaction.clone(),
-                    members,
-                    replies: vec![reply],
-                    since: now,
-                    sent: now,
-                };
-                self.spread.waiting.insert(id, held);
-                self.spread.fresh.push(transaction);
-                // A committee of one needs nobody else.
-                let committee = self.replica.committee().clone();
-                self.spread.received(me, &id, &committee);
             }
         }
         Ok(())
@@ -259,68 +135,6 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             AdmissionError::Duplicate { .. } => SubmitError::Duplicate {
                 status: TransactionStatus::Pending,
             },
-        }
-    }
-
-    /// Send what is new to all other members, many in a message.
-    pub(super) fn flush_spread(&mut self, _now: Timestamp) {
-        let fresh = std::mem::take(&mut self.spread.fresh);
-        let mut list = Vec::new();
-        let mut bytes = 0;
-        for transaction in fresh {
-            if list.len() >= TRANSACTIONS_PER_MESSAGE_MAX
-                || bytes + transaction.data.len() > SPREAD_BYTES_MAX
-            {
-                self.spread_list(std::mem::take(&mut list));
-                bytes = 0;
-            }
-            bytes += transaction.data.len();
-            list.push(transaction);
-        }
-        if !list.is_empty() {
-            self.spread_list(list);
-        }
-    }
-
-    fn spread_list(&mut self, list: Vec<Transaction>) {
-        let message: Bytes = encode(&PayloadMessage::Transactions(Transactions { list }));
-        self.send(Channel::Payload, To::All, message);
-    }
-
-    /// Another member spreads transactions: take them as if they were submitted here, and say which are held.
-    pub(super) fn on_spread(
-        &mut self,
-        from: PeerIndex,
-        transactions: Vec<(TransactionId, Transaction)>,
-    ) {
-        let now = self.clock.now();
-        let mut ids = Vec::new();
-        for (id, mut transaction) in transactions {
-            // Its own bytes: a slice would keep the whole message in memory as long as it waits.
-            transaction.data = Bytes::copy_from_slice(&transaction.data);
-            let held = match self.mempool.admit(now, transaction) {
-                Ok(_) | Err(AdmissionError::Duplicate { .. }) => true,
-                Err(error) => {
-                    tracing::debug!(%from, %id, %error, "spread transaction refused");
-                    false
-                }
-            };
-            if held {
-                ids.push(id);
-            }
-        }
-        if !ids.is_empty() {
-            let message = encode(&PayloadMessage::Received(Received { ids }));
-            self.send(Channel::Payload, To::One(from.0), message);
-        }
-    }
-
-    /// Another member holds transactions that this one spread.
-    pub(super) fn on_received(&mut self, from: PeerIndex, ids: &[TransactionId]) {
-        let committee = self.replica.committee().clone();
-        let from = self.epochs.seats.member(from);
-        for id in ids {
-            self.spread.received(from, id, &committee);
         }
     }
 }

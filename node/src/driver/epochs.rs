@@ -6,15 +6,16 @@ use crate::committee_file::{CommitteeFile, CommitteeFileError};
 use crate::committee_source::{Approved, CommitteeSource, Opinion};
 use crate::durable;
 use crate::handle::ChangeError;
-use crate::pipeline::{CheckedPayload, FromPeer};
+use crate::pipeline::FromPeer;
 use crate::seats::{Hearing, Known, PeerIndex, Seats, SharedHearing, peer_of};
 use outrider_consensus::{Input, Replica, Restored, Seat, Step};
 use outrider_network::{Channel, Context, Peer, To, TrackError};
 use outrider_storage::{Journal, Store};
 use outrider_types::message::ChangeRequest;
 use outrider_types::{
-    Block, BlockRecord, Committee, CommitteeChange, CommitteeId, ConsensusMessage, Contact, Epoch,
-    EpochEnd, FinalityCertificate, SafetyState, SyncMessage, Timestamp, Verified, encode,
+    Block, BlockRecord, CheckedPayload, Committee, CommitteeChange, CommitteeId, ConsensusMessage,
+    Contact, Epoch, EpochEnd, FinalityCertificate, SafetyState, SyncMessage, Timestamp, Verified,
+    encode,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -103,6 +104,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         let seats = Arc::new(Seats::new(start.committee.clone(), peers));
         let previous = (before.committee() != seats.committee()).then_some(before);
         self.epochs.seats = seats.clone();
+        self.spread.new_epoch();
         self.epochs.hearing.set(Hearing {
             previous,
             current: seats,

@@ -39,12 +39,14 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 Input::Certificate { justification }
             }
             Event::Payload(payload) => return self.on_payload(from, payload),
-            Event::Transactions(transactions) => {
-                self.on_spread(from, transactions);
+            Event::Transactions(transactions) => return self.on_spread(from, transactions),
+            Event::References(references) => return self.on_references(from, references),
+            Event::Received(received) => {
+                self.on_received(from, received);
                 return Ok(());
             }
-            Event::Received(ids) => {
-                self.on_received(from, &ids);
+            Event::BatchRequest(request) => {
+                self.serve_batches(from, &request);
                 return Ok(());
             }
             Event::BlockRequest(request) => return self.serve_block(from, request),

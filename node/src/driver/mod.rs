@@ -18,22 +18,24 @@ mod events;
 mod evidence;
 mod payloads;
 mod pruning;
+mod spread;
 mod sync;
 
 use crate::chain::{Chain, ChainError};
 use crate::durable::{self, PersistError};
 use crate::handle::{Command, CommittedBlock, DriverEnds, Head};
 use crate::metrics::Metrics;
-use crate::pipeline::{self, CheckedPayload, FromPeer};
+use crate::pipeline::{self, FromPeer};
 use crate::seats::{Seats, SharedHearing};
 use crate::tap::Tap;
 use outrider_consensus::{Action, Config as ConsensusConfig, Input, Replica, Step};
-use outrider_mempool::{Limits, Mempool};
+use outrider_mempool::{Limits, Mempool, Unresolved};
 use outrider_network::{Channel, Context, Network, Outbound, Peer, Peers, To, TrackError};
 use outrider_storage::{Journal, JournalError, Store};
 use outrider_types::safety_state::RestoreError;
 use outrider_types::{
-    BlockId, BlockRecord, EpochStart, SafetyState, SecretKey, Timestamp, Verified, decode,
+    BlockId, BlockRecord, CheckedPayload, EpochStart, SafetyState, SecretKey, Timestamp, Verified,
+    decode,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -128,7 +130,9 @@ pub struct Driver<E: Context, J, S> {
     held: BTreeMap<BlockId, CheckedPayload>,
     payloads: payloads::Payloads,
     sync: sync::Sync,
-    spread: commands::Spread,
+    spread: spread::Spread,
+    /// References of leaders whose batches are on their way.
+    unresolved: Unresolved,
     witness: evidence::Witness,
     /// A proposal that waits for transactions.
     proposal: Option<payloads::Waiting>,
@@ -219,7 +223,8 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             held,
             payloads: payloads::Payloads::default(),
             sync: sync::Sync::default(),
-            spread: commands::Spread::default(),
+            spread: spread::Spread::default(),
+            unresolved: Unresolved::default(),
             witness,
             proposal: None,
             first_seen: BTreeMap::new(),
@@ -293,7 +298,6 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             for action in commits.into_iter().chain(others) {
                 self.act(action)?;
             }
-            self.publish()?;
         }
         if let Some(first) = self.cross()? {
             return self.turn(first);
@@ -304,7 +308,8 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         if !self.inputs.is_empty() {
             return self.turn(Step::default());
         }
-        self.flush_spread(now);
+        // Last: a vote or a proposal of this turn has often synced what became final before it.
+        self.publish()?;
         self.write_evidence(now)?;
         self.prune(now)?;
         self.survey(now)
@@ -353,8 +358,9 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     /// What the driver itself has to do by now.
     fn on_time(&mut self, now: Timestamp) -> Result<(), DriverError> {
         self.ask_again(now)?;
+        self.flush_spread();
+        self.spread_again(now);
         self.try_assemble(now)?;
-        self.spread.give_up(now);
         Ok(())
     }
 

@@ -2,18 +2,18 @@
 
 use super::{Driver, DriverError, wall_clock};
 use crate::chain::ChainError;
-use crate::pipeline::CheckedPayload;
 use crate::seats::PeerIndex;
 use outrider_consensus::Input;
 use outrider_finality::duplicate;
 use outrider_mempool::AssemblyLimits;
 use outrider_network::{Channel, Context, To};
 use outrider_storage::{Journal, Store};
-use outrider_types::message::PayloadMessage;
+use outrider_types::message::{PayloadMessage, References};
 use outrider_types::{
-    Block, BlockId, CommitteeId, Payload, PayloadId, Timestamp, TransactionId, View, encode,
+    Block, BlockId, CheckedPayload, CommitteeId, Payload, PayloadId, Timestamp, TransactionId,
+    View, encode,
 };
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
 
 /// Payloads kept that no known block names yet, per sender.
@@ -116,29 +116,28 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         }
         let pending = self.pending(waiting.parent);
         let held = &self.held;
-        let excluded: BTreeSet<TransactionId> = pending
+        let excluded: HashSet<&TransactionId> = pending
             .iter()
             .filter_map(|block| held.get(block))
-            .flat_map(|payload| payload.transactions.iter().copied())
+            .flat_map(|payload| &*payload.transactions)
             .collect();
-        let payload = self
+        let assembled = self
             .mempool
             .assemble(&AssemblyLimits::default(), &|id| excluded.contains(id));
-        if payload.is_empty() && now < waiting.deadline {
+        let payload = assembled.payload;
+        if payload.payload.is_empty() && now < waiting.deadline {
             return Ok(());
         }
         self.proposal = None;
-        let payload = match CheckedPayload::new(payload) {
-            Ok(payload) => payload,
-            Err(error) => {
-                tracing::error!(%error, "the mempool assembled a payload that no voter would take");
-                CheckedPayload::new(Payload::default()).map_err(|_| ChainError::Missing {
-                    what: "empty payload",
-                })?
-            }
-        };
         if !payload.payload.is_empty() {
-            let message = PayloadMessage::Payload((*payload.payload).clone());
+            // Their batches were sent before, on the same connections.
+            let message = match assembled.references {
+                Some(batches) => PayloadMessage::References(References {
+                    payload: payload.id,
+                    batches,
+                }),
+                None => PayloadMessage::Payload((*payload.payload).clone()),
+            };
             self.send(Channel::Payload, To::All, encode(&message));
         }
         self.chain.put_payload(payload.id, &payload.payload)?;
@@ -219,10 +218,10 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 Some(block.height)
             }
         };
-        let above: BTreeSet<TransactionId> = pending
+        let above: HashSet<&TransactionId> = pending
             .iter()
             .filter_map(|id| self.held.get(id))
-            .flat_map(|held| held.transactions.iter().copied())
+            .flat_map(|held| &*held.transactions)
             .collect();
         if let Some(id) = duplicate(block.height, payload.transactions.iter(), committed, |id| {
             above.contains(id)

@@ -2,14 +2,13 @@
 
 use super::catchup::CatchUp;
 use super::{Driver, DriverError};
-use crate::pipeline::CheckedPayload;
 use crate::seats::PeerIndex;
 use outrider_consensus::Input;
 use outrider_network::{Channel, Context, To};
 use outrider_storage::{Journal, Store};
 use outrider_types::message::{BlockRequest, RangeRequest, SyncMessage};
 use outrider_types::{
-    BlockId, BlockRecord, Height, MemberIndex, Payload, Timestamp, Verified, encode,
+    BlockId, BlockRecord, CheckedPayload, Height, MemberIndex, Payload, Timestamp, Verified, encode,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -9,8 +9,8 @@ use super::{Corrupted, Deed};
 use crate::fact::{Message, Micros};
 use outrider_types::message::{BlockRequest, RangeRequest, Received};
 use outrider_types::{
-    BlockId, Certificate, ConsensusMessage, Height, Justification, PayloadId, PayloadMessage,
-    Proposal, ProposalKind, SyncMessage, TimeoutMessage, TransactionId, View,
+    BatchId, BlockId, Certificate, ConsensusMessage, Height, Justification, PayloadId,
+    PayloadMessage, Proposal, ProposalKind, SyncMessage, TimeoutMessage, View,
 };
 use std::sync::Arc;
 
@@ -226,8 +226,12 @@ impl Spammer {
                 consensus(ConsensusMessage::Vote(vote))
             }),
             _ => {
-                let ids = (0..16).map(|_| TransactionId(no_block(me).0)).collect();
-                Some(payload(PayloadMessage::Received(Received { ids })))
+                let refused = (0..16).collect();
+                let batch = BatchId(no_block(me).0);
+                Some(payload(PayloadMessage::Received(Received {
+                    batch,
+                    refused,
+                })))
             }
         };
         if let Some(message) = message {

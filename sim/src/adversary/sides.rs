@@ -5,7 +5,7 @@ use super::{Corrupted, Deed, Setup};
 use crate::fact::{Message, Micros};
 use outrider_types::crypto::sha256;
 use outrider_types::message::Received;
-use outrider_types::{Block, ConsensusMessage, PayloadMessage, Timestamp, TransactionId, encode};
+use outrider_types::{BatchId, Block, ConsensusMessage, PayloadMessage, Timestamp, encode};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -171,24 +171,26 @@ impl Forkers {
         sha256(&[b"forkers", &(from as u64).to_be_bytes(), kind, &bytes])
     }
 
+    /// No batch has so many places.
+    const BY_MY_SIDE: u16 = u16::MAX;
+
     /// "What has this hash is said by this side": what accomplices tell each other, disguised as a receipt.
     fn mark(hash: [u8; 32], side: usize) -> Arc<Message> {
-        let mut second = *b"forkers: said by my side number ";
-        second[31] = side as u8;
-        let ids = vec![TransactionId(hash), TransactionId(second)];
-        payload(PayloadMessage::Received(Received { ids }))
+        payload(PayloadMessage::Received(Received {
+            batch: BatchId(hash),
+            refused: vec![Self::BY_MY_SIDE, side as u16],
+        }))
     }
 
     fn marked(message: &Message) -> Option<([u8; 32], usize)> {
-        let Message::Payload(PayloadMessage::Received(Received { ids })) = message else {
+        let Message::Payload(PayloadMessage::Received(Received { batch, refused })) = message
+        else {
             return None;
         };
-        let [hash, second] = ids.as_slice() else {
-            return None;
-        };
-        let side = usize::from(second.0[31]);
-        let name = second.0.starts_with(b"forkers: said by my side number");
-        (name && side < 2).then_some((hash.0, side))
+        match refused[..] {
+            [Self::BY_MY_SIDE, side @ (0 | 1)] => Some((batch.0, usize::from(side))),
+            _ => None,
+        }
     }
 }
 

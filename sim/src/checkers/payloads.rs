@@ -2,7 +2,8 @@
 
 use super::rules::{EpochRules, payload_id, payload_of};
 use super::signers::Finding;
-use outrider_types::{Block, BlockId, Payload, PayloadId};
+use outrider_types::message::{References, batch_id};
+use outrider_types::{BatchId, Block, BlockId, Payload, PayloadId, TransactionId};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Blocks and payloads that are remembered.
@@ -28,6 +29,26 @@ pub struct Payloads {
     /// By payload: whether each host was sent it or sent it.
     held: BTreeMap<PayloadId, Vec<bool>>,
     held_in_order: VecDeque<PayloadId>,
+    /// By payload: whom it was told in terms of batches, and which.
+    told: BTreeMap<PayloadId, (Vec<bool>, Vec<BatchId>)>,
+    told_in_order: VecDeque<PayloadId>,
+    /// By batch: whether each host was sent it or sent it.
+    batches: BTreeMap<BatchId, Vec<bool>>,
+    batches_in_order: VecDeque<BatchId>,
+}
+
+/// What one host sends, it holds, and those to whom it does may.
+fn spread(hosts: &mut [bool], from: usize, to: Option<usize>) {
+    match to {
+        None => hosts.fill(true),
+        Some(to) => {
+            for host in [from, to] {
+                if let Some(held) = hosts.get_mut(host) {
+                    *held = true;
+                }
+            }
+        }
+    }
 }
 
 impl Payloads {
@@ -41,6 +62,10 @@ impl Payloads {
             blocks_in_order: VecDeque::new(),
             held: BTreeMap::new(),
             held_in_order: VecDeque::new(),
+            told: BTreeMap::new(),
+            told_in_order: VecDeque::new(),
+            batches: BTreeMap::new(),
+            batches_in_order: VecDeque::new(),
         }
     }
 
@@ -88,16 +113,50 @@ impl Payloads {
             .held
             .entry(payload)
             .or_insert_with(|| vec![false; self.hosts]);
-        match to {
-            None => hosts.fill(true),
-            Some(to) => {
-                for host in [from, to] {
-                    if let Some(held) = hosts.get_mut(host) {
-                        *held = true;
-                    }
-                }
+        spread(hosts, from, to);
+    }
+
+    /// A batch was sent.
+    pub fn batch(&mut self, from: usize, to: Option<usize>, ids: &[TransactionId]) {
+        let id = batch_id(ids);
+        if !self.batches.contains_key(&id) {
+            self.batches_in_order.push_back(id);
+            if self.batches_in_order.len() > KEPT
+                && let Some(old) = self.batches_in_order.pop_front()
+            {
+                self.batches.remove(&old);
             }
         }
+        let hosts = self.batches.entry(id);
+        spread(hosts.or_insert_with(|| vec![false; self.hosts]), from, to);
+    }
+
+    /// A payload was told in terms of batches: whoever is sent these, too, may hold it.
+    pub fn told(&mut self, from: usize, to: Option<usize>, references: &References) {
+        let id = references.payload;
+        if !self.told.contains_key(&id) {
+            self.told_in_order.push_back(id);
+            if self.told_in_order.len() > KEPT
+                && let Some(old) = self.told_in_order.pop_front()
+            {
+                self.told.remove(&old);
+            }
+        }
+        let (hosts, batches) = self
+            .told
+            .entry(id)
+            .or_insert_with(|| (vec![false; self.hosts], Vec::new()));
+        spread(hosts, from, to);
+        *batches = references.batches.iter().map(|one| one.batch).collect();
+    }
+
+    /// Whether a host was told a payload and may hold all of its batches; a batch of long ago is forgotten.
+    fn resolves(&self, host: usize, payload: PayloadId) -> bool {
+        let is_set = |hosts: &Vec<bool>| hosts.get(host).copied().unwrap_or_default();
+        self.told.get(&payload).is_some_and(|(hosts, batches)| {
+            let mut held = batches.iter().filter_map(|batch| self.batches.get(batch));
+            is_set(hosts) && held.all(is_set)
+        })
     }
 
     /// An honest member voted for a block for the first time.
@@ -107,15 +166,22 @@ impl Payloads {
         member: usize,
         block: BlockId,
     ) -> Result<(), Finding> {
+        let host = rules.host(member).unwrap_or(usize::MAX);
+        let Some(payload) = self.blocks.get(&block).map(|one| one.payload) else {
+            return Ok(());
+        };
+        let hosts = self.held.get(&payload);
+        let held = hosts.and_then(|hosts| hosts.get(host).copied());
+        // A payload that was sent long ago is forgotten.
+        let unknown = hosts.is_none() && !self.told.contains_key(&payload);
+        let full = self.held_in_order.len() >= KEPT || self.told_in_order.len() >= KEPT;
+        if held.unwrap_or_default() || unknown && full || self.resolves(host, payload) {
+            return Ok(());
+        }
         let Some(proposed) = self.blocks.get_mut(&block) else {
             return Ok(());
         };
-        let host = rules.host(member).unwrap_or(usize::MAX);
-        let hosts = self.held.get(&proposed.payload);
-        let held = hosts.and_then(|hosts| hosts.get(host).copied());
-        // A payload that was sent long ago is forgotten.
-        let forgotten = hosts.is_none() && self.held_in_order.len() >= KEPT;
-        if held.unwrap_or_default() || forgotten || proposed.without.contains(&member) {
+        if proposed.without.contains(&member) {
             return Ok(());
         }
         proposed.without.push(member);

@@ -9,7 +9,7 @@ use super::signers::{Finding, Heard, Kind};
 use crate::fact::{Message, Micros};
 use outrider_types::{
     BlockId, ConsensusMessage, MemberIndex, PayloadMessage, Proposal, Signature, Statement,
-    SyncMessage, Timeout, View,
+    SyncMessage, Timeout, Transaction, TransactionId, View,
 };
 use std::sync::Arc;
 
@@ -31,12 +31,17 @@ impl Checkers {
                         self.travels(message);
                     }
                     PayloadMessage::Transactions(spread) => {
-                        for transaction in &spread.list {
-                            self.chain
-                                .spread(at, from, transaction.id(), transaction.rollup);
+                        let ids: Vec<TransactionId> =
+                            spread.list.iter().map(Transaction::id).collect();
+                        for (id, transaction) in ids.iter().zip(&spread.list) {
+                            self.chain.spread(at, from, *id, transaction.rollup);
                         }
+                        self.payloads.batch(from, to, &ids);
                     }
-                    PayloadMessage::Received(_) => {}
+                    PayloadMessage::References(references) => {
+                        self.payloads.told(from, to, references);
+                    }
+                    PayloadMessage::Received(_) | PayloadMessage::BatchRequest(_) => {}
                 }
                 Ok(())
             }

@@ -197,9 +197,7 @@ impl Disk {
     /// product can do that.
     pub fn append(&mut self, last: Final) {
         let block = last.record.block;
-        let appended = self
-            .ledger
-            .append(&block, &last.held.transactions, &last.held.payload);
+        let appended = self.ledger.append(&block, &last.held);
         assert!(
             appended.is_ok(),
             "the ledger refuses a final block: {appended:?}"

@@ -5,34 +5,13 @@ use crate::fact::Message;
 use outrider_consensus::Input;
 use outrider_types::message::FullBlock;
 use outrider_types::{
-    BlockRecord, Committee, CommitteeId, ConsensusMessage, Payload, PayloadId, PayloadMessage,
-    SyncMessage, TransactionId, Verified,
+    BlockRecord, CheckedPayload, Committee, CommitteeId, ConsensusMessage, PayloadMessage,
+    SyncMessage, Verified,
 };
 use std::sync::{Arc, OnceLock};
 
-/// A payload that may stand in a block, with the ids of its transactions.
-#[derive(Clone, Debug)]
-pub struct Held {
-    /// Commitment to it.
-    pub id: PayloadId,
-    /// The payload.
-    pub payload: Arc<Payload>,
-    /// Ids of its transactions, in order.
-    pub transactions: Arc<[TransactionId]>,
-}
-
-impl Held {
-    /// Check a payload; none if it may stand in no block.
-    #[must_use]
-    pub fn of(payload: Payload) -> Option<Arc<Self>> {
-        let transactions = payload.check().ok()?;
-        Some(Arc::new(Self {
-            id: payload.id(),
-            payload: Arc::new(payload),
-            transactions: transactions.into(),
-        }))
-    }
-}
+/// A payload that may stand in a block.
+pub type Held = CheckedPayload;
 
 /// A message, who sent it, and what it came to when it was first opened.
 #[derive(Debug)]
@@ -102,7 +81,9 @@ impl Envelope {
             Message::Sync(SyncMessage::Block(full)) => &full.payload,
             _ => return None,
         };
-        self.held.get_or_init(|| Held::of(payload.clone())).clone()
+        self.held
+            .get_or_init(|| Held::new(payload.clone()).ok().map(Arc::new))
+            .clone()
     }
 }
 

@@ -15,6 +15,7 @@ use crate::fact::{Fact, Message};
 use epochs::Epochs;
 use outrider_consensus::{Action, Config, Input, Replica, Seat, Step};
 use outrider_mempool::{Limits, Mempool};
+use outrider_types::message::{BatchRequest, Transactions};
 use outrider_types::zoo::{self, Mutant};
 use outrider_types::{
     BlockId, ConsensusMessage, PayloadMessage, SecretKey, SyncMessage, Timestamp, Transaction,
@@ -68,6 +69,28 @@ struct Life {
 }
 
 impl Life {
+    /// What was handed in since goes to all others, as a batch.
+    fn spread(&mut self, port: &mut Port<'_>) {
+        while let Some(batch) = self.mempool.seal() {
+            let list = batch.transactions.to_vec();
+            let spread = Transactions { list };
+            port.send(None, Message::Payload(PayloadMessage::Transactions(spread)));
+        }
+    }
+
+    /// Somebody misses batches that this member referred to.
+    fn serve_batches(&self, to: usize, request: &BatchRequest, port: &mut Port<'_>) {
+        for batch in request
+            .batches
+            .iter()
+            .filter_map(|id| self.mempool.batch(id))
+        {
+            let list = batch.transactions.to_vec();
+            let message = PayloadMessage::Transactions(Transactions { list });
+            port.send(Some(to), Message::Payload(message));
+        }
+    }
+
     /// The mutant that takes a certificate for a commit, as the driver with the same mutant does.
     fn tell_early(&mut self, member: usize, port: &mut Port<'_>) {
         let high = self.replica.safety().high_block();
@@ -229,12 +252,14 @@ impl Node {
         };
         let id = transaction.id();
         let known = self.disk.place(&id).is_some();
-        let taken = !known && life.mempool.admit(clock.now, transaction.clone()).is_ok();
+        let taken = !known
+            && life
+                .mempool
+                .admit_own(clock.now, id, transaction.clone())
+                .is_ok();
         if taken {
             life.ours.insert(id);
-            let list = vec![transaction.clone()];
-            let spread = outrider_types::message::Transactions { list };
-            port.send(None, Message::Payload(PayloadMessage::Transactions(spread)));
+            life.spread(port);
         }
         self.turn(clock, port, Step::default())?;
         Ok(taken)
@@ -278,14 +303,15 @@ impl Node {
                 }
             }
             Message::Payload(PayloadMessage::Transactions(spread)) => {
-                for transaction in &spread.list {
-                    if self.disk.place(&transaction.id()).is_none() {
-                        // What has no room here has room elsewhere.
-                        drop(life.mempool.admit(clock.now, transaction.clone()));
-                    }
-                }
+                self.on_batch(clock, from, spread);
             }
             Message::Payload(PayloadMessage::Received(_)) => {}
+            Message::Payload(PayloadMessage::References(references)) => {
+                self.on_references(from, references.clone(), port);
+            }
+            Message::Payload(PayloadMessage::BatchRequest(request)) => {
+                life.serve_batches(from, request, port);
+            }
             Message::Sync(message) => match message {
                 SyncMessage::BlockRequest(request) => self.serve_block(from, request.block, port),
                 SyncMessage::Block(_) => self.on_block(envelope),

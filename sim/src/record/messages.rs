@@ -153,9 +153,13 @@ impl Words {
                 fields!(transactions: message.list.len(), ids: self.ids(&ids))
             }
             PayloadMessage::Received(message) => {
-                let first = message.ids.iter().take(IDS_MAX);
-                let ids: Vec<TransactionId> = first.copied().collect();
-                fields!(transactions: message.ids.len(), ids: self.ids(&ids))
+                fields!(batch: self.id(&message.batch.0), refused: message.refused.len())
+            }
+            PayloadMessage::References(message) => {
+                fields!(payload: self.id(&message.payload.0), batches: message.batches.len())
+            }
+            PayloadMessage::BatchRequest(message) => {
+                fields!(batches: message.batches.len())
             }
         }
     }

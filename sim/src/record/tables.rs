@@ -4,7 +4,7 @@
 pub type Fields = &'static [(&'static str, &'static str)];
 
 /// Kinds of messages, with the fields of each in `message` of a `sent` line. Members are host numbers.
-pub const MESSAGES: [(&str, Fields); 16] = [
+pub const MESSAGES: [(&str, Fields); 18] = [
     (
         "proposal",
         &[
@@ -83,8 +83,10 @@ pub const MESSAGES: [(&str, Fields); 16] = [
     ),
     (
         "received",
-        &[("transactions", "how many"), ("ids", "the first 8")],
+        &[("batch", ""), ("refused", "how many of its transactions")],
     ),
+    ("references", &[("payload", ""), ("batches", "how many")]),
+    ("batch-request", &[("batches", "how many")]),
     ("block-request", &[("block", "wanted")]),
     (
         "block",

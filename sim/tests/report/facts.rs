@@ -7,7 +7,8 @@ use outrider_sim::scenario::Scenario;
 use outrider_types::certificate::{Adopting, TimeoutJustification};
 use outrider_types::evidence::Pair;
 use outrider_types::message::{
-    BlockRequest, ChangeRequest, FullBlock, Range, RangeRequest, Received, Transactions,
+    BatchRequest, BlockRequest, ChangeRequest, FullBlock, Range, RangeRequest, Received, Reference,
+    References, Transactions, batch_id,
 };
 use outrider_types::{
     Aggregate, Approve, Batch, Block, BlockId, BlockRecord, Bytes, Certificate, ChangeId,
@@ -213,7 +214,20 @@ fn others() -> Vec<Message> {
         PayloadMessage::Transactions(Transactions {
             list: vec![transaction],
         }),
-        PayloadMessage::Received(Received { ids }),
+        PayloadMessage::Received(Received {
+            batch: batch_id(&ids),
+            refused: vec![1],
+        }),
+        PayloadMessage::References(References {
+            payload: payload().id(),
+            batches: vec![Reference {
+                batch: batch_id(&ids),
+                left_out: vec![0],
+            }],
+        }),
+        PayloadMessage::BatchRequest(BatchRequest {
+            batches: vec![batch_id(&ids)],
+        }),
     ];
     let mut second = vote(0, 2, 1);
     second.statement.block = BlockId([8; 32]);

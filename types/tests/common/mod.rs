@@ -4,16 +4,17 @@
 use outrider_types::certificate::TimeoutJustification;
 use outrider_types::evidence::Pair;
 use outrider_types::message::{
-    BlockRequest, ChangeRequest, FullBlock, Range, RangeRequest, Received, Transactions,
+    BatchRequest, BlockRequest, ChangeRequest, FullBlock, Range, RangeRequest, Received, Reference,
+    References, Transactions, batch_id,
 };
 use outrider_types::testing::{CHAIN, committee, key};
 use outrider_types::{
-    Aggregate, Approve, Batch, Block, BlockId, BlockRecord, Bytes, Certificate, CommitVote,
-    Committee, CommitteeChange, CommitteeId, ConsensusMessage, Contact, Epoch, EpochEnd, Evidence,
-    FinalityCertificate, Height, Invalid, Justification, Member, MemberIndex, Payload,
-    PayloadMessage, Proposal, ProposalKind, Propose, RollupId, SafetyState, SecretKey, Signature,
-    Signed, Stake, Statement, SyncMessage, Timeout, TimeoutMessage, Timestamp, Transaction,
-    TransportKey, Verified, View, Vote, encode,
+    Aggregate, Approve, Batch, BatchId, Block, BlockId, BlockRecord, Bytes, Certificate,
+    CommitVote, Committee, CommitteeChange, CommitteeId, ConsensusMessage, Contact, Epoch,
+    EpochEnd, Evidence, FinalityCertificate, Height, Invalid, Justification, Member, MemberIndex,
+    Payload, PayloadMessage, Proposal, ProposalKind, Propose, RollupId, SafetyState, SecretKey,
+    Signature, Signed, Stake, Statement, SyncMessage, Timeout, TimeoutMessage, Timestamp,
+    Transaction, TransportKey, Verified, View, Vote, encode,
 };
 use std::net::SocketAddr;
 
@@ -289,6 +290,10 @@ pub fn payload() -> Payload {
     }
 }
 
+pub fn batch() -> BatchId {
+    batch_id(&payload().ids().collect::<Vec<_>>())
+}
+
 pub fn transactions() -> Transactions {
     let list = payload()
         .batches
@@ -353,9 +358,8 @@ fn consensus_samples(world: &World) -> Vec<(&'static str, Bytes)> {
     .to_vec()
 }
 
-/// Names and encodings of a sample of every message and record.
-pub fn samples(world: &World) -> Vec<(&'static str, Bytes)> {
-    let payloads = [
+fn payload_samples() -> Vec<(&'static str, PayloadMessage)> {
+    [
         ("payload/payload", PayloadMessage::Payload(payload())),
         (
             "payload/transactions",
@@ -364,10 +368,33 @@ pub fn samples(world: &World) -> Vec<(&'static str, Bytes)> {
         (
             "payload/received",
             PayloadMessage::Received(Received {
-                ids: payload().ids().collect(),
+                batch: batch(),
+                refused: vec![1],
             }),
         ),
-    ];
+        (
+            "payload/references",
+            PayloadMessage::References(References {
+                payload: payload().id(),
+                batches: vec![Reference {
+                    batch: batch(),
+                    left_out: vec![0, 2],
+                }],
+            }),
+        ),
+        (
+            "payload/batch-request",
+            PayloadMessage::BatchRequest(BatchRequest {
+                batches: vec![batch()],
+            }),
+        ),
+    ]
+    .to_vec()
+}
+
+/// Names and encodings of a sample of every message and record.
+pub fn samples(world: &World) -> Vec<(&'static str, Bytes)> {
+    let payloads = payload_samples();
     let range = Range {
         blocks: vec![world.full_block(), world.full_block()],
         fillers: vec![world.block()],

@@ -7,7 +7,7 @@ use crate::handle::{BlockAt, TransactionStatus};
 use crate::snapshot::{SnapshotFileError, create, install, verify};
 use outrider_finality::duplicate;
 use outrider_storage::{MemoryDisk, MemoryStore};
-use outrider_types::{EpochEnd, TransactionId, View};
+use outrider_types::{CheckedPayload, EpochEnd, TransactionId, View};
 
 fn ids(height: u64) -> Vec<TransactionId> {
     payload(height, 100).ids().collect()
@@ -199,7 +199,11 @@ fn joined_member_knows_the_epochs_before() {
         chain.put_record(&record).unwrap();
         chain.put_payload(block.payload, &nothing).unwrap();
         chain
-            .commit(&block, &nothing, &[], Some(&certificate))
+            .commit(
+                &block,
+                &CheckedPayload::new(nothing.clone()).unwrap(),
+                Some(&certificate),
+            )
             .unwrap();
     };
     chain.put_epoch_end(&end).unwrap();

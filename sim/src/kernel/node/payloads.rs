@@ -4,9 +4,11 @@ use super::{Clock, Held, Node, Port};
 use crate::fact::Message;
 use outrider_consensus::Input;
 use outrider_finality::duplicate;
-use outrider_mempool::AssemblyLimits;
+use outrider_mempool::{AssemblyLimits, ResolveError, Unresolved};
+use outrider_types::limits::BATCHES_PER_REQUEST_MAX;
+use outrider_types::message::{BatchRequest, References, Transactions};
 use outrider_types::{
-    Block, BlockId, CommitteeId, Payload, PayloadId, PayloadMessage, Timestamp, TransactionId, View,
+    BatchId, Block, BlockId, CommitteeId, PayloadId, PayloadMessage, Timestamp, TransactionId, View,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -34,6 +36,7 @@ struct Waiting {
 pub(super) struct Payloads {
     wanted: BTreeMap<PayloadId, Vec<Block>>,
     unclaimed: BTreeMap<usize, VecDeque<Arc<Held>>>,
+    unresolved: Unresolved,
     proposal: Option<Waiting>,
 }
 
@@ -93,7 +96,9 @@ impl Payloads {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.wanted.len() + self.unclaimed.values().map(VecDeque::len).sum::<usize>()
+        self.wanted.len()
+            + self.unresolved.len()
+            + self.unclaimed.values().map(VecDeque::len).sum::<usize>()
     }
 }
 
@@ -117,18 +122,22 @@ impl Node {
             .filter_map(|block| life.held.get(&block.id()))
             .flat_map(|held| held.transactions.iter().copied())
             .collect();
-        let payload = life
+        let assembled = life
             .mempool
             .assemble(&AssemblyLimits::default(), &|id| above.contains(id));
-        if payload.is_empty() && clock.now < waiting.deadline {
+        let held = Arc::new(assembled.payload);
+        if held.payload.is_empty() && clock.now < waiting.deadline {
             return;
         }
         life.payloads.proposal = None;
-        let Some(held) = Held::of(payload) else {
-            unreachable!("the mempool assembled a payload that no voter would take");
-        };
         if !held.payload.is_empty() {
-            let message = PayloadMessage::Payload((*held.payload).clone());
+            let message = match assembled.references {
+                Some(batches) => PayloadMessage::References(References {
+                    payload: held.id,
+                    batches,
+                }),
+                None => PayloadMessage::Payload((*held.payload).clone()),
+            };
             port.send(None, Message::Payload(message));
         }
         self.disk.put_payload(held.clone());
@@ -159,7 +168,7 @@ impl Node {
             .payloads
             .claim(block.payload)
             .or_else(|| self.disk.payload(block.payload))
-            .or_else(|| Held::of(Payload::default()).filter(|empty| empty.id == block.payload));
+            .or_else(|| Some(Arc::new(Held::default())).filter(|empty| empty.id == block.payload));
         if let Some(held) = held {
             self.check(&block, held);
         } else {
@@ -172,6 +181,49 @@ impl Node {
             let at = clock.now.after(GRACE);
             life.sync
                 .fetch(at, id, proposer.into_iter().collect(), false);
+        }
+    }
+
+    /// A member spreads a batch: what has no room here has room elsewhere.
+    pub(super) fn on_batch(&mut self, clock: Clock, from: usize, spread: &Transactions) {
+        let Some(life) = &mut self.life else {
+            return;
+        };
+        let list = spread.list.iter().cloned();
+        let list = list.map(|one| (one.id(), one)).collect();
+        let (batch, _) = life.mempool.admit_batch(clock.now, from, list);
+        for (from, references) in life.payloads.unresolved.take(&batch) {
+            self.resolve(from, references);
+        }
+    }
+
+    /// A leader tells a payload in terms of batches.
+    pub(super) fn on_references(
+        &mut self,
+        from: usize,
+        references: References,
+        port: &mut Port<'_>,
+    ) {
+        if let Some(mut batches) = self.resolve(from, references) {
+            batches.truncate(BATCHES_PER_REQUEST_MAX);
+            let request = PayloadMessage::BatchRequest(BatchRequest { batches });
+            port.send(Some(from), Message::Payload(request));
+        }
+    }
+
+    /// The batches that are missing, if some are.
+    fn resolve(&mut self, from: usize, references: References) -> Option<Vec<BatchId>> {
+        let life = self.life.as_mut()?;
+        match life.mempool.resolve(&references) {
+            Ok(held) => {
+                self.on_payload(from, Arc::new(held));
+                None
+            }
+            Err(ResolveError::Missing { batches }) => {
+                life.payloads.unresolved.keep(from, references);
+                Some(batches)
+            }
+            Err(_) => None,
         }
     }
 

@@ -287,7 +287,7 @@ impl Node {
             }
             let id = block.id();
             last = Some((id, block.height));
-            let held = Held::of(full.payload.clone())?;
+            let held = Arc::new(Held::new(full.payload.clone()).ok()?);
             if held.id != block.payload {
                 return None;
             }

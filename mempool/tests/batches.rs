@@ -1,0 +1,306 @@
+//! M1 and M7: batches carry transactions ahead of consensus, references make them a payload again, all of it within limits.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use outrider_mempool::{AssemblyLimits, HeldBatch, Limits, Mempool, ResolveError, Unresolved};
+use outrider_types::message::{Reference, References};
+use outrider_types::{
+    BatchId, CheckedPayload, PayloadError, PayloadId, RollupId, Timestamp, Transaction,
+    TransactionId,
+};
+use proptest::prelude::*;
+
+const NOW: Timestamp = Timestamp(1);
+const A: usize = 0;
+const B: usize = 1;
+
+fn transaction(rollup: u64, number: u32, size: usize) -> Transaction {
+    let mut data = vec![0; size.max(4)];
+    data[..4].copy_from_slice(&number.to_be_bytes());
+    Transaction {
+        rollup: RollupId(rollup),
+        data: data.into(),
+    }
+}
+
+fn own(pool: &mut Mempool, tx: Transaction) {
+    pool.admit_own(NOW, tx.id(), tx).unwrap();
+}
+
+fn hand_over(batch: &HeldBatch, from: usize, to: &mut Mempool) -> Vec<u16> {
+    let list = batch.ids.iter().copied();
+    let list = list.zip(batch.transactions.iter().cloned()).collect();
+    let (id, refused) = to.admit_batch(NOW, from, list);
+    assert_eq!(id, batch.id);
+    refused
+}
+
+fn references(pool: &Mempool, exclude: &[TransactionId]) -> (References, Vec<TransactionId>) {
+    let assembled = pool.assemble(&AssemblyLimits::default(), &|id| exclude.contains(id));
+    let payload = assembled.payload;
+    assert_eq!(
+        CheckedPayload::new((*payload.payload).clone()).unwrap(),
+        payload
+    );
+    let references = References {
+        payload: payload.id,
+        batches: assembled.references.unwrap(),
+    };
+    (references, payload.transactions.to_vec())
+}
+
+/// A mempool with one batch of `count` transactions of its own, and that batch.
+fn author(count: u32, size: usize) -> (Mempool, HeldBatch) {
+    let mut pool = Mempool::new(Limits::default());
+    for number in 0..count {
+        own(
+            &mut pool,
+            transaction(1 + u64::from(number % 3), number, size),
+        );
+    }
+    let batch = pool.seal().unwrap();
+    assert!(!pool.has_open() && pool.seal().is_none());
+    (pool, batch)
+}
+
+#[test]
+fn what_is_not_held_is_named_and_then_resolved() {
+    let (leader, batch) = author(9, 40);
+    let mut voter = Mempool::new(Limits::default());
+    let (told, ids) = references(&leader, &[]);
+    let missing = ResolveError::Missing {
+        batches: vec![batch.id],
+    };
+    assert_eq!(voter.resolve(&told), Err(missing));
+    assert!(hand_over(&batch, A, &mut voter).is_empty());
+    let found = voter.resolve(&told).unwrap();
+    assert_eq!((found.id, &*found.transactions), (told.payload, &ids[..]));
+}
+
+#[test]
+fn a_batch_may_be_taken_in_part() {
+    let (leader, batch) = author(9, 40);
+    let mut voter = Mempool::new(Limits::default());
+    hand_over(&batch, A, &mut voter);
+    let (told, ids) = references(&leader, &[batch.ids[0], batch.ids[8]]);
+    assert_eq!(told.batches[0].left_out, [0, 8]);
+    assert_eq!(ids.len(), 7);
+    assert_eq!(*voter.resolve(&told).unwrap().transactions, ids);
+}
+
+#[test]
+fn what_leads_to_no_payload_is_refused() {
+    let (pool, batch) = author(3, 40);
+    let told = |payload, left_out: &[&[u16]]| References {
+        payload,
+        batches: left_out
+            .iter()
+            .map(|places| Reference {
+                batch: batch.id,
+                left_out: places.to_vec(),
+            })
+            .collect(),
+    };
+    let right = references(&pool, &[]).0.payload;
+    assert!(pool.resolve(&told(right, &[&[]])).is_ok());
+    assert_eq!(
+        pool.resolve(&told(PayloadId([7; 32]), &[&[]])),
+        Err(ResolveError::Other)
+    );
+    for places in [&[3][..], &[1, 0], &[1, 1]] {
+        let batch = batch.id;
+        assert_eq!(
+            pool.resolve(&told(right, &[places])),
+            Err(ResolveError::Places { batch })
+        );
+    }
+    assert!(matches!(
+        pool.resolve(&told(right, &[&[], &[]])),
+        Err(ResolveError::Payload(PayloadError::Duplicate { .. }))
+    ));
+}
+
+#[test]
+fn references_to_more_than_a_payload_may_hold_end_early() {
+    let (pool, batch) = author(1_024, 512);
+    let reference = Reference {
+        batch: batch.id,
+        left_out: Vec::new(),
+    };
+    let many = References {
+        payload: PayloadId([0; 32]),
+        batches: vec![reference; 16_384],
+    };
+    assert!(matches!(
+        pool.resolve(&many),
+        Err(ResolveError::Payload(PayloadError::Size { .. }))
+    ));
+}
+
+#[test]
+fn a_transaction_that_two_members_spread_is_told_by_the_batch_that_came_first() {
+    let (_, first) = author(3, 40);
+    let (mut late, second) = author(5, 40);
+    let mut pool = Mempool::new(Limits::default());
+    hand_over(&first, A, &mut pool);
+    hand_over(&second, B, &mut pool);
+    let (told, ids) = references(&pool, &[]);
+    assert_eq!(told.batches[0].batch, first.id);
+    assert_eq!(told.batches[1].left_out, [0, 1, 2]);
+    hand_over(&first, A, &mut late);
+    assert_eq!(*late.resolve(&told).unwrap().transactions, ids);
+}
+
+#[test]
+fn an_author_fills_its_share_and_no_more() {
+    let limits = Limits {
+        total_bytes: 4_096,
+        ..Limits::default()
+    };
+    let mut pool = Mempool::new(limits);
+    let (_, fits) = author(4, 512);
+    assert!(hand_over(&fits, A, &mut pool).is_empty());
+    let mut other = Mempool::new(Limits::default());
+    own(&mut other, transaction(9, 99, 1));
+    let more = other.seal().unwrap();
+    assert_eq!(
+        hand_over(&more, A, &mut pool),
+        [0],
+        "half of the mempool is A's share"
+    );
+    assert!(hand_over(&more, B, &mut pool).is_empty(), "B has its own");
+    pool.committed(&fits.ids);
+    own(&mut other, transaction(9, 100, 1));
+    let later = other.seal().unwrap();
+    assert!(
+        hand_over(&later, A, &mut pool).is_empty(),
+        "what is final frees the share"
+    );
+}
+
+#[test]
+fn what_is_done_is_kept_for_a_while_and_then_forgotten() {
+    let mut pool = Mempool::new(Limits::default());
+    let mut first: Option<BatchId> = None;
+    for number in 0..1_100 {
+        own(&mut pool, transaction(1, number, 40));
+        let batch = pool.seal().unwrap();
+        first.get_or_insert(batch.id);
+        pool.committed(&batch.ids);
+        assert!(pool.batch(&batch.id).is_some());
+    }
+    assert!(pool.batch(&first.unwrap()).is_none());
+}
+
+#[test]
+fn a_batch_ends_at_its_limits() {
+    let mut pool = Mempool::new(Limits::default());
+    for number in 0..1_030 {
+        own(&mut pool, transaction(1, number, 8));
+    }
+    let sizes: Vec<usize> = std::iter::from_fn(|| pool.seal())
+        .map(|one| one.ids.len())
+        .collect();
+    assert_eq!(sizes, [1_024, 6]);
+    for number in 2_000..2_009 {
+        own(&mut pool, transaction(1, number, 100_000));
+    }
+    let sizes: Vec<usize> = std::iter::from_fn(|| pool.seal())
+        .map(|one| one.ids.len())
+        .collect();
+    assert_eq!(sizes, [5, 4]);
+}
+
+#[test]
+fn references_wait_for_their_batches_and_senders_cannot_fill_memory() {
+    let told = |number: u8| References {
+        payload: PayloadId([number; 32]),
+        batches: vec![Reference {
+            batch: BatchId([number % 2; 32]),
+            left_out: Vec::new(),
+        }],
+    };
+    let mut unresolved = Unresolved::default();
+    for number in 0..40 {
+        unresolved.keep(A, told(number));
+        unresolved.keep(A, told(number));
+    }
+    unresolved.keep(B, told(0));
+    assert_eq!(unresolved.len(), Unresolved::PER_SENDER_MAX + 1);
+    let taken = unresolved.take(&BatchId([0; 32]));
+    assert_eq!(
+        taken,
+        [
+            (A, told(32)),
+            (A, told(34)),
+            (A, told(36)),
+            (A, told(38)),
+            (B, told(0))
+        ]
+    );
+    assert_eq!(unresolved.take(&BatchId([1; 32])).len(), 4);
+    assert!(unresolved.is_empty());
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Own(u8, u8),
+    Theirs(Vec<(u8, u8)>),
+    Seal,
+    Commit(usize),
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let one = (0_u8..4, 0_u8..60);
+    prop::collection::vec(
+        prop_oneof![
+            4 => one.clone().prop_map(|(rollup, number)| Act::Own(rollup, number)),
+            3 => prop::collection::vec(one, 1..6).prop_map(Act::Theirs),
+            2 => Just(Act::Seal),
+            1 => (0_usize..8).prop_map(Act::Commit),
+        ],
+        1..80,
+    )
+}
+
+proptest! {
+    #[test]
+    fn whoever_holds_the_batches_finds_the_same_payload(acts in acts()) {
+        let mut leader = Mempool::new(Limits::default());
+        let mut voter = Mempool::new(Limits::default());
+        let tx = |rollup: u8, number: u8| transaction(u64::from(rollup), u32::from(number), 20);
+        let seal = |leader: &mut Mempool, voter: &mut Mempool| {
+            while let Some(batch) = leader.seal() {
+                hand_over(&batch, A, voter);
+            }
+        };
+        for act in acts {
+            match act {
+                Act::Own(rollup, number) => {
+                    let tx = tx(rollup, number);
+                    drop(leader.admit_own(NOW, tx.id(), tx));
+                }
+                Act::Theirs(list) => {
+                    seal(&mut leader, &mut voter);
+                    let list: Vec<_> = list.into_iter().map(|(rollup, number)| {
+                        let tx = tx(rollup, number);
+                        (tx.id(), tx)
+                    }).collect();
+                    // The voter hears it in another order than the leader's own.
+                    voter.admit_batch(NOW, B, list.clone());
+                    leader.admit_batch(NOW, B, list);
+                }
+                Act::Seal => seal(&mut leader, &mut voter),
+                Act::Commit(count) => {
+                    seal(&mut leader, &mut voter);
+                    let (told, ids) = references(&leader, &[]);
+                    let found = voter.resolve(&told).unwrap();
+                    prop_assert_eq!(found.id, told.payload);
+                    prop_assert_eq!(&*found.transactions, &ids[..]);
+                    let part = &ids[..count.min(ids.len())];
+                    leader.committed(part);
+                    voter.committed(part);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! Spreading transactions to the other members, in batches, ahead of consensus.
+//!
+//! A submitted transaction is answered once members of stake >= f+1, this one included, hold it: at least one of them
+//! is honest and lives on, so the death of this member alone loses nothing that was accepted.
+//!
+//! Whose batches others had to fetch from this member, as the leader that referred to them, is trusted no more to have
+//! spread them: its batches are spread again from here, and taken in once members of stake >= f+1 hold them.
+
+use super::Driver;
+use crate::handle::SubmitError;
+use crate::seats::PeerIndex;
+use bytes::Bytes;
+use outrider_mempool::HeldBatch;
+use outrider_network::{Channel, Context, To};
+use outrider_storage::{Journal, Store};
+use outrider_types::limits::BATCHES_PER_REQUEST_MAX;
+use outrider_types::message::{
+    BatchRequest, PayloadMessage, Received, References, Transactions, batch_id,
+};
+use outrider_types::{
+    BatchId, Committee, MemberIndex, Timestamp, Transaction, TransactionId, encode,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+pub(super) type Reply = oneshot::Sender<Result<TransactionId, SubmitError>>;
+
+/// How long to wait for members to confirm.
+const HELD_TIMEOUT: Duration = Duration::from_secs(5);
+/// When to spread again what was not confirmed.
+const SPREAD_AGAIN: Duration = Duration::from_millis(500);
+/// Bytes of batches in answer to one request; the first is sent whatever its size.
+const SERVED_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Batches of one author that wait until others confirm them.
+const ON_PROBATION_MAX: usize = 64;
+
+type List = Vec<(TransactionId, Transaction)>;
+
+/// Batches on their way to the other members.
+#[derive(Debug, Default)]
+pub(super) struct Spread {
+    /// Callers that wait for their transaction to be held.
+    replies: BTreeMap<TransactionId, Vec<Reply>>,
+    sent: BTreeMap<BatchId, Sent>,
+    /// By author: members that had to fetch a batch of it.
+    fetched: BTreeMap<usize, BTreeSet<MemberIndex>>,
+    /// Batches that are taken in once others confirm them.
+    probation: BTreeMap<BatchId, Probation>,
+}
+
+/// A batch that was sent to all.
+#[derive(Debug)]
+struct Sent {
+    batch: HeldBatch,
+    /// Who holds it, but for these places.
+    held_by: BTreeMap<MemberIndex, Vec<u16>>,
+    since: Timestamp,
+    again: Timestamp,
+}
+
+#[derive(Debug)]
+struct Probation {
+    author: usize,
+    list: List,
+    held_by: BTreeSet<MemberIndex>,
+}
+
+impl Spread {
+    /// Whether a caller waits for this transaction; then this one waits, too.
+    pub(super) fn join(&mut self, id: &TransactionId, reply: Reply) -> Option<Reply> {
+        match self.replies.get_mut(id) {
+            Some(replies) => {
+                replies.push(reply);
+                None
+            }
+            None => Some(reply),
+        }
+    }
+
+    /// A caller waits for a transaction that was just taken in.
+    pub(super) fn wait(&mut self, id: TransactionId, reply: Reply) {
+        self.replies.insert(id, vec![reply]);
+    }
+
+    /// What is final needs no confirmation any more.
+    pub(super) fn committed(&mut self, ids: &[TransactionId]) {
+        if !self.replies.is_empty() {
+            for id in ids {
+                self.answer(id, Ok(*id));
+            }
+        }
+    }
+
+    fn answer(&mut self, id: &TransactionId, result: Result<TransactionId, SubmitError>) {
+        for reply in self.replies.remove(id).into_iter().flatten() {
+            // The caller may have gone.
+            let _ = reply.send(result.clone());
+        }
+    }
+
+    /// A member holds a batch, but for these places.
+    fn received(
+        &mut self,
+        from: MemberIndex,
+        batch: &BatchId,
+        refused: Vec<u16>,
+        committee: &Committee,
+    ) {
+        let Some(sent) = self.sent.get_mut(batch) else {
+            return;
+        };
+        sent.held_by.insert(from, refused);
+        let witness = committee.thresholds().witness.0;
+        let all = stake(committee, sent.held_by.keys());
+        if all < witness {
+            return;
+        }
+        let clean = sent
+            .held_by
+            .iter()
+            .filter(|(_, refused)| refused.is_empty());
+        let ids = sent.batch.ids.clone();
+        if stake(committee, clean.map(|(member, _)| member)) >= witness {
+            self.sent.remove(batch);
+            for id in &*ids {
+                self.answer(id, Ok(*id));
+            }
+            return;
+        }
+        let held_by = &sent.held_by;
+        let held: Vec<TransactionId> = (0_u16..)
+            .zip(&*ids)
+            .filter(|(place, _)| {
+                let holders = held_by
+                    .iter()
+                    .filter(|(_, refused)| refused.binary_search(place).is_err());
+                stake(committee, holders.map(|(member, _)| member)) >= witness
+            })
+            .map(|(_, id)| *id)
+            .collect();
+        for id in held {
+            self.answer(&id, Ok(id));
+        }
+    }
+
+    /// The next instant at which something is due.
+    pub(super) fn wake_at(&self) -> Option<Timestamp> {
+        self.sent.values().map(|sent| sent.again).min()
+    }
+
+    /// Tell callers that have waited too long; what has to be sent again.
+    fn overdue(&mut self, now: Timestamp) -> Vec<HeldBatch> {
+        let late: Vec<BatchId> = self
+            .sent
+            .iter()
+            .filter(|(_, sent)| now >= sent.again)
+            .map(|(id, _)| *id)
+            .collect();
+        let mut again = Vec::new();
+        for id in late {
+            let Some(sent) = self.sent.get_mut(&id) else {
+                continue;
+            };
+            sent.again = now.after(SPREAD_AGAIN);
+            let batch = sent.batch.clone();
+            let waited = now.since(sent.since);
+            if waited >= HELD_TIMEOUT {
+                let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+                self.sent.remove(&id);
+                for id in &*batch.ids {
+                    self.answer(id, Err(SubmitError::NotHeld { waited_ms }));
+                }
+            } else if batch.ids.iter().any(|id| self.replies.contains_key(id)) {
+                again.push(batch);
+            } else {
+                self.sent.remove(&id);
+            }
+        }
+        again
+    }
+
+    fn on_probation(&self, author: usize) -> usize {
+        let of_author = self.probation.values().filter(|one| one.author == author);
+        of_author.count()
+    }
+
+    /// A new epoch has other members.
+    pub(super) fn new_epoch(&mut self) {
+        self.fetched.clear();
+        self.probation.clear();
+        for sent in self.sent.values_mut() {
+            sent.held_by.clear();
+        }
+    }
+}
+
+fn stake<'a>(committee: &Committee, members: impl Iterator<Item = &'a MemberIndex>) -> u64 {
+    members
+        .filter_map(|member| committee.stake(*member))
+        .map(|stake| stake.0)
+        .sum()
+}
+
+impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
+    /// Send what was submitted since to all other members: at once when it is little, many in a batch when it is much.
+    pub(super) fn flush_spread(&mut self) {
+        while let Some(batch) = self.mempool.seal() {
+            let now = self.clock.now();
+            self.spread_batch(batch.transactions.to_vec());
+            let me = self.me();
+            let id = batch.id;
+            let sent = Sent {
+                batch,
+                held_by: BTreeMap::new(),
+                since: now,
+                again: now.after(SPREAD_AGAIN),
+            };
+            self.spread.sent.insert(id, sent);
+            if let Some(me) = me {
+                // A committee of one needs nobody else.
+                let committee = self.replica.committee();
+                self.spread.received(me, &id, Vec::new(), committee);
+            }
+        }
+    }
+
+    fn me(&self) -> Option<MemberIndex> {
+        let key = self.config.key.public_key();
+        self.replica.committee().index_of(&key)
+    }
+
+    fn spread_batch(&mut self, list: Vec<Transaction>) {
+        let message: Bytes = encode(&PayloadMessage::Transactions(Transactions { list }));
+        self.send(Channel::Payload, To::All, message);
+    }
+
+    /// Send again what was not confirmed, and give up what never was.
+    pub(super) fn spread_again(&mut self, now: Timestamp) {
+        for batch in self.spread.overdue(now) {
+            self.spread_batch(batch.transactions.to_vec());
+        }
+    }
+
+    /// Another member spreads transactions: take them as if they were submitted here, and say which are held.
+    pub(super) fn on_spread(
+        &mut self,
+        from: PeerIndex,
+        list: List,
+    ) -> Result<(), super::DriverError> {
+        self.flush_spread();
+        if self.is_suspect(from.0) {
+            self.put_on_probation(from.0, list);
+            return Ok(());
+        }
+        let (id, refused) = self.mempool.admit_batch(self.clock.now(), from.0, list);
+        if !refused.is_empty() {
+            tracing::debug!(%from, batch = %id, refused = refused.len(), "no room for all of a batch");
+        }
+        let message = PayloadMessage::Received(Received { batch: id, refused });
+        self.send(Channel::Payload, To::One(from.0), encode(&message));
+        self.resolve_with(&id)
+    }
+
+    /// Another member holds a batch that this one spread.
+    pub(super) fn on_received(&mut self, from: PeerIndex, received: Received) {
+        let Some(from) = self.epochs.seats.member(from) else {
+            return;
+        };
+        let committee = self.replica.committee().clone();
+        let Received { batch, refused } = received;
+        if let Some(probation) = self.spread.probation.get_mut(&batch) {
+            probation.held_by.insert(from);
+            let enough = committee.thresholds().witness.0;
+            if stake(&committee, probation.held_by.iter()) >= enough {
+                self.end_probation(&batch);
+            }
+            return;
+        }
+        self.spread.received(from, &batch, refused, &committee);
+    }
+
+    /// Others than this member had to fetch its batches: members of stake >= f+1, so one of them is honest.
+    fn is_suspect(&self, author: usize) -> bool {
+        let committee = self.replica.committee();
+        let fetched = self.spread.fetched.get(&author);
+        fetched.is_some_and(|by| stake(committee, by.iter()) >= committee.thresholds().witness.0)
+    }
+
+    fn put_on_probation(&mut self, author: usize, list: List) {
+        if self.spread.on_probation(author) >= ON_PROBATION_MAX {
+            return;
+        }
+        let ids: Vec<TransactionId> = list.iter().map(|(id, _)| *id).collect();
+        let id = batch_id(&ids);
+        self.spread_batch(list.iter().map(|(_, one)| one.clone()).collect());
+        let probation = Probation {
+            author,
+            list,
+            held_by: BTreeSet::new(),
+        };
+        self.spread.probation.insert(id, probation);
+    }
+
+    fn end_probation(&mut self, id: &BatchId) {
+        self.flush_spread();
+        if let Some(Probation { author, list, .. }) = self.spread.probation.remove(id) {
+            let (id, refused) = self.mempool.admit_batch(self.clock.now(), author, list);
+            let message = PayloadMessage::Received(Received { batch: id, refused });
+            self.send(Channel::Payload, To::One(author), encode(&message));
+        }
+    }
+
+    /// A leader tells a payload in terms of batches.
+    pub(super) fn on_references(
+        &mut self,
+        from: PeerIndex,
+        references: References,
+    ) -> Result<(), super::DriverError> {
+        match self.mempool.resolve(&references) {
+            Ok(payload) => self.on_payload(from, payload),
+            Err(outrider_mempool::ResolveError::Missing { mut batches }) => {
+                self.metrics.batches_fetched(batches.len());
+                batches.truncate(BATCHES_PER_REQUEST_MAX);
+                let request = PayloadMessage::BatchRequest(BatchRequest { batches });
+                self.send(Channel::Payload, To::One(from.0), encode(&request));
+                self.unresolved.keep(from.0, references);
+                Ok(())
+            }
+            Err(reason) => {
+                self.metrics
+                    .bad_message(crate::metrics::BadMessage::Malformed);
+                tracing::debug!(%from, %reason, "bad references");
+                Ok(())
+            }
+        }
+    }
+
+    /// A batch came: perhaps it was all that a payload missed.
+    fn resolve_with(&mut self, batch: &BatchId) -> Result<(), super::DriverError> {
+        for (from, references) in self.unresolved.take(batch) {
+            match self.mempool.resolve(&references) {
+                Ok(payload) => self.on_payload(PeerIndex(from), payload)?,
+                // It was asked for all of them at once; what does not come is fetched with the block.
+                Err(outrider_mempool::ResolveError::Missing { .. }) => {
+                    self.unresolved.keep(from, references);
+                }
+                Err(reason) => tracing::debug!(from, %reason, "bad references"),
+            }
+        }
+        Ok(())
+    }
+
+    /// A member misses batches that this one referred to.
+    pub(super) fn serve_batches(&mut self, from: PeerIndex, request: &BatchRequest) {
+        let mut served = 0;
+        for id in &request.batches {
+            let Some(batch) = self.mempool.batch(id) else {
+                continue;
+            };
+            let bytes: usize = batch.transactions.iter().map(|one| one.data.len()).sum();
+            if served > 0 && served + bytes > SERVED_BYTES_MAX {
+                break;
+            }
+            served += bytes;
+            let list = batch.transactions.to_vec();
+            if let (Some(author), Some(member)) = (batch.author(), self.epochs.seats.member(from))
+                && author != from.0
+            {
+                self.spread
+                    .fetched
+                    .entry(author)
+                    .or_default()
+                    .insert(member);
+            }
+            let message = PayloadMessage::Transactions(Transactions { list });
+            self.send(Channel::Payload, To::One(from.0), encode(&message));
+        }
+    }
+}
