@@ -4,6 +4,7 @@ use crate::error::{CODE_DUPLICATE, ClientError};
 use crate::model::{
     BlockSummary, CurrentCommittee, Head, RawSubmitted, ServedBlock, Status, Submitted,
 };
+use crate::submit::Poster;
 use jsonrpsee::core::client::ClientT;
 use jsonrpsee::core::params::{ArrayParams, ObjectParams};
 use jsonrpsee::core::traits::ToRpcParams;
@@ -32,8 +33,9 @@ const POLL_LAST: Duration = Duration::from_millis(160);
 /// A member's RPC over HTTP. Cheap to clone; connections are kept and reused.
 #[derive(Clone, Debug)]
 pub struct Client {
-    url: String,
+    pub(crate) url: String,
     http: HttpClient,
+    pub(crate) poster: Poster,
 }
 
 /// The Ethereum dialect of one rollup at a member, as wallets use it.
@@ -58,7 +60,11 @@ impl Client {
             .max_response_size(RESPONSE_BYTES_MAX)
             .build(&url);
         match built {
-            Ok(http) => Ok(Self { url, http }),
+            Ok(http) => Ok(Self {
+                url,
+                http,
+                poster: Poster::new(timeout),
+            }),
             Err(error) => Err(ClientError::Url {
                 url,
                 reason: error.to_string(),
@@ -77,19 +83,6 @@ impl Client {
         let timeout = REQUEST_TIMEOUT;
         let calls = Self::with_timeout(&format!("{}/rollup/{rollup}", self.url), timeout)?;
         Ok(RollupClient { rollup, calls })
-    }
-
-    /// Submit opaque bytes for a rollup. The same bytes have the same id and are ordered once, so submitting again what
-    /// is known already is no error.
-    pub async fn submit(
-        &self,
-        rollup: RollupId,
-        payload: &[u8],
-    ) -> Result<TransactionId, ClientError> {
-        let answer = self
-            .call("outrider_submit", submission(rollup, payload))
-            .await;
-        submitted(answer, rollup, payload)
     }
 
     /// Submit a signed Ethereum transaction (EIP-2718 bytes) for a rollup.
@@ -292,7 +285,7 @@ impl Client {
         }
     }
 
-    async fn call<T, P>(&self, method: &'static str, params: P) -> Result<T, ClientError>
+    pub(crate) async fn call<T, P>(&self, method: &'static str, params: P) -> Result<T, ClientError>
     where
         T: DeserializeOwned,
         P: ToRpcParams + Send,
@@ -315,7 +308,7 @@ impl RollupClient {
         let method = "eth_sendRawTransaction";
         let answer: String = self
             .calls
-            .call(method, one(format!("0x{}", hex::encode(raw))))
+            .call(method, one(const_hex::encode_prefixed(raw)))
             .await?;
         let mut hash = [0; 32];
         let digits = answer.strip_prefix("0x").unwrap_or(&answer);
@@ -340,7 +333,7 @@ pub(crate) fn submission(rollup: RollupId, payload: &[u8]) -> ObjectParams {
     let mut params = ObjectParams::new();
     let inserted = params
         .insert("rollup", rollup)
-        .and_then(|()| params.insert("payload", format!("0x{}", hex::encode(payload))));
+        .and_then(|()| params.insert("payload", const_hex::encode_prefixed(payload)));
     assert!(inserted.is_ok(), "a number and a text are JSON");
     params
 }

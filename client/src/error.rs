@@ -2,6 +2,7 @@
 
 use crate::model::Status;
 use jsonrpsee::core::client::Error as RpcError;
+use jsonrpsee::types::ErrorObjectOwned;
 use outrider_finality::{HandoverError, ProofError};
 use outrider_types::{Epoch, Height, TransactionId};
 
@@ -135,14 +136,18 @@ impl ClientError {
         }
     }
 
+    pub(crate) fn refused(object: &ErrorObjectOwned) -> Self {
+        Self::Refused {
+            code: object.code(),
+            message: object.message().to_owned(),
+            data: object.data().map(|data| data.get().to_owned()),
+        }
+    }
+
     pub(crate) fn of_call(url: &str, method: &'static str, error: RpcError) -> Self {
         let url = url.to_owned();
         match error {
-            RpcError::Call(object) => Self::Refused {
-                code: object.code(),
-                message: object.message().to_owned(),
-                data: object.data().map(|data| data.get().to_owned()),
-            },
+            RpcError::Call(object) => Self::refused(&object),
             RpcError::RequestTimeout => Self::Timeout { url, method },
             RpcError::ParseError(error) => Self::Answer {
                 url,
@@ -169,7 +174,7 @@ pub const CODE_STOPPING: i32 = -32_056;
 pub const CODE_PRUNED: i32 = -32_057;
 
 /// The chain of causes in one line.
-fn root_cause(error: &dyn std::error::Error) -> String {
+pub(crate) fn root_cause(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     for _ in 0..8 {

@@ -6,7 +6,7 @@ use crate::model::{BlockSummary, ServedBlock};
 use crate::session::SESSION_REQUESTS_MAX;
 use jsonrpsee::core::client::{ClientT, Subscription, SubscriptionClientT};
 use jsonrpsee::ws_client::{PingConfig, WsClient, WsClientBuilder};
-use outrider_types::Height;
+use outrider_types::{BlockId, Height, TransactionId};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -35,12 +35,25 @@ struct Connection {
     blocks: Subscription<Item>,
 }
 
-/// What the subscription sends: a block, or the news that some were skipped because we were slow.
+/// What the subscription sends: a block, or the news that some were skipped because we were slow. Not an untagged enum,
+/// which would keep every id as a text of its own before it is read.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Item {
-    Block(BlockSummary),
-    Other(serde::de::IgnoredAny),
+struct Item {
+    height: Option<Height>,
+    id: Option<BlockId>,
+    timestamp: Option<u64>,
+    transactions: Option<Vec<TransactionId>>,
+}
+
+impl Item {
+    fn block(self) -> Option<BlockSummary> {
+        Some(BlockSummary {
+            height: self.height?,
+            id: self.id?,
+            timestamp: self.timestamp?,
+            transactions: self.transactions?,
+        })
+    }
 }
 
 impl Follower {
@@ -129,9 +142,8 @@ impl Follower {
                 });
         }
         match connection.blocks.next().await {
-            Some(Ok(Item::Block(block))) => self.ahead = Some(block),
-            // The next block shows how much is missing.
-            Some(Ok(Item::Other(_))) => {}
+            // Without one, the next block shows how much is missing.
+            Some(Ok(item)) => self.ahead = item.block(),
             Some(Err(error)) => {
                 return Err(ClientError::Answer {
                     url: self.url.clone(),

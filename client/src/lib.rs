@@ -29,6 +29,7 @@ mod error;
 mod follow;
 mod model;
 mod session;
+mod submit;
 
 pub use calls::{Client, FOLLOW_REQUESTS_MAX, REQUEST_TIMEOUT, RESPONSE_BYTES_MAX, RollupClient};
 pub use error::{
@@ -44,3 +45,4 @@ pub use outrider_finality::{
     investigate, offence_name, verify, verify_evidence_json, verify_json,
 };
 pub use session::{SESSION_REQUESTS_MAX, Session};
+pub use submit::{Refusal, SUBMIT_MANY_MAX};

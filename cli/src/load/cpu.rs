@@ -1,4 +1,4 @@
-//! CPU time of the members, from `/proc`.
+//! CPU time of the members and of this program, from `/proc`.
 
 use std::path::PathBuf;
 
@@ -13,13 +13,15 @@ pub type Used = Result<f64, String>;
 pub struct Cpu {
     files: Vec<PathBuf>,
     begin: Result<Vec<(u32, u64)>, String>,
+    own: Option<u64>,
 }
 
 impl Cpu {
     /// Read the process ids from files, and what the processes have used so far.
     pub fn begin(files: Vec<PathBuf>) -> Self {
         let begin = read_all(&files);
-        Self { files, begin }
+        let own = own();
+        Self { files, begin, own }
     }
 
     /// What they have used since.
@@ -33,8 +35,21 @@ impl Cpu {
             }
             ticks += after.saturating_sub(*before);
         }
-        Ok(f64::from(u32::try_from(ticks).unwrap_or(u32::MAX)) / TICKS_PER_S)
+        Ok(seconds(ticks))
     }
+
+    /// What this program has used since.
+    pub fn own(&self) -> Option<f64> {
+        Some(seconds(own()?.saturating_sub(self.own?)))
+    }
+}
+
+fn own() -> Option<u64> {
+    ticks(&std::fs::read_to_string("/proc/self/stat").ok()?)
+}
+
+fn seconds(ticks: u64) -> f64 {
+    f64::from(u32::try_from(ticks).unwrap_or(u32::MAX)) / TICKS_PER_S
 }
 
 fn read_all(files: &[PathBuf]) -> Result<Vec<(u32, u64)>, String> {
@@ -85,6 +100,7 @@ mod tests {
         std::fs::write(file.path(), format!("{}\n", std::process::id())).unwrap();
         let cpu = Cpu::begin(vec![file.path().to_path_buf()]);
         assert!(cpu.end().unwrap() >= 0.0);
+        assert!(cpu.own().unwrap() >= 0.0);
         assert!(Cpu::begin(Vec::new()).end().unwrap_err().contains("--dir"));
         std::fs::write(file.path(), "x").unwrap();
         assert!(

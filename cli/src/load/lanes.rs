@@ -1,9 +1,13 @@
-//! The connections: a bounded queue and a pipelined WebSocket each, and a follower per member.
+//! The connections: a bounded queue each with requests side by side, and a follower per member.
 
 use super::plan::Plan;
 use super::tracker::Tracker;
 use crate::failure::Failure;
-use outrider_client::{CODE_FULL, CODE_NOT_HELD, CODE_STOPPING, ClientError, Follower, Session};
+use outrider_client::{
+    CODE_FULL, CODE_NOT_HELD, CODE_STOPPING, Client, ClientError, Follower, Refusal, Session,
+};
+use outrider_types::{Bytes, RollupId, TransactionId};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -13,8 +17,10 @@ use tokio::time::{Instant, sleep};
 /// Transactions that wait for one connection; past that they go to another one, and if all are full the schedule waits
 /// (which counts as latency).
 const QUEUE_MAX: usize = 8_192;
-/// Requests of one connection that wait for an answer.
+/// Requests of one transaction that wait for an answer on one connection.
 const IN_FLIGHT_MAX: usize = 1_024;
+/// Larger requests that wait for an answer; HTTP takes a connection for each, and a member has 512 in all.
+const IN_FLIGHT_MANY_MAX: usize = 64;
 /// How often one transaction is submitted before it counts as not answered.
 const ATTEMPTS_MAX: u32 = 50;
 /// How long the run waits when no member can be reached, or none has a place; then it is given up.
@@ -44,10 +50,28 @@ struct Queue {
     jobs: mpsc::Sender<Job>,
 }
 
-#[derive(Clone, Copy, Debug)]
+/// A request: transactions of one rollup.
+#[derive(Debug)]
 struct Job {
-    index: u64,
+    rollup: RollupId,
+    transactions: Vec<Numbered>,
     attempts: u32,
+}
+
+#[derive(Debug)]
+struct Numbered {
+    index: u64,
+    id: TransactionId,
+    data: Bytes,
+}
+
+/// A way to a member.
+#[derive(Clone, Debug)]
+enum Link {
+    /// Requests of one transaction, pipelined.
+    Single(Arc<Session>),
+    /// Requests of more.
+    Many(Box<Client>),
 }
 
 /// What to do after a submission failed.
@@ -71,6 +95,7 @@ impl Lanes {
     ) -> Result<Self, Failure> {
         let (mut queues, mut starts) = (Vec::new(), Vec::new());
         let mut error = None;
+        let per_request = usize::try_from(plan.per_request).unwrap_or(QUEUE_MAX);
         for (member, url) in urls.iter().enumerate() {
             let mut follower = Follower::new(url, None);
             if let Err(why) = follower.connect().await {
@@ -79,7 +104,7 @@ impl Lanes {
             }
             tokio::spawn(follow(follower, member, Arc::clone(tracker)));
             for _ in 0..clients {
-                let (jobs, receiver) = mpsc::channel(QUEUE_MAX);
+                let (jobs, receiver) = mpsc::channel(QUEUE_MAX.div_ceil(per_request));
                 queues.push(Queue { member, jobs });
                 starts.push((url.clone(), member, receiver));
             }
@@ -103,17 +128,34 @@ impl Lanes {
         Ok(Self { shared })
     }
 
-    /// Give a transaction to the next connection in turn.
-    pub async fn hand_out(&self, index: u64) {
-        self.shared.hand_out(Job { index, attempts: 0 }).await;
+    /// Give the transactions of one request to the next connection in turn.
+    pub async fn hand_out(&self, indexes: Range<u64>) {
+        assert!(!indexes.is_empty(), "a request holds a transaction");
+        let mut rollup = RollupId(0);
+        let mut transactions = Vec::with_capacity(indexes.clone().count());
+        for index in indexes {
+            let transaction = self.shared.plan.transaction(index);
+            assert!(
+                transactions.is_empty() || rollup == transaction.rollup,
+                "a request is of one rollup"
+            );
+            rollup = transaction.rollup;
+            let id = transaction.id();
+            let data = transaction.data;
+            transactions.push(Numbered { index, id, data });
+        }
+        let job = Job {
+            rollup,
+            transactions,
+            attempts: 0,
+        };
+        self.shared.hand_out(job).await;
     }
 }
 
 impl Shared {
     /// To the next queue of a reachable member with a place; if there is none, wait, but not for ever.
     async fn hand_out(&self, job: Job) {
-        let transaction = self.plan.transaction(job.index);
-        let (id, due) = (transaction.id(), self.plan.due(job.index));
         let deadline = Instant::now() + NO_PLACE_MAX;
         while !self.given_up.load(Ordering::Relaxed) {
             for _ in 0..self.queues.len() {
@@ -122,7 +164,7 @@ impl Shared {
                 if self.tracker.reachable(queue.member)
                     && let Ok(place) = queue.jobs.try_reserve()
                 {
-                    self.tracker.sent(id, due, queue.member);
+                    self.leaves(&job, queue.member);
                     place.send(job);
                     return;
                 }
@@ -132,36 +174,48 @@ impl Shared {
             }
             sleep(Duration::from_millis(1)).await;
         }
-        self.tracker.sent(id, due, 0);
-        self.tracker
-            .rejected(id, "no member can be reached".to_owned());
+        self.leaves(&job, 0);
+        self.rejected(&job, "no member can be reached");
+    }
+
+    fn leaves(&self, job: &Job, member: usize) {
+        let due = |numbered: &Numbered| (numbered.id, self.plan.due(numbered.index));
+        self.tracker.sent(member, job.transactions.iter().map(due));
+    }
+
+    fn rejected(&self, job: &Job, reason: &str) {
+        for numbered in &job.transactions {
+            self.tracker.rejected(numbered.id, reason.to_owned());
+        }
     }
 
     /// After a failure.
-    async fn again(&self, job: Job, pause: Duration) {
-        let attempts = job.attempts + 1;
-        if attempts >= ATTEMPTS_MAX {
-            let id = self.plan.transaction(job.index).id();
-            self.tracker.rejected(id, "no answer".to_owned());
+    async fn again(&self, mut job: Job, pause: Duration) {
+        job.attempts += 1;
+        if job.attempts >= ATTEMPTS_MAX {
+            self.rejected(&job, "no answer");
             return;
         }
         sleep(pause).await;
-        self.hand_out(Job { attempts, ..job }).await;
+        self.hand_out(job).await;
     }
 }
 
 /// One connection: take jobs, submit them without waiting for one before the next, connect again when it breaks.
 async fn carry(url: String, member: usize, mut jobs: mpsc::Receiver<Job>, shared: Arc<Shared>) {
-    let places = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
-    let mut session: Option<Arc<Session>> = None;
+    let single = shared.plan.per_request == 1;
+    let limit = if single {
+        IN_FLIGHT_MAX
+    } else {
+        IN_FLIGHT_MANY_MAX
+    };
+    let places = Arc::new(Semaphore::new(limit));
+    let mut link: Option<Link> = None;
     while let Some(job) = jobs.recv().await {
-        if session
-            .as_ref()
-            .is_none_or(|session| !session.is_connected())
-        {
-            session = Session::connect(&url).await.ok().map(Arc::new);
+        if link.as_ref().is_none_or(|link| !link.is_connected()) {
+            link = Link::new(&url, single).await;
         }
-        let Some(session) = &session else {
+        let Some(link) = &link else {
             shared.tracker.set_reachable(member, false);
             // Not here: the queue must go on to empty.
             let shared = Arc::clone(&shared);
@@ -171,28 +225,81 @@ async fn carry(url: String, member: usize, mut jobs: mpsc::Receiver<Job>, shared
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
-        let (session, shared) = (Arc::clone(session), Arc::clone(&shared));
+        let (link, shared) = (link.clone(), Arc::clone(&shared));
         tokio::spawn(async move {
-            submit(&session, member, job, &shared).await;
+            submit(&link, member, job, &shared).await;
             drop(place);
         });
     }
 }
 
-async fn submit(session: &Session, member: usize, job: Job, shared: &Shared) {
-    let transaction = shared.plan.transaction(job.index);
-    match session.submit(transaction.rollup, &transaction.data).await {
-        Ok(id) => shared.tracker.accepted(id),
+impl Link {
+    async fn new(url: &str, single: bool) -> Option<Self> {
+        if single {
+            let session = Session::connect(url).await.ok()?;
+            return Some(Self::Single(Arc::new(session)));
+        }
+        let client = Client::new(url).ok()?;
+        Some(Self::Many(Box::new(client)))
+    }
+
+    /// HTTP connects by itself.
+    fn is_connected(&self) -> bool {
+        match self {
+            Self::Single(session) => session.is_connected(),
+            Self::Many(_) => true,
+        }
+    }
+
+    /// Those that were not taken, or why nothing is known of any.
+    async fn submit(&self, job: &Job) -> Result<Vec<Refusal>, ClientError> {
+        let data = job.transactions.iter().map(|one| &one.data);
+        match self {
+            Self::Single(session) => {
+                assert!(data.len() == 1, "so requests are here");
+                for one in data {
+                    session.submit(job.rollup, one).await?;
+                }
+                Ok(Vec::new())
+            }
+            Self::Many(client) => {
+                let data: Vec<Bytes> = data.cloned().collect();
+                client.submit_many(job.rollup, &data).await
+            }
+        }
+    }
+}
+
+async fn submit(link: &Link, member: usize, mut job: Job, shared: &Shared) {
+    let refused = match link.submit(&job).await {
+        Ok(refused) => refused,
         Err(error) => match judge(&error) {
             Verdict::Broken => {
-                if !session.is_connected() {
+                let gone = matches!(error, ClientError::Unreachable { .. });
+                if !link.is_connected() || (gone && matches!(link, Link::Many(_))) {
                     shared.tracker.set_reachable(member, false);
                 }
-                shared.again(job, Duration::ZERO).await;
+                return shared.again(job, Duration::ZERO).await;
             }
-            Verdict::Again => shared.again(job, PAUSE).await,
-            Verdict::Rejected(reason) => shared.tracker.rejected(transaction.id(), reason),
+            Verdict::Again => return shared.again(job, PAUSE).await,
+            Verdict::Rejected(reason) => return shared.rejected(&job, &reason),
         },
+    };
+    let mut refused = refused.into_iter().peekable();
+    let (mut taken, mut again) = (Vec::new(), Vec::new());
+    for (index, one) in job.transactions.drain(..).enumerate() {
+        match refused.next_if(|refusal| refusal.index == index) {
+            None => taken.push(one.id),
+            Some(refusal) => match judge(&refusal.error) {
+                Verdict::Rejected(reason) => shared.tracker.rejected(one.id, reason),
+                Verdict::Broken | Verdict::Again => again.push(one),
+            },
+        }
+    }
+    shared.tracker.accepted(taken);
+    if !again.is_empty() {
+        job.transactions = again;
+        shared.again(job, PAUSE).await;
     }
 }
 

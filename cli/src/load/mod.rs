@@ -1,11 +1,14 @@
 //! `outrider load`: transactions at a fixed rate, and the time from when each was due to its soft-finality.
 //!
 //! ```text
-//! schedule (fixed in advance) --pacer--> lane of a member --WebSocket, pipelined--> member
+//! schedule (fixed in advance) --pacer--> lane of a member --requests, side by side--> member
 //!        due time of each                                                             |
 //!        Tracker <--acknowledged, refused-- lane                                      |
 //!                <--in a final block-- follower of each member <----------------------+
 //! ```
+//!
+//! A request of one transaction is an `outrider_submit` over a WebSocket; one of more is an HTTP body. It leaves when its
+//! last transaction is due.
 //!
 //! The load is open-loop: a slow member does not slow the schedule, and latency counts from the time at which a
 //! transaction was due, so waiting inside this program counts too.
@@ -24,6 +27,7 @@ use clap::Args;
 use cpu::Cpu;
 use indicatif::{ProgressBar, ProgressStyle};
 use lanes::Lanes;
+use outrider_client::SUBMIT_MANY_MAX;
 use outrider_types::limits::TRANSACTION_BYTES_MAX;
 use plan::Plan;
 use report::Report;
@@ -67,7 +71,11 @@ pub struct Load {
     /// The folder of a devnet, instead of addresses. Its process ids let the CPU time of the members be measured.
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// Connections to each member.
+    /// Transactions of one request, all of one rollup, sent when the last is due; at most 1 MiB. Default: 1 up to a rate of
+    /// 2,000, above it what is due in 5 ms.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=SUBMIT_MANY_MAX as u64))]
+    per_request: Option<u64>,
+    /// Connections to each member; with more than one transaction in a request, times up to 64 for requests side by side.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     clients: u16,
     /// Print the summary as JSON.
@@ -93,7 +101,13 @@ impl Load {
             None => (self.rpc.clone(), Vec::new()),
         };
         let size = usize::try_from(self.size).unwrap_or(TRANSACTION_BYTES_MAX);
-        let plan = Arc::new(Plan::new(self.rate, size, self.duration, self.rollups)?);
+        let plan = Arc::new(Plan::new(
+            self.rate,
+            size,
+            self.duration,
+            self.rollups,
+            self.per_request,
+        )?);
         let tracker = Arc::new(Tracker::new(urls.len()));
         let lanes = Lanes::start(&urls, usize::from(self.clients), &plan, &tracker).await?;
         let cpu = Cpu::begin(pids);
@@ -101,7 +115,8 @@ impl Load {
         let elapsed = send(&plan, &tracker, &lanes, &bar).await;
         drain(&tracker).await;
         bar.finish_and_clear();
-        let report = Report::new(&plan, tracker.finish(), elapsed, cpu.end());
+        let own = cpu.own();
+        let report = Report::new(&plan, tracker.finish(), elapsed, cpu.end(), own);
         if self.json {
             say!("{}", report.to_json());
         } else {
@@ -117,13 +132,16 @@ impl Load {
 /// Hand out every transaction when it is due.
 async fn send(plan: &Plan, tracker: &Tracker, lanes: &Lanes, bar: &ProgressBar) -> Duration {
     let start = tracker.begin();
-    for index in 0..plan.transactions {
-        let due = start + plan.due(index);
+    let mut first = 0;
+    while first < plan.transactions {
+        let next = (first + plan.per_request).min(plan.transactions);
+        let due = start + plan.due(next - 1);
         if Instant::now() < due {
-            bar.set_position(index);
+            bar.set_position(first);
             tokio::time::sleep_until(due).await;
         }
-        lanes.hand_out(index).await;
+        lanes.hand_out(first..next).await;
+        first = next;
     }
     bar.set_position(plan.transactions);
     start.elapsed()

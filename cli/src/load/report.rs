@@ -29,6 +29,10 @@ pub struct Report {
     cpu_seconds: Option<f64>,
     cpu_seconds_per_100k: Option<f64>,
     cpu_unknown: Option<String>,
+    /// Transactions of one request.
+    per_request: u64,
+    /// Of this program, generating, sending and following included; none if it is not known.
+    generator_cpu_seconds: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -41,7 +45,13 @@ struct Latency {
 
 impl Report {
     /// From what was counted. `elapsed` is how long it took to hand everything out.
-    pub fn new(plan: &Plan, outcome: Outcome, elapsed: Duration, cpu: Used) -> Self {
+    pub fn new(
+        plan: &Plan,
+        outcome: Outcome,
+        elapsed: Duration,
+        cpu: Used,
+        own: Option<f64>,
+    ) -> Self {
         let Outcome {
             sent,
             accepted,
@@ -79,6 +89,8 @@ impl Report {
                 .filter(|_| soft > 0)
                 .map(|seconds| rounded(seconds * 100_000.0 / as_f64(soft))),
             cpu_unknown: cpu.err(),
+            per_request: plan.per_request,
+            generator_cpu_seconds: own,
         }
     }
 
@@ -111,6 +123,9 @@ impl fmt::Display for Report {
             "load         {} tx/s of {} bytes for {:.1} s",
             self.rate, self.size, self.seconds
         )?;
+        if self.per_request > 1 {
+            writeln!(f, "requests     of {} transactions", self.per_request)?;
+        }
         writeln!(f, "sent         {}", self.sent)?;
         writeln!(f, "accepted     {}", self.accepted)?;
         for (reason, count) in &self.rejected {
@@ -135,6 +150,9 @@ impl fmt::Display for Report {
             "latency      p50 {p50}  p90 {p90}  p99 {p99}  max {max} (due to soft-final)"
         )?;
         writeln!(f, "bytes        {}", self.bytes)?;
+        if let Some(seconds) = self.generator_cpu_seconds {
+            writeln!(f, "load's CPU   {seconds:.1} s")?;
+        }
         match (self.cpu_seconds_per_100k, &self.cpu_unknown) {
             (Some(cpu), _) => writeln!(f, "members' CPU {cpu:.1} s per 100,000 transactions"),
             (None, Some(why)) => writeln!(f, "members' CPU unknown: {why}"),
@@ -163,9 +181,17 @@ mod tests {
 
     #[test]
     fn summary_says_everything() {
-        let plan = Plan::new(500, 512, Duration::from_secs(2), 1).unwrap();
-        let text = Report::new(&plan, outcome(), Duration::from_secs(2), Ok(1.98)).to_string();
+        let plan = Plan::new(500, 512, Duration::from_secs(2), 1, Some(4)).unwrap();
+        let text = Report::new(
+            &plan,
+            outcome(),
+            Duration::from_secs(2),
+            Ok(1.98),
+            Some(0.25),
+        );
+        let text = text.to_string();
         for line in [
+            "requests     of 4 transactions\n",
             "sent         1000\n",
             "accepted     990\n",
             "rejected     10: mempool full\n",
@@ -174,6 +200,7 @@ mod tests {
             "throughput   495.0 tx/s\n",
             "latency      p50 49.5 ms  p90 89.1 ms  p99 98.1 ms  max 99.0 ms",
             "bytes        506880\n",
+            "load's CPU   0.2 s\n",
             "members' CPU 200.0 s per 100,000 transactions\n",
         ] {
             assert!(text.contains(line), "{line:?} is not in\n{text}");
@@ -182,17 +209,20 @@ mod tests {
 
     #[test]
     fn json_holds_the_same_and_says_why_cpu_is_unknown() {
-        let plan = Plan::new(500, 512, Duration::from_secs(2), 1).unwrap();
+        let plan = Plan::new(500, 512, Duration::from_secs(2), 1, Some(4)).unwrap();
         let report = Report::new(
             &plan,
             outcome(),
             Duration::from_secs(2),
             Err("no pids".into()),
+            None,
         );
         let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
         assert_eq!(json["lost"], 0);
         assert_eq!(json["latency_us"]["p99"], 98_100);
         assert_eq!(json["cpu_unknown"], "no pids");
         assert!(json["cpu_seconds_per_100k"].is_null());
+        assert_eq!(json["per_request"], 4);
+        assert!(json["generator_cpu_seconds"].is_null());
     }
 }

@@ -2,6 +2,7 @@
 
 use outrider_types::TransactionId;
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -16,9 +17,28 @@ pub struct Tracker {
 #[derive(Debug, Default)]
 struct State {
     // Only looked up by id; where it is walked, the order does not show.
-    open: HashMap<TransactionId, Open>,
+    open: HashMap<TransactionId, Open, BuildHasherDefault<IdHasher>>,
     reachable: Vec<bool>,
     outcome: Outcome,
+}
+
+/// The first bytes of an id, which is a hash already, and of transactions that we made ourselves.
+#[derive(Debug, Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    // The length, which comes first and is always the same.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// A transaction whose fate is not known yet.
@@ -82,31 +102,35 @@ impl Tracker {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A transaction leaves for a member, for the first time or again.
-    pub fn sent(&self, id: TransactionId, due: Duration, member: usize) {
+    /// Transactions leave for a member, for the first time or again.
+    pub fn sent(&self, member: usize, sent: impl IntoIterator<Item = (TransactionId, Duration)>) {
         let mut state = self.state();
-        if let Some(open) = state.open.get_mut(&id) {
-            open.member = member;
-            state.outcome.resubmitted += 1;
-            return;
+        for (id, due) in sent {
+            if let Some(open) = state.open.get_mut(&id) {
+                open.member = member;
+                state.outcome.resubmitted += 1;
+                continue;
+            }
+            let open = Open {
+                due,
+                member,
+                accepted: false,
+                soft_here: None,
+                soft_elsewhere: None,
+            };
+            state.open.insert(id, open);
+            state.outcome.sent += 1;
         }
-        let open = Open {
-            due,
-            member,
-            accepted: false,
-            soft_here: None,
-            soft_elsewhere: None,
-        };
-        state.open.insert(id, open);
-        state.outcome.sent += 1;
     }
 
-    /// A member took it.
-    pub fn accepted(&self, id: TransactionId) {
+    /// A member took them.
+    pub fn accepted(&self, ids: impl IntoIterator<Item = TransactionId>) {
         let mut state = self.state();
-        if let Some(open) = state.open.get_mut(&id) {
-            open.accepted = true;
-            state.settle(id);
+        for id in ids {
+            if let Some(open) = state.open.get_mut(&id) {
+                open.accepted = true;
+                state.settle(id);
+            }
         }
     }
 
@@ -117,7 +141,7 @@ impl Tracker {
             // No answer, but it is in a block: it was taken after all.
             Some(open) if open.soft_here.or(open.soft_elsewhere).is_some() => {
                 drop(state);
-                self.accepted(id);
+                self.accepted([id]);
             }
             Some(_) => {
                 state.open.remove(&id);
@@ -254,13 +278,11 @@ mod tests {
     #[test]
     fn accepted_and_reported_is_soft_in_any_order() {
         let tracker = tracker();
-        for id in [A, B] {
-            tracker.sent(id, Duration::ZERO, 0);
-        }
-        tracker.accepted(A);
+        tracker.sent(0, [A, B].map(|id| (id, Duration::ZERO)));
+        tracker.accepted([A]);
         tracker.soft(0, &[A, B]);
         assert_eq!(tracker.unsettled(), 1);
-        tracker.accepted(B);
+        tracker.accepted([B]);
         assert_eq!(tracker.unsettled(), 0);
         let outcome = tracker.finish();
         assert_eq!(
@@ -273,8 +295,8 @@ mod tests {
     #[test]
     fn accepted_and_never_reported_is_lost() {
         let tracker = tracker();
-        tracker.sent(A, Duration::ZERO, 0);
-        tracker.accepted(A);
+        tracker.sent(0, [(A, Duration::ZERO)]);
+        tracker.accepted([A]);
         let outcome = tracker.finish();
         assert_eq!((outcome.accepted, outcome.soft, outcome.lost), (1, 0, 1));
     }
@@ -282,8 +304,8 @@ mod tests {
     #[test]
     fn another_member_speaks_for_a_dead_one() {
         let tracker = tracker();
-        tracker.sent(A, Duration::ZERO, 0);
-        tracker.accepted(A);
+        tracker.sent(0, [(A, Duration::ZERO)]);
+        tracker.accepted([A]);
         tracker.soft(1, &[A]);
         assert_eq!(tracker.unsettled(), 1, "its own member may still report it");
         tracker.set_reachable(0, false);
@@ -298,9 +320,7 @@ mod tests {
     #[test]
     fn rejected_is_counted_by_reason_unless_it_is_in_a_block() {
         let tracker = tracker();
-        for id in [A, B] {
-            tracker.sent(id, Duration::ZERO, 0);
-        }
+        tracker.sent(0, [A, B].map(|id| (id, Duration::ZERO)));
         tracker.soft(0, &[B]);
         tracker.rejected(A, "full".into());
         tracker.rejected(B, "no answer".into());
@@ -312,9 +332,9 @@ mod tests {
     #[test]
     fn resubmission_counts_once() {
         let tracker = tracker();
-        tracker.sent(A, Duration::ZERO, 0);
-        tracker.sent(A, Duration::ZERO, 1);
-        tracker.accepted(A);
+        tracker.sent(0, [(A, Duration::ZERO)]);
+        tracker.sent(1, [(A, Duration::ZERO)]);
+        tracker.accepted([A]);
         tracker.soft(1, &[A]);
         let outcome = tracker.finish();
         assert_eq!((outcome.sent, outcome.resubmitted, outcome.soft), (1, 1, 1));

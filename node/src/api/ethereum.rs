@@ -1,6 +1,6 @@
 //! What wallets speak, at `/rollup/{id}`.
 
-use super::native::bytes;
+use super::submit::Hex;
 use super::table::{EXECUTION_METHODS, ErrorCode, bad_transaction, refused};
 use super::{Api, Route};
 use crate::ethereum::decode;
@@ -57,7 +57,7 @@ pub(super) fn register(module: &mut RpcModule<Api>) -> Result<(), RegisterMethod
         "eth_sendRawTransaction",
         |params, api, extensions| async move {
             let rollup = rollup(&extensions)?;
-            let data = bytes(&params.one::<String>()?)?;
+            let data = params.one::<Hex>()?.0?;
             let decoded = decode(rollup, &data).map_err(|error| bad_transaction(&error))?;
             let transaction = Transaction { rollup, data };
             let id = transaction.id();

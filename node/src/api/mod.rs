@@ -1,10 +1,12 @@
 //! JSON-RPC 2.0 over HTTP and WebSocket on one port.
 //!
-//! `/` serves the native methods, `/rollup/{id}` the ones that wallets speak. One table of methods drives the
+//! `/` serves the native methods, `/rollup/{id}` the ones that wallets speak, `/rollup/{id}/submit` takes transactions as
+//! plain bytes. One table of methods drives the
 //! documentation and `rpc.discover`; a test calls every one of them.
 
 mod ethereum;
 mod native;
+mod submit;
 mod table;
 mod wire;
 
@@ -12,18 +14,18 @@ use crate::config::RpcConfig;
 use crate::handle::NodeHandle;
 use ethereum::HashIndex;
 use jsonrpsee::RpcModule;
-use jsonrpsee::server::{
-    BatchRequestConfig, HttpRequest, PingConfig, Server, ServerConfig, ServerHandle,
-};
+use jsonrpsee::server::{BatchRequestConfig, PingConfig, Server, ServerConfig, ServerHandle};
 use outrider_mempool::Limits;
 use outrider_types::RollupId;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
+pub use submit::SUBMIT_MANY_MAX;
 pub use table::{EXECUTION_METHODS, ErrorCode, METHODS, Method, to_markdown};
 pub use wire::{
-    BlockInfo, Health, LimitsInfo, Notification, ServedBlock, ServedTransaction, Submitted,
+    BlockInfo, Health, LimitsInfo, Notification, Refusal, ServedBlock, ServedTransaction,
+    Submitted, SubmittedBytes, SubmittedOne,
 };
 
 /// Why the server cannot start.
@@ -58,6 +60,8 @@ pub(crate) enum Route {
     Root,
     /// `/rollup/{id}`.
     Rollup(RollupId),
+    /// `/rollup/{id}/submit`.
+    Submission(RollupId),
     /// Anything else.
     Unknown,
 }
@@ -68,8 +72,14 @@ impl Route {
         if path.is_empty() {
             return Self::Root;
         }
-        let id = path.strip_prefix("/rollup/").and_then(|id| id.parse().ok());
-        id.map_or(Self::Unknown, |id| Self::Rollup(RollupId(id)))
+        let Some(rest) = path.strip_prefix("/rollup/") else {
+            return Self::Unknown;
+        };
+        let (id, route): (_, fn(RollupId) -> Self) = match rest.strip_suffix("/submit") {
+            Some(id) => (id, Self::Submission),
+            None => (rest, Self::Rollup),
+        };
+        id.parse().map_or(Self::Unknown, |id| route(RollupId(id)))
     }
 }
 
@@ -106,6 +116,7 @@ pub async fn serve(
         hashes: Mutex::default(),
     });
     native::register(&mut module)?;
+    submit::register(&mut module)?;
     ethereum::register(&mut module)?;
     let limits = ServerConfig::builder()
         .max_connections(config.max_connections)
@@ -119,11 +130,7 @@ pub async fn serve(
         .build();
     let route = tower::ServiceBuilder::new()
         .timeout(Duration::from_millis(config.request_timeout_ms))
-        .map_request(|mut request: HttpRequest<_>| {
-            let route = Route::of(request.uri().path());
-            request.extensions_mut().insert(route);
-            request
-        });
+        .map_request(submit::route);
     let listen = |source| ApiError::Listen {
         address: config.listen,
         source,

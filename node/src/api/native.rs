@@ -1,18 +1,14 @@
 //! The native methods.
 
-use super::table::{ErrorCode, discover, refused};
-use super::wire::{BlockInfo, Health, Notification, ServedBlock, Submitted};
+use super::table::{ErrorCode, discover};
+use super::wire::{BlockInfo, Health, Notification, ServedBlock};
 use super::{Api, Route};
 use crate::handle::{AskError, BlockAt};
 use jsonrpsee::core::{RegisterMethodError, SubscriptionError};
 use jsonrpsee::types::{ErrorObjectOwned, Params};
 use jsonrpsee::{Extensions, PendingSubscriptionSink, RpcModule, SubscriptionMessage};
 use outrider_storage::KEY_BYTES_MAX;
-use outrider_types::limits::TRANSACTION_BYTES_MAX;
-use outrider_types::{
-    BlockId, Bytes, CommitteeChange, Epoch, Height, RollupId, Transaction, TransactionId, encode,
-};
-use serde::Deserialize;
+use outrider_types::{BlockId, CommitteeChange, Epoch, Height, TransactionId, encode};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::sync::broadcast::error::RecvError;
@@ -21,7 +17,6 @@ use tokio::sync::broadcast::error::RecvError;
 const SYNCING_BLOCKS: u64 = 8;
 
 pub(super) fn register(module: &mut RpcModule<Api>) -> Result<(), RegisterMethodError> {
-    module.register_async_method("outrider_submit", submit)?;
     module.register_async_method(
         "outrider_transactionStatus",
         |params, api, extensions| async move {
@@ -137,56 +132,11 @@ pub(super) fn invalid(reason: impl std::fmt::Display) -> ErrorObjectOwned {
 }
 
 /// Native methods stand at `/` alone.
-fn native(extensions: &Extensions) -> Result<(), ErrorObjectOwned> {
+pub(super) fn native(extensions: &Extensions) -> Result<(), ErrorObjectOwned> {
     match extensions.get::<Route>() {
         Some(Route::Root) => Ok(()),
         _ => Err(ErrorCode::WrongPath.error("this method is served at /", None)),
     }
-}
-
-/// Bytes from hex, `0x` optional, not more than a transaction may have.
-pub(super) fn bytes(text: &str) -> Result<Bytes, ErrorObjectOwned> {
-    let digits = text.strip_prefix("0x").unwrap_or(text);
-    if digits.len() > 2 * TRANSACTION_BYTES_MAX {
-        let text = format!(
-            "the transaction has {} bytes, at most {TRANSACTION_BYTES_MAX} are allowed",
-            digits.len() / 2
-        );
-        return Err(ErrorCode::Size.error(text, None));
-    }
-    hex::decode(digits)
-        .map(Bytes::from)
-        .map_err(|error| invalid(format!("not hex: {error}")))
-}
-
-async fn submit(
-    params: Params<'static>,
-    api: Arc<Api>,
-    extensions: Extensions,
-) -> Result<Submitted, ErrorObjectOwned> {
-    native(&extensions)?;
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Named {
-        rollup: RollupId,
-        payload: String,
-    }
-    let (rollup, payload) = if params.is_object() {
-        let Named { rollup, payload } = params.parse()?;
-        (rollup, payload)
-    } else {
-        params.parse::<(RollupId, String)>()?
-    };
-    let transaction = Transaction {
-        rollup,
-        data: bytes(&payload)?,
-    };
-    let id = api
-        .handle
-        .submit(transaction)
-        .await
-        .map_err(|error| refused(&error))?;
-    Ok(Submitted { id })
 }
 
 /// A transaction by its id, or by an Ethereum hash taken here.

@@ -47,6 +47,20 @@ pub const METHODS: &[Method] = &[
         "Order an opaque transaction of a rollup. Answers when members of stake f+1 hold it.",
     ),
     method(
+        "outrider_submitMany",
+        "/",
+        "rollup, payloads ([hex])",
+        "[{id} or {error: {code, message, data}}], in order",
+        "Order transactions of a rollup, at most 1,024 in a request of rpc.max_request_bytes. Each is taken or refused as by `outrider_submit`, whatever becomes of the others; answers when all are decided.",
+    ),
+    method(
+        "outrider_submitBytes",
+        "/rollup/{id}/submit",
+        "",
+        "{taken, refused: [{index, error: {code, message, data}}]}",
+        "The same without hex: an HTTP POST of application/octet-stream is this call, without parameters. Its body is, for each transaction, the length (4 bytes, big-endian) and the bytes; at most 1,024 in rpc.max_request_bytes. Who sends them knows their ids: SHA-256 of the rollup's id (8 bytes, big-endian) and the bytes.",
+    ),
+    method(
         "outrider_transactionStatus",
         "/",
         "id",

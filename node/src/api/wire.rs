@@ -1,7 +1,9 @@
 //! What methods answer, as the client reads it too.
 
+use super::submit::{ANSWER_BYTES_MAX, SUBMIT_MANY_MAX};
 use crate::config::RpcConfig;
 use crate::handle::CommittedBlock;
+use jsonrpsee::types::ErrorObjectOwned;
 use outrider_mempool::Limits;
 use outrider_types::limits::{PAYLOAD_BYTES_MAX, TRANSACTIONS_PER_PAYLOAD_MAX};
 use outrider_types::{
@@ -16,6 +18,46 @@ use std::collections::BTreeSet;
 pub struct Submitted {
     /// Id of the transaction.
     pub id: TransactionId,
+}
+
+/// What became of one transaction of `outrider_submitMany`: an id, or an error. Not an untagged enum, in which the data of
+/// an error could not be read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SubmittedOne {
+    /// Its id, if it was taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<TransactionId>,
+    /// The error that `outrider_submit` gives, if it was not; the others are not concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorObjectOwned>,
+}
+
+impl From<Result<Submitted, ErrorObjectOwned>> for SubmittedOne {
+    fn from(answer: Result<Submitted, ErrorObjectOwned>) -> Self {
+        let (id, error) = match answer {
+            Ok(Submitted { id }) => (Some(id), None),
+            Err(error) => (None, Some(error)),
+        };
+        Self { id, error }
+    }
+}
+
+/// Answer to transactions as bytes: who sends them knows their ids, so only what was refused is told.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SubmittedBytes {
+    /// How many were taken.
+    pub taken: usize,
+    /// The others, in order.
+    pub refused: Vec<Refusal>,
+}
+
+/// A transaction of a body that was not taken.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Which, from 0.
+    pub index: usize,
+    /// The error that `outrider_submit` gives.
+    pub error: ErrorObjectOwned,
 }
 
 /// A transaction of a block.
@@ -50,7 +92,7 @@ impl ServedBlock {
         for batch in &block.payload.batches {
             for data in &batch.transactions {
                 let Some(id) = ids.next() else { continue };
-                let data = with_data.then(|| format!("0x{}", hex::encode(data)));
+                let data = with_data.then(|| const_hex::encode_prefixed(data));
                 transactions.push(ServedTransaction {
                     rollup: batch.rollup,
                     id: *id,
@@ -108,6 +150,8 @@ pub struct LimitsInfo {
     pub request_bytes_max: u32,
     /// Bytes of one answer.
     pub response_bytes_max: u32,
+    /// Transactions of one `outrider_submitMany`, or of one body at `/rollup/{id}/submit`.
+    pub transactions_per_request_max: usize,
     /// Calls in one batch.
     pub batch_calls_max: u32,
     /// Subscriptions of one connection.
@@ -123,6 +167,9 @@ impl LimitsInfo {
             transactions_per_block_max: TRANSACTIONS_PER_PAYLOAD_MAX,
             request_bytes_max: config.max_request_bytes,
             response_bytes_max: config.max_response_bytes,
+            // So many that the answer fits, whatever it is.
+            transactions_per_request_max: SUBMIT_MANY_MAX
+                .min(config.max_response_bytes as usize / ANSWER_BYTES_MAX),
             batch_calls_max: config.max_batch_calls,
             subscriptions_per_connection_max: config.max_subscriptions_per_connection,
         }
