@@ -80,7 +80,7 @@ fn sealed(mut pool: Mempool) -> Mempool {
 /// What a member that did not take part in spreading holds after it.
 fn spread(transactions: Identified) -> Mempool {
     let mut pool = empty();
-    let (_, refused) = pool.admit_batch(START, 1, transactions);
+    let (_, refused) = pool.admit_batch(START, 1, transactions, |_| false);
     assert!(refused.is_empty());
     pool
 }

@@ -241,6 +241,9 @@ impl Mempool {
     /// Take in what another member spreads. Returns the places of the transactions for which there is no room. Its bytes
     /// stay where they are, in the message that they came in, which counts against its author's share.
     ///
+    /// `is_final` tells whether a transaction is ordered already: it is of the batch, and does not wait. So none that waits is
+    /// final, and whoever checks a payload need not look those up.
+    ///
     /// # Panics
     ///
     /// If own transactions are in no batch yet: then the order of batches would not be that of lanes.
@@ -249,6 +252,7 @@ impl Mempool {
         now: Timestamp,
         author: usize,
         list: Vec<(TransactionId, Transaction)>,
+        is_final: impl Fn(&TransactionId) -> bool,
     ) -> (BatchId, Vec<u16>) {
         assert!(!self.has_open(), "own transactions are sealed first");
         let (ids, transactions): (Vec<_>, Vec<_>) = list.into_iter().unzip();
@@ -264,13 +268,15 @@ impl Mempool {
         let number = self.take_number();
         let (mut refused, mut waiting) = (Vec::new(), 0);
         for (place, (tx_id, tx)) in places.zip(ids.iter().zip(&transactions)) {
+            if self.known(tx_id).is_some() || is_final(tx_id) {
+                continue;
+            }
             let origin = Origin {
                 batch: number,
                 place,
             };
             match self.take_in(now, *tx_id, tx, Some(origin)) {
                 Ok(()) => waiting += 1,
-                Err(crate::AdmissionError::Duplicate { .. }) => {}
                 Err(_) => refused.push(place),
             }
         }

@@ -29,7 +29,7 @@ fn own(pool: &mut Mempool, tx: Transaction) {
 fn hand_over(batch: &HeldBatch, from: usize, to: &mut Mempool) -> Vec<u16> {
     let list = batch.ids.iter().copied();
     let list = list.zip(batch.transactions.iter().cloned()).collect();
-    let (id, refused) = to.admit_batch(NOW, from, list);
+    let (id, refused) = to.admit_batch(NOW, from, list, |_| false);
     assert_eq!(id, batch.id);
     refused
 }
@@ -286,8 +286,8 @@ proptest! {
                         (tx.id(), tx)
                     }).collect();
                     // The voter hears it in another order than the leader's own.
-                    voter.admit_batch(NOW, B, list.clone());
-                    leader.admit_batch(NOW, B, list);
+                    voter.admit_batch(NOW, B, list.clone(), |_| false);
+                    leader.admit_batch(NOW, B, list, |_| false);
                 }
                 Act::Seal => seal(&mut leader, &mut voter),
                 Act::Commit(count) => {
@@ -303,4 +303,23 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn what_is_final_already_is_of_the_batch_and_does_not_wait() {
+    let (leader, batch) = author(9, 40);
+    let last = batch.ids[8];
+    let list = batch.ids.iter().copied();
+    let mut voter = Mempool::new(Limits::default());
+    let list = list.zip(batch.transactions.iter().cloned()).collect();
+    let (id, refused) = voter.admit_batch(NOW, A, list, |id| *id == last);
+    assert!(id == batch.id && refused.is_empty());
+    assert_eq!((voter.len(), voter.contains(&last)), (8, false));
+    let (own, ids) = references(&voter, &[]);
+    assert_eq!(
+        (own.batches[0].left_out.as_slice(), ids.len()),
+        (&[8][..], 8)
+    );
+    let (told, ids) = references(&leader, &[]);
+    assert_eq!(*voter.resolve(&told).unwrap().transactions, *ids);
 }

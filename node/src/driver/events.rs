@@ -42,7 +42,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             Event::Transactions(transactions) => return self.on_spread(from, transactions),
             Event::References(references) => return self.on_references(from, references),
             Event::Received(received) => {
-                self.on_received(from, received);
+                self.on_received(from, received)?;
                 return Ok(());
             }
             Event::BatchRequest(request) => {

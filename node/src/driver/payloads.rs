@@ -211,12 +211,15 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     fn check(&mut self, block: &Block, payload: CheckedPayload) -> Result<(), DriverError> {
         let pending = self.pending(block.parent);
         let mut failed = None;
-        let committed = |id: &TransactionId| match self.chain.height_of(id) {
-            Ok(height) => height,
-            Err(error) => {
+        let committed = |id: &TransactionId| {
+            // What waits is not final: most need not be looked up.
+            if self.mempool.contains(id) {
+                return None;
+            }
+            self.chain.height_of(id).unwrap_or_else(|error| {
                 tracing::error!(%error, "the transaction index cannot be read");
                 Some(block.height)
-            }
+            })
         };
         let above: HashSet<&TransactionId> = pending
             .iter()

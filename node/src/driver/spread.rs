@@ -7,6 +7,7 @@
 //! spread them: its batches are spread again from here, and taken in once members of stake >= f+1 hold them.
 
 use super::Driver;
+use crate::chain::ChainError;
 use crate::handle::SubmitError;
 use crate::seats::PeerIndex;
 use bytes::Bytes;
@@ -20,6 +21,7 @@ use outrider_types::message::{
 use outrider_types::{
     BatchId, Committee, MemberIndex, Timestamp, Transaction, TransactionId, encode,
 };
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -253,7 +255,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             self.put_on_probation(from.0, list);
             return Ok(());
         }
-        let (id, refused) = self.mempool.admit_batch(self.clock.now(), from.0, list);
+        let (id, refused) = self.admit_batch(from.0, list)?;
         if !refused.is_empty() {
             tracing::debug!(%from, batch = %id, refused = refused.len(), "no room for all of a batch");
         }
@@ -263,9 +265,13 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     }
 
     /// Another member holds a batch that this one spread.
-    pub(super) fn on_received(&mut self, from: PeerIndex, received: Received) {
+    pub(super) fn on_received(
+        &mut self,
+        from: PeerIndex,
+        received: Received,
+    ) -> Result<(), super::DriverError> {
         let Some(from) = self.epochs.seats.member(from) else {
-            return;
+            return Ok(());
         };
         let committee = self.replica.committee().clone();
         let Received { batch, refused } = received;
@@ -273,11 +279,12 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             probation.held_by.insert(from);
             let enough = committee.thresholds().witness.0;
             if stake(&committee, probation.held_by.iter()) >= enough {
-                self.end_probation(&batch);
+                self.end_probation(&batch)?;
             }
-            return;
+            return Ok(());
         }
         self.spread.received(from, &batch, refused, &committee);
+        Ok(())
     }
 
     /// Others than this member had to fetch its batches: members of stake >= f+1, so one of them is honest.
@@ -302,13 +309,33 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         self.spread.probation.insert(id, probation);
     }
 
-    fn end_probation(&mut self, id: &BatchId) {
+    fn end_probation(&mut self, id: &BatchId) -> Result<(), super::DriverError> {
         self.flush_spread();
         if let Some(Probation { author, list, .. }) = self.spread.probation.remove(id) {
-            let (id, refused) = self.mempool.admit_batch(self.clock.now(), author, list);
+            let (id, refused) = self.admit_batch(author, list)?;
             let message = PayloadMessage::Received(Received { batch: id, refused });
             self.send(Channel::Payload, To::One(author), encode(&message));
         }
+        Ok(())
+    }
+
+    fn admit_batch(
+        &mut self,
+        author: usize,
+        list: List,
+    ) -> Result<(BatchId, Vec<u16>), ChainError> {
+        let failed = Cell::new(None);
+        let is_final = |id: &TransactionId| match self.chain.height_of(id) {
+            Ok(height) => height.is_some(),
+            Err(error) => {
+                failed.set(Some(error));
+                true
+            }
+        };
+        let admitted = self
+            .mempool
+            .admit_batch(self.clock.now(), author, list, is_final);
+        failed.into_inner().map_or(Ok(admitted), Err)
     }
 
     /// A leader tells a payload in terms of batches.

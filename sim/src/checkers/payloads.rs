@@ -1,9 +1,9 @@
 //! S8, availability: who may hold which payload, and that honest members only vote for blocks of which they do.
 
-use super::rules::{EpochRules, payload_id, payload_of};
+use super::rules::{EpochRules, batch_id, payload_id, payload_of};
 use super::signers::Finding;
-use outrider_types::message::{References, batch_id};
-use outrider_types::{BatchId, Block, BlockId, Payload, PayloadId, TransactionId};
+use outrider_types::message::References;
+use outrider_types::{BatchId, Block, BlockId, Payload, PayloadId, RollupId, TransactionId};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Blocks and payloads that are remembered.
@@ -19,6 +19,24 @@ struct Proposed {
     without: Vec<usize>,
 }
 
+/// A spread batch.
+#[derive(Debug)]
+struct Spread {
+    /// Whether each host was sent it or sent it.
+    hosts: Vec<bool>,
+    transactions: Vec<(RollupId, TransactionId)>,
+}
+
+/// A payload that was told in terms of batches.
+#[derive(Debug)]
+struct Told {
+    /// Whether each host was told it.
+    hosts: Vec<bool>,
+    references: References,
+    /// Whether the batches make up this payload, once that was counted.
+    adds_up: Option<bool>,
+}
+
 /// Who may hold what.
 #[derive(Debug)]
 pub struct Payloads {
@@ -29,11 +47,9 @@ pub struct Payloads {
     /// By payload: whether each host was sent it or sent it.
     held: BTreeMap<PayloadId, Vec<bool>>,
     held_in_order: VecDeque<PayloadId>,
-    /// By payload: whom it was told in terms of batches, and which.
-    told: BTreeMap<PayloadId, (Vec<bool>, Vec<BatchId>)>,
+    told: BTreeMap<PayloadId, Told>,
     told_in_order: VecDeque<PayloadId>,
-    /// By batch: whether each host was sent it or sent it.
-    batches: BTreeMap<BatchId, Vec<bool>>,
+    batches: BTreeMap<BatchId, Spread>,
     batches_in_order: VecDeque<BatchId>,
 }
 
@@ -117,8 +133,13 @@ impl Payloads {
     }
 
     /// A batch was sent.
-    pub fn batch(&mut self, from: usize, to: Option<usize>, ids: &[TransactionId]) {
-        let id = batch_id(ids);
+    pub fn batch(
+        &mut self,
+        from: usize,
+        to: Option<usize>,
+        transactions: Vec<(RollupId, TransactionId)>,
+    ) {
+        let id = batch_id(&transactions);
         if !self.batches.contains_key(&id) {
             self.batches_in_order.push_back(id);
             if self.batches_in_order.len() > KEPT
@@ -127,8 +148,11 @@ impl Payloads {
                 self.batches.remove(&old);
             }
         }
-        let hosts = self.batches.entry(id);
-        spread(hosts.or_insert_with(|| vec![false; self.hosts]), from, to);
+        let batch = self.batches.entry(id).or_insert_with(|| Spread {
+            hosts: vec![false; self.hosts],
+            transactions,
+        });
+        spread(&mut batch.hosts, from, to);
     }
 
     /// A payload was told in terms of batches: whoever is sent these, too, may hold it.
@@ -142,21 +166,44 @@ impl Payloads {
                 self.told.remove(&old);
             }
         }
-        let (hosts, batches) = self
-            .told
-            .entry(id)
-            .or_insert_with(|| (vec![false; self.hosts], Vec::new()));
-        spread(hosts, from, to);
-        *batches = references.batches.iter().map(|one| one.batch).collect();
+        let told = self.told.entry(id).or_insert_with(|| Told {
+            hosts: vec![false; self.hosts],
+            references: references.clone(),
+            adds_up: None,
+        });
+        if told.references != *references {
+            (told.references, told.adds_up) = (references.clone(), None);
+        }
+        spread(&mut told.hosts, from, to);
     }
 
-    /// Whether a host was told a payload and may hold all of its batches; a batch of long ago is forgotten.
-    fn resolves(&self, host: usize, payload: PayloadId) -> bool {
+    /// Whether a host was told a payload and may hold all of its batches, and these make it up. A batch of long ago is forgotten.
+    fn resolves(&mut self, host: usize, payload: PayloadId) -> bool {
+        let Some(told) = self.told.get_mut(&payload) else {
+            return false;
+        };
         let is_set = |hosts: &Vec<bool>| hosts.get(host).copied().unwrap_or_default();
-        self.told.get(&payload).is_some_and(|(hosts, batches)| {
-            let mut held = batches.iter().filter_map(|batch| self.batches.get(batch));
-            is_set(hosts) && held.all(is_set)
-        })
+        let batches = &told.references.batches;
+        let held: Option<Vec<&Spread>> = batches
+            .iter()
+            .map(|reference| self.batches.get(&reference.batch))
+            .collect();
+        let Some(held) = held else {
+            return is_set(&told.hosts) && self.batches_in_order.len() >= KEPT;
+        };
+        let adds_up = *told.adds_up.get_or_insert_with(|| {
+            let mut lanes: BTreeMap<RollupId, Vec<(RollupId, TransactionId)>> = BTreeMap::new();
+            for (reference, batch) in batches.iter().zip(&held) {
+                for (place, one) in batch.transactions.iter().enumerate() {
+                    let left_out = |out: &u16| usize::from(*out) == place;
+                    if !reference.left_out.iter().any(left_out) {
+                        lanes.entry(one.0).or_default().push(*one);
+                    }
+                }
+            }
+            payload_id(&lanes.into_values().flatten().collect::<Vec<_>>()) == payload
+        });
+        adds_up && is_set(&told.hosts) && held.iter().all(|batch| is_set(&batch.hosts))
     }
 
     /// An honest member voted for a block for the first time.

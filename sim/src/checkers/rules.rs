@@ -2,7 +2,8 @@
 //! code that it is there to check.
 
 use outrider_types::{
-    BlockId, Bytes, Committee, Payload, PayloadId, RollupId, TimeoutCertificate, TransactionId,
+    BatchId, BlockId, Bytes, Committee, Payload, PayloadId, RollupId, TimeoutCertificate,
+    TransactionId,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -261,7 +262,21 @@ pub fn payload_id(transactions: &[(RollupId, TransactionId)]) -> PayloadId {
     PayloadId(sha(&[&[2], &count(lanes.len()), &merkle(&lanes)]))
 }
 
-/// The commitment to a payload, counted from its bytes: a transaction's id is the hash of its rollup and its bytes.
+/// A transaction's id is the hash of its rollup and its bytes.
+#[must_use]
+pub fn transaction_id(rollup: RollupId, data: &Bytes) -> TransactionId {
+    TransactionId(sha(&[&rollup.0.to_be_bytes(), data.as_ref()]))
+}
+
+/// The name of a spread batch of these transactions.
+#[must_use]
+pub fn batch_id(transactions: &[(RollupId, TransactionId)]) -> BatchId {
+    let mut parts: Vec<&[u8]> = vec![b"outrider/batch"];
+    parts.extend(transactions.iter().map(|(_, id)| id.0.as_slice()));
+    BatchId(sha(&parts))
+}
+
+/// The commitment to a payload, counted from its bytes.
 #[must_use]
 pub fn payload_of(payload: &Payload) -> PayloadId {
     let pairs: Vec<(RollupId, TransactionId)> = payload
@@ -269,12 +284,8 @@ pub fn payload_of(payload: &Payload) -> PayloadId {
         .iter()
         .flat_map(|batch| {
             let rollup = batch.rollup;
-            let id =
-                move |data: &Bytes| TransactionId(sha(&[&rollup.0.to_be_bytes(), data.as_ref()]));
-            batch
-                .transactions
-                .iter()
-                .map(move |data| (rollup, id(data)))
+            let pair = move |data| (rollup, transaction_id(rollup, data));
+            batch.transactions.iter().map(pair)
         })
         .collect();
     payload_id(&pairs)

@@ -4,12 +4,12 @@ use super::Checkers;
 use super::conform;
 use super::members::Speech;
 use super::oracle::signed;
-use super::rules::EpochRules;
+use super::rules::{EpochRules, transaction_id};
 use super::signers::{Finding, Heard, Kind};
 use crate::fact::{Message, Micros};
 use outrider_types::{
-    BlockId, ConsensusMessage, MemberIndex, PayloadMessage, Proposal, Signature, Statement,
-    SyncMessage, Timeout, Transaction, TransactionId, View,
+    BlockId, ConsensusMessage, MemberIndex, PayloadMessage, Proposal, RollupId, Signature,
+    Statement, SyncMessage, Timeout, TransactionId, View,
 };
 use std::sync::Arc;
 
@@ -31,12 +31,15 @@ impl Checkers {
                         self.travels(message);
                     }
                     PayloadMessage::Transactions(spread) => {
-                        let ids: Vec<TransactionId> =
-                            spread.list.iter().map(Transaction::id).collect();
-                        for (id, transaction) in ids.iter().zip(&spread.list) {
-                            self.chain.spread(at, from, *id, transaction.rollup);
+                        let transactions: Vec<(RollupId, TransactionId)> = spread
+                            .list
+                            .iter()
+                            .map(|one| (one.rollup, transaction_id(one.rollup, &one.data)))
+                            .collect();
+                        for (rollup, id) in &transactions {
+                            self.chain.spread(at, from, *id, *rollup);
                         }
-                        self.payloads.batch(from, to, &ids);
+                        self.payloads.batch(from, to, transactions);
                     }
                     PayloadMessage::References(references) => {
                         self.payloads.told(from, to, references);

@@ -191,7 +191,8 @@ impl Node {
         };
         let list = spread.list.iter().cloned();
         let list = list.map(|one| (one.id(), one)).collect();
-        let (batch, _) = life.mempool.admit_batch(clock.now, from, list);
+        let is_final = |id: &TransactionId| self.disk.place(id).is_some();
+        let (batch, _) = life.mempool.admit_batch(clock.now, from, list, is_final);
         for (from, references) in life.payloads.unresolved.take(&batch) {
             self.resolve(from, references);
         }
@@ -262,7 +263,11 @@ impl Node {
         let twice = duplicate(
             block.height,
             held.transactions.iter(),
-            |id| self.disk.place(id),
+            // What waits is not final.
+            |id| {
+                let waits = life.mempool.contains(id);
+                (!waits).then(|| self.disk.place(id)).flatten()
+            },
             |id| above.contains(id),
         );
         let valid = twice.is_none();
