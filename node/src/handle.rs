@@ -27,12 +27,12 @@ pub const EPOCH_ENDS_MAX: usize = 64;
 /// A question or order to the driver.
 #[derive(Debug)]
 pub enum Command {
-    /// Admit a transaction.
+    /// Admit transactions.
     Submit {
-        /// What to order.
-        transaction: Transaction,
-        /// Its id, or why not.
-        reply: oneshot::Sender<Result<TransactionId, SubmitError>>,
+        /// What to order, each with its id.
+        list: Vec<(TransactionId, Transaction)>,
+        /// Of each its id, or why not.
+        reply: oneshot::Sender<Vec<Result<TransactionId, SubmitError>>>,
     },
     /// Where is a transaction?
     Status {
@@ -99,6 +99,16 @@ pub enum Command {
         /// The answer; none if nothing is known of the epoch.
         reply: oneshot::Sender<Option<CertificatePage>>,
     },
+}
+
+impl Command {
+    /// Work it makes, in transactions.
+    pub(crate) const fn weight(&self) -> usize {
+        match self {
+            Self::Submit { list, .. } if !list.is_empty() => list.len(),
+            _ => 1,
+        }
+    }
 }
 
 /// Why a change of the committee was not taken.
@@ -352,9 +362,28 @@ impl NodeHandle {
 
     /// Admit a transaction and spread it to the other members.
     pub async fn submit(&self, transaction: Transaction) -> Result<TransactionId, SubmitError> {
-        self.ask(|reply| Command::Submit { transaction, reply })
-            .await
+        let answers = self.submit_many(vec![transaction]).await;
+        answers
+            .into_iter()
+            .next()
             .unwrap_or(Err(SubmitError::Stopping))
+    }
+
+    /// Admit transactions, in this order, and spread them to the other members. One answer for each; all come once the last is
+    /// decided.
+    pub async fn submit_many(
+        &self,
+        transactions: Vec<Transaction>,
+    ) -> Vec<Result<TransactionId, SubmitError>> {
+        let many = transactions.len();
+        // Hashed here, not by the driver.
+        let list = transactions
+            .into_iter()
+            .map(|one| (one.id(), one))
+            .collect();
+        self.ask(|reply| Command::Submit { list, reply })
+            .await
+            .unwrap_or_else(|_| vec![Err(SubmitError::Stopping); many])
     }
 
     /// Where a transaction is.

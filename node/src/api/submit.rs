@@ -1,7 +1,7 @@
 //! How transactions come in: one, a list, or a list as plain bytes.
 //!
-//! All three put each transaction to the driver as a command of its own, so space, shares, duplicates and
-//! back-pressure (`handle::COMMANDS_MAX`) are the same, and one that is refused does not harm its neighbours.
+//! All three put them to the driver as one command, which decides each for itself: one that is refused does not harm its
+//! neighbours.
 //!
 //! The bytes come as the body of an HTTP request to `/rollup/{id}/submit`. [`route`] turns that into a call of
 //! `outrider_submitBytes` with the body beside it, so the limits of the server (connections, bytes, time) hold for it
@@ -11,6 +11,7 @@ use super::native::{invalid, native};
 use super::table::{ErrorCode, refused};
 use super::wire::{SubmittedBytes, SubmittedOne};
 use super::{Api, Refusal, Route, Submitted};
+use crate::handle::SubmitError;
 use jsonrpsee::core::RegisterMethodError;
 use jsonrpsee::server::{HttpBody, HttpRequest};
 use jsonrpsee::types::{ErrorObjectOwned, Params};
@@ -259,24 +260,25 @@ async fn all(
     if list.len() > limit {
         return Err(too_many(limit));
     }
-    let each = list.into_iter().map(|data| async move {
-        let transaction = Transaction {
-            rollup,
-            data: data?,
-        };
-        let answer = api.handle.submit(transaction).await;
+    let mut answers = Vec::with_capacity(list.len());
+    let mut transactions = Vec::with_capacity(list.len());
+    for data in list {
+        answers.push(data.map(|data| transactions.push(Transaction { rollup, data })));
+    }
+    let mut decided = api.handle.submit_many(transactions).await.into_iter();
+    let answers = answers.into_iter().map(|asked| {
+        asked?;
+        let answer = decided.next().unwrap_or(Err(SubmitError::Stopping));
         let id = answer.map_err(|error| refused(&error))?;
         Ok(Submitted { id })
     });
-    // Each is polled first in the order of the list, and enters the driver's queue, or the line before it, then. With
-    // the runtime's budget some would be put off, and others pass them.
-    Ok(tokio::task::unconstrained(futures::future::join_all(each)).await)
+    Ok(answers.collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handle::{SubmitError, TransactionStatus};
+    use crate::handle::TransactionStatus;
     use outrider_types::{BlockId, Height};
 
     #[test]

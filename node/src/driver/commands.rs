@@ -1,6 +1,6 @@
 //! What the API asks: transactions in, answers out.
 
-use super::spread::Reply;
+use super::spread::Answer;
 use super::{Driver, DriverError};
 use crate::chain::{TakeError, lane_items};
 use crate::handle::{Command, EPOCH_ENDS_MAX, SubmitError, TransactionStatus};
@@ -9,12 +9,13 @@ use outrider_mempool::AdmissionError;
 use outrider_network::Context;
 use outrider_storage::{Journal, Store};
 use outrider_types::{Height, Transaction, TransactionId};
+use tokio::sync::oneshot;
 
 impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     pub(super) fn on_command(&mut self, command: Command) -> Result<(), DriverError> {
         // A caller that has gone needs no answer.
         match command {
-            Command::Submit { transaction, reply } => self.submit(transaction, reply)?,
+            Command::Submit { list, reply } => self.submit(list, reply)?,
             Command::Status { id, reply } => {
                 let _ = reply.send(self.status(&id)?);
             }
@@ -84,22 +85,27 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         })
     }
 
-    fn submit(&mut self, transaction: Transaction, reply: Reply) -> Result<(), DriverError> {
+    fn submit(
+        &mut self,
+        list: Vec<(TransactionId, Transaction)>,
+        reply: oneshot::Sender<Vec<Answer>>,
+    ) -> Result<(), DriverError> {
         let now = self.clock.now();
-        let id = transaction.id();
-        // Sending the same again is harmless: it waits with the first, or hears where it is.
-        let Some(reply) = self.spread.join(&id, reply) else {
-            return Ok(());
-        };
-        let status = self.status(&id)?;
-        if status != TransactionStatus::Unknown {
-            let _ = reply.send(Err(SubmitError::Duplicate { status }));
-            return Ok(());
-        }
-        match self.mempool.admit_own(now, id, transaction) {
-            Ok(()) => self.spread.wait(id, reply),
-            Err(error) => {
-                let _ = reply.send(Err(self.refusal(error)));
+        let caller = self.spread.called(list.len(), reply);
+        for (place, (id, transaction)) in list.into_iter().enumerate() {
+            // Sending the same again is harmless: it waits with the first, or hears where it is.
+            if self.spread.join(&id, caller, place) {
+                continue;
+            }
+            let status = self.status(&id)?;
+            if status != TransactionStatus::Unknown {
+                let error = SubmitError::Duplicate { status };
+                self.spread.answer(caller, place, Err(error));
+                continue;
+            }
+            match self.mempool.admit_own(now, id, transaction) {
+                Ok(()) => self.spread.wait(id, caller, place),
+                Err(error) => self.spread.answer(caller, place, Err(self.refusal(error))),
             }
         }
         Ok(())

@@ -44,7 +44,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 /// Events taken in one turn, before one sync and all their answers.
 const EVENTS_PER_TURN: usize = 256;
-/// Commands taken in one turn.
+/// Commands taken in one turn; a submission counts as many as it has transactions.
 const COMMANDS_PER_TURN: usize = 1_024;
 /// A member that has not connected by then is reported, with what may be the reason.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -268,10 +268,12 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 };
                 self.on_event(event)?;
             }
-            for _ in 0..COMMANDS_PER_TURN {
+            let mut weight = 0;
+            while weight < COMMANDS_PER_TURN {
                 let Ok(command) = self.commands.try_recv() else {
                     break;
                 };
+                weight += command.weight();
                 self.on_command(command)?;
             }
             self.turn(Step::default())?;

@@ -22,11 +22,12 @@ use outrider_types::{
     BatchId, Committee, MemberIndex, Timestamp, Transaction, TransactionId, encode,
 };
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-pub(super) type Reply = oneshot::Sender<Result<TransactionId, SubmitError>>;
+/// What becomes of a submitted transaction.
+pub(super) type Answer = Result<TransactionId, SubmitError>;
 
 /// How long to wait for members to confirm.
 const HELD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,13 +43,24 @@ type List = Vec<(TransactionId, Transaction)>;
 /// Batches on their way to the other members.
 #[derive(Debug, Default)]
 pub(super) struct Spread {
-    /// Callers that wait for their transaction to be held.
-    replies: BTreeMap<TransactionId, Vec<Reply>>,
+    callers: BTreeMap<u64, Caller>,
+    /// How many callers there have been.
+    numbered: u64,
+    /// Who waits for a transaction to be held: callers, and its place in what they submitted.
+    waits: HashMap<TransactionId, Vec<(u64, usize)>>,
     sent: BTreeMap<BatchId, Sent>,
     /// By author: members that had to fetch a batch of it.
     fetched: BTreeMap<usize, BTreeSet<MemberIndex>>,
     /// Batches that are taken in once others confirm them.
     probation: BTreeMap<BatchId, Probation>,
+}
+
+/// Who submitted transactions and is told of all at once.
+#[derive(Debug)]
+struct Caller {
+    answers: Vec<Option<Answer>>,
+    missing: usize,
+    reply: oneshot::Sender<Vec<Answer>>,
 }
 
 /// A batch that was sent to all.
@@ -69,35 +81,63 @@ struct Probation {
 }
 
 impl Spread {
-    /// Whether a caller waits for this transaction; then this one waits, too.
-    pub(super) fn join(&mut self, id: &TransactionId, reply: Reply) -> Option<Reply> {
-        match self.replies.get_mut(id) {
-            Some(replies) => {
-                replies.push(reply);
-                None
-            }
-            None => Some(reply),
+    /// Somebody submits so many transactions. Each must be answered, or waited for.
+    pub(super) fn called(&mut self, many: usize, reply: oneshot::Sender<Vec<Answer>>) -> u64 {
+        if many == 0 {
+            // The caller may have gone, here and below.
+            let _ = reply.send(Vec::new());
+            return self.numbered;
         }
+        self.numbered += 1;
+        let caller = Caller {
+            answers: vec![None; many],
+            missing: many,
+            reply,
+        };
+        self.callers.insert(self.numbered, caller);
+        self.numbered
+    }
+
+    /// Whether a caller waits for this transaction; then this one waits, too.
+    pub(super) fn join(&mut self, id: &TransactionId, caller: u64, place: usize) -> bool {
+        let waits = self.waits.get_mut(id);
+        waits.map(|waits| waits.push((caller, place))).is_some()
     }
 
     /// A caller waits for a transaction that was just taken in.
-    pub(super) fn wait(&mut self, id: TransactionId, reply: Reply) {
-        self.replies.insert(id, vec![reply]);
+    pub(super) fn wait(&mut self, id: TransactionId, caller: u64, place: usize) {
+        self.waits.insert(id, vec![(caller, place)]);
     }
 
     /// What is final needs no confirmation any more.
     pub(super) fn committed(&mut self, ids: &[TransactionId]) {
-        if !self.replies.is_empty() {
+        if !self.waits.is_empty() {
             for id in ids {
-                self.answer(id, Ok(*id));
+                self.settle(id, &Ok(*id));
             }
         }
     }
 
-    fn answer(&mut self, id: &TransactionId, result: Result<TransactionId, SubmitError>) {
-        for reply in self.replies.remove(id).into_iter().flatten() {
-            // The caller may have gone.
-            let _ = reply.send(result.clone());
+    fn settle(&mut self, id: &TransactionId, answer: &Answer) {
+        for (caller, place) in self.waits.remove(id).into_iter().flatten() {
+            self.answer(caller, place, answer.clone());
+        }
+    }
+
+    /// The answer for one transaction of a caller; the last one lets it go.
+    pub(super) fn answer(&mut self, number: u64, place: usize, answer: Answer) {
+        let Some(caller) = self.callers.get_mut(&number) else {
+            return;
+        };
+        let old = caller.answers.get_mut(place).map(|old| old.replace(answer));
+        assert_eq!(old, Some(None), "a transaction is answered once");
+        caller.missing -= 1;
+        if caller.missing == 0
+            && let Some(caller) = self.callers.remove(&number)
+        {
+            let _ = caller
+                .reply
+                .send(caller.answers.into_iter().flatten().collect());
         }
     }
 
@@ -126,7 +166,7 @@ impl Spread {
         if stake(committee, clean.map(|(member, _)| member)) >= witness {
             self.sent.remove(batch);
             for id in &*ids {
-                self.answer(id, Ok(*id));
+                self.settle(id, &Ok(*id));
             }
             return;
         }
@@ -142,7 +182,7 @@ impl Spread {
             .map(|(_, id)| *id)
             .collect();
         for id in held {
-            self.answer(&id, Ok(id));
+            self.settle(&id, &Ok(id));
         }
     }
 
@@ -171,9 +211,9 @@ impl Spread {
                 let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
                 self.sent.remove(&id);
                 for id in &*batch.ids {
-                    self.answer(id, Err(SubmitError::NotHeld { waited_ms }));
+                    self.settle(id, &Err(SubmitError::NotHeld { waited_ms }));
                 }
-            } else if batch.ids.iter().any(|id| self.replies.contains_key(id)) {
+            } else if batch.ids.iter().any(|id| self.waits.contains_key(id)) {
                 again.push(batch);
             } else {
                 self.sent.remove(&id);

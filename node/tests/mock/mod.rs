@@ -71,8 +71,9 @@ impl MockDriver {
 
     fn answer(&mut self, command: Command) {
         match command {
-            Command::Submit { transaction, reply } => {
-                let _ = reply.send(self.submit(transaction));
+            Command::Submit { list, reply } => {
+                let answers = list.into_iter().map(|(_, one)| self.submit(one));
+                let _ = reply.send(answers.collect());
             }
             Command::Status { id, reply } => {
                 let status = self.status.get(&id).cloned();
