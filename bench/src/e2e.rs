@@ -67,16 +67,7 @@ pub struct E2e {
     /// Over how many rollups.
     #[arg(long, default_value_t = 4)]
     rollups: u64,
-    /// Who makes the load.
-    #[arg(long, value_enum, default_value_t = Generator::Outrider)]
-    generator: Generator,
-    /// Connections of the load to each member; default: the generator's own.
-    #[arg(long)]
-    clients: Option<u16>,
-    /// With --generator batches: most transactions of one request; default: the generator's own.
-    #[arg(long)]
-    batch: Option<u16>,
-    /// More options of `outrider load`, as --load-option=--batch=64. May be given many times.
+    /// More options of `outrider load`, as --load-option=--per-request=64. May be given many times.
     #[arg(long, allow_hyphen_values = true)]
     load_option: Vec<String>,
     /// Whether members wait for the disk; a list.
@@ -121,16 +112,6 @@ pub struct E2e {
     /// Write everything as JSON, too.
     #[arg(long)]
     json: Option<PathBuf>,
-}
-
-/// A program that makes the load, as a process of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Generator {
-    /// `outrider load`: each transaction a request over a WebSocket, every member followed, what fails moves to another
-    /// member.
-    Outrider,
-    /// `outrider-bench load`: what is due goes in one HTTP request, one member is followed. Costs less itself.
-    Batches,
 }
 
 /// Cells measured so far.
@@ -190,21 +171,12 @@ impl E2e {
         let folder = format!("outrider-bench-{}", std::process::id());
         let above = self.dir.clone().unwrap_or_else(std::env::temp_dir);
         let dir = std::path::absolute(above.join(folder)).map_err(Failure::file("find", &above))?;
-        let mut load_options = self.load_option.clone();
-        for (name, value) in [("--clients", self.clients), ("--batch", self.batch)] {
-            load_options.extend(value.map(|value| format!("{name}={value}")));
-        }
-        let generator = match self.generator {
-            Generator::Outrider => outrider.clone(),
-            Generator::Batches => own,
-        };
         Ok(Common {
             outrider,
-            generator,
             dir,
             duration: self.duration,
             rollups: self.rollups,
-            load_options,
+            load_options: self.load_option.clone(),
             sets: self.set.clone(),
             keep: self.keep,
         })
@@ -229,12 +201,6 @@ impl E2e {
         }
         if self.dead > 0 && self.dead_at >= self.duration {
             return Err("--dead-at is not within --duration".to_owned());
-        }
-        if self.generator == Generator::Batches && self.dead > 0 && !self.dead_at.is_zero() {
-            return Err("--generator batches does not move to other members: use --generator outrider, or --dead-at 0s".to_owned());
-        }
-        if self.batch.is_some() && self.generator != Generator::Batches {
-            return Err("--batch is of --generator batches".to_owned());
         }
         if self.find_saturation && self.dead > 0 && !self.dead_at.is_zero() {
             return Err("--find-saturation with --dead needs --dead-at 0s: members that die meanwhile are no steady state".to_owned());
@@ -371,8 +337,6 @@ mod tests {
             ("--dead 1 --find-saturation", "--dead-at 0s"),
             ("--duration 900ms", "at least 1s"),
             ("--loss 60%", "chance"),
-            ("--generator batches --dead 1", "does not move"),
-            ("--batch 64", "--generator batches"),
         ] {
             let said = parsed(line).unwrap_err();
             assert!(said.contains(why), "{line}: {said}");

@@ -1,7 +1,6 @@
 //! `outrider-bench`: load on whole committees of real processes. The criterion benches are in `benches/`.
 
 mod e2e;
-mod load;
 mod numbers;
 
 use clap::{Parser, Subcommand};
@@ -18,14 +17,12 @@ struct Bench {
 #[derive(Debug, Subcommand)]
 enum What {
     E2e(Box<e2e::E2e>),
-    Load(load::Load),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let result = match Bench::parse().what {
-        What::E2e(bench) => bench.run().await.map_err(|error| error.to_string()),
-        What::Load(load) => load.run().await,
+        What::E2e(bench) => bench.run().await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

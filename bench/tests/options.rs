@@ -28,19 +28,3 @@ fn missing_program_is_named_with_what_to_do() {
         "{said}"
     );
 }
-
-#[test]
-fn load_without_a_member_says_so() {
-    // Nobody listens on port 1.
-    let load = |size| {
-        let line = format!("load --rate 10 --size {size} --duration 1s --rpc http://127.0.0.1:1");
-        run(&line.split(' ').collect::<Vec<_>>())
-    };
-    let (code, said) = load(100);
-    assert_eq!(code, Some(1));
-    assert!(said.contains("127.0.0.1:1"), "{said}");
-    // 64 of them do not fit into a request.
-    let (code, said) = load(100_000);
-    assert_eq!(code, Some(1));
-    assert!(said.contains("--batch"), "{said}");
-}

@@ -38,8 +38,8 @@ assert 0 < cell["memory"]["idle"] <= cell["memory"]["most"], cell["memory"]
 PYTHON
 ok "1000 transactions were ordered, each once, on four chains that are the same"
 
-# The other generator, a way between members, and a dead one.
-timeout 120 "$BENCH" e2e --outrider "$OUTRIDER" --rate 200 --duration 2s --generator batches --delay 5ms --dead 1 --dead-at 0s --durable false \
+# Many in a request, one member followed, a way between members, and a dead one.
+timeout 120 "$BENCH" e2e --outrider "$OUTRIDER" --rate 200 --duration 2s --load-option=--per-request=8 --load-option=--follow-one --delay 5ms --dead 1 --dead-at 0s --durable false \
     --dir "$WORK/bench" --json "$WORK/bench.json" >"$WORK/bench2.out" 2>"$WORK/bench.err" </dev/null ||
     { cat "$WORK/bench.err" "$WORK/bench2.out" >&2; fail "exit code $?"; }
 grep -qE '^delay +d = 5.00 ms' "$WORK/bench2.out" || fail "the delay is not said"

@@ -18,6 +18,8 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
+/// The highest rate at which `outrider load` follows every member; above it, reading four times what was ordered would be most of its work.
+const FOLLOW_RATE_MAX: u64 = 10_000;
 /// How long members may take until each has committed a block, which may be empty.
 const READY_WITHIN: Duration = Duration::from_secs(20);
 /// Ports of a member: p2p, RPC, metrics.
@@ -267,6 +269,7 @@ async fn load(
         .args(["--duration", &format!("{}s", length.as_secs().max(1))])
         .args(["--clients", &setting.clients.to_string()])
         .args(["--rpc", &urls.join(",")])
+        .args((rate > FOLLOW_RATE_MAX).then_some("--follow-one"))
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output()

@@ -47,8 +47,6 @@ pub struct Cell {
 pub struct Common {
     /// The `outrider` binary.
     pub outrider: PathBuf,
-    /// The binary whose `load` makes the load.
-    pub generator: PathBuf,
     /// Where the folders of committees are made.
     pub dir: PathBuf,
     /// Length of the load.
@@ -64,15 +62,12 @@ pub struct Common {
 }
 
 impl Common {
-    /// The program that makes the load, and its further options.
-    fn generator_line(&self) -> String {
-        let name = self.generator.file_name().unwrap_or_default();
-        let mut line = format!("{} load", name.to_string_lossy());
-        for option in &self.load_options {
-            line.push(' ');
-            line.push_str(option);
-        }
-        line
+    /// How the load is made.
+    fn load_line(&self) -> String {
+        let options = self.load_options.iter();
+        options.fold("outrider load".to_owned(), |line, option| {
+            line + " " + option
+        })
     }
 }
 
@@ -90,7 +85,7 @@ pub struct Measured {
     /// Over how many rollups.
     pub rollups: u64,
     /// The program that made the load, and its further options.
-    pub generator: String,
+    pub load_by: String,
     /// Whether members waited for the disk.
     pub durable: bool,
     /// One way between members, microseconds.
@@ -264,7 +259,7 @@ impl Cell {
     async fn load(&self, common: &Common, committee: &mut Committee) -> Result<Loaded, Failure> {
         let living = committee.living();
         let plan = load::Plan {
-            program: common.generator.clone(),
+            program: common.outrider.clone(),
             urls: living.map(|member| member.rpc.clone()).collect(),
             rate: self.rate,
             size: self.size,
@@ -328,7 +323,7 @@ impl Run {
             rate: cell.rate,
             seconds: common.duration.as_secs_f64(),
             rollups: common.rollups,
-            generator: common.generator_line(),
+            load_by: common.load_line(),
             durable: cell.durable,
             delay_us: micros(cell.way.delay),
             loss: cell.way.loss,

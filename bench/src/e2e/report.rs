@@ -59,12 +59,12 @@ impl Measured {
             size,
             seconds,
             rollups,
-            generator,
+            load_by,
             ..
         } = self;
         writeln!(
             f,
-            "load               {rate} tx/s of {size} bytes for {seconds:.1} s, {rollups} rollups, over RPC, by `{generator}`"
+            "load               {rate} tx/s of {size} bytes for {seconds:.1} s, {rollups} rollups, over RPC, by `{load_by}`"
         )?;
         let durable = if self.durable { "yes" } else { "no" };
         writeln!(

@@ -97,12 +97,14 @@ impl Lanes {
         let mut error = None;
         let per_request = usize::try_from(plan.per_request).unwrap_or(QUEUE_MAX);
         for (member, url) in urls.iter().enumerate() {
-            let mut follower = Follower::new(url, None);
-            if let Err(why) = follower.connect().await {
-                tracker.set_reachable(member, false);
-                error = Some(why);
+            if member == 0 || !tracker.follows_one() {
+                let mut follower = Follower::new(url, None);
+                if let Err(why) = follower.connect().await {
+                    tracker.set_reachable(member, false);
+                    error = Some(why);
+                }
+                tokio::spawn(follow(follower, member, Arc::clone(tracker)));
             }
-            tokio::spawn(follow(follower, member, Arc::clone(tracker)));
             for _ in 0..clients {
                 let (jobs, receiver) = mpsc::channel(QUEUE_MAX.div_ceil(per_request));
                 queues.push(Queue { member, jobs });

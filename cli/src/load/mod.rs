@@ -78,6 +78,10 @@ pub struct Load {
     /// Connections to each member; with more than one transaction in a request, times up to 64 for requests side by side.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     clients: u16,
+    /// Learn of final blocks from the first member only, whoever took a transaction: costs this program and the members less,
+    /// and if that member dies, what is not final yet counts as lost.
+    #[arg(long)]
+    follow_one: bool,
     /// Print the summary as JSON.
     #[arg(long)]
     json: bool,
@@ -108,7 +112,7 @@ impl Load {
             self.rollups,
             self.per_request,
         )?);
-        let tracker = Arc::new(Tracker::new(urls.len()));
+        let tracker = Arc::new(Tracker::new(urls.len(), self.follow_one));
         let lanes = Lanes::start(&urls, usize::from(self.clients), &plan, &tracker).await?;
         let cpu = Cpu::begin(pids);
         let bar = bar(plan.transactions);

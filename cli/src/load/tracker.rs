@@ -11,6 +11,7 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub struct Tracker {
     start: OnceLock<Instant>,
+    follows_one: bool,
     state: Mutex<State>,
 }
 
@@ -77,14 +78,15 @@ pub struct Outcome {
 }
 
 impl Tracker {
-    /// For so many members.
-    pub fn new(members: usize) -> Self {
+    /// For so many members. If only one is followed, it reports for all.
+    pub fn new(members: usize, follows_one: bool) -> Self {
         let state = State {
             reachable: vec![true; members],
             ..State::default()
         };
         Self {
             start: OnceLock::new(),
+            follows_one,
             state: Mutex::new(state),
         }
     }
@@ -157,7 +159,7 @@ impl Tracker {
         let mut state = self.state();
         for id in ids {
             if let Some(open) = state.open.get_mut(id) {
-                if open.member == member {
+                if open.member == member || self.follows_one {
                     open.soft_here.get_or_insert(now);
                 } else {
                     open.soft_elsewhere.get_or_insert(now);
@@ -165,6 +167,11 @@ impl Tracker {
                 state.settle(*id);
             }
         }
+    }
+
+    /// Whether only the first member is followed.
+    pub const fn follows_one(&self) -> bool {
+        self.follows_one
     }
 
     /// Whether a member can be reached, so far as is known.
@@ -270,7 +277,7 @@ mod tests {
     const B: TransactionId = TransactionId([2; 32]);
 
     fn tracker() -> Tracker {
-        let tracker = Tracker::new(2);
+        let tracker = Tracker::new(2, false);
         tracker.begin();
         tracker
     }
