@@ -17,6 +17,7 @@ use outrider_types::{
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Bytes of transactions in one batch; a single one may be larger.
 const BATCH_BYTES_MAX: usize = 512 * 1024;
@@ -368,39 +369,96 @@ impl Mempool {
 }
 
 /// References that wait for batches, by the member that sent them, oldest first.
+///
+/// A batch and references to it come on ways of their own, so the references are often first. What is missing is asked for only
+/// [`ASK_AFTER`](Self::ASK_AFTER) later.
 #[derive(Debug, Default)]
 pub struct Unresolved {
-    waiting: BTreeMap<usize, VecDeque<References>>,
+    waiting: BTreeMap<usize, VecDeque<Waiting>>,
+}
+
+/// References that wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Who sent them.
+    pub from: usize,
+    /// What they are.
+    pub references: References,
+    /// When to ask for what is missing, if that was not done.
+    ask_at: Option<Timestamp>,
+}
+
+impl Waiting {
+    fn names(&self, batch: &BatchId) -> bool {
+        let mut parts = self.references.batches.iter();
+        parts.any(|part| part.batch == *batch)
+    }
 }
 
 impl Unresolved {
     /// References of one sender that wait; more than that many push out the oldest.
     pub const PER_SENDER_MAX: usize = 8;
+    /// How long a batch may be behind references to it.
+    pub const ASK_AFTER: Duration = Duration::from_millis(10);
 
     /// These cannot be resolved yet.
-    pub fn keep(&mut self, from: usize, references: References) {
-        let queue = self.waiting.entry(from).or_default();
-        if queue.contains(&references) {
+    pub fn keep(&mut self, now: Timestamp, from: usize, references: References) {
+        let ask_at = Some(now.after(Self::ASK_AFTER));
+        self.put_back(Waiting {
+            from,
+            references,
+            ask_at,
+        });
+    }
+
+    /// These were taken out, and still cannot be resolved.
+    pub fn put_back(&mut self, waiting: Waiting) {
+        let queue = self.waiting.entry(waiting.from).or_default();
+        if queue.iter().any(|one| one.references == waiting.references) {
             return;
         }
         if queue.len() >= Self::PER_SENDER_MAX {
             queue.pop_front();
         }
-        queue.push_back(references);
+        queue.push_back(waiting);
     }
 
-    /// A batch came: take out what names it, with its senders.
-    pub fn take(&mut self, batch: &BatchId) -> Vec<(usize, References)> {
-        let names = |one: &References| one.batches.iter().any(|part| part.batch == *batch);
+    /// Whether something waits for this batch.
+    #[must_use]
+    pub fn names(&self, batch: &BatchId) -> bool {
+        self.waiting.values().flatten().any(|one| one.names(batch))
+    }
+
+    /// A batch came: take out what names it.
+    pub fn take(&mut self, batch: &BatchId) -> Vec<Waiting> {
         let mut taken = Vec::new();
-        for (from, queue) in &mut self.waiting {
-            let (named, others): (VecDeque<_>, VecDeque<_>) =
-                std::mem::take(queue).into_iter().partition(names);
+        for queue in self.waiting.values_mut() {
+            let (named, others): (VecDeque<_>, VecDeque<_>) = std::mem::take(queue)
+                .into_iter()
+                .partition(|one| one.names(batch));
             *queue = others;
-            taken.extend(named.into_iter().map(|one| (*from, one)));
+            taken.extend(named);
         }
         self.waiting.retain(|_, queue| !queue.is_empty());
         taken
+    }
+
+    /// The references whose batches are to be asked for by now, each once.
+    pub fn due(&mut self, now: Timestamp) -> Vec<Waiting> {
+        let all = self.waiting.values_mut().flatten();
+        let due = all.filter(|one| one.ask_at.is_some_and(|at| at <= now));
+        due.map(|one| {
+            one.ask_at = None;
+            one.clone()
+        })
+        .collect()
+    }
+
+    /// When something is due next.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        let all = self.waiting.values().flatten();
+        all.filter_map(|one| one.ask_at).min()
     }
 
     /// How many wait.

@@ -36,7 +36,7 @@ mod window;
 
 pub use admission::{AdmissionError, Known, Limits};
 pub use assembly::{Assembled, AssemblyLimits};
-pub use batches::{HeldBatch, ResolveError, Unresolved};
+pub use batches::{HeldBatch, ResolveError, Unresolved, Waiting};
 
 use batches::{Batches, Origin};
 use lane::Lane;

@@ -221,14 +221,22 @@ fn references_wait_for_their_batches_and_senders_cannot_fill_memory() {
     };
     let mut unresolved = Unresolved::default();
     for number in 0..40 {
-        unresolved.keep(A, told(number));
-        unresolved.keep(A, told(number));
+        unresolved.keep(NOW, A, told(number));
+        unresolved.keep(NOW, A, told(number));
     }
-    unresolved.keep(B, told(0));
+    unresolved.keep(NOW, B, told(0));
     assert_eq!(unresolved.len(), Unresolved::PER_SENDER_MAX + 1);
+    assert!(unresolved.names(&BatchId([1; 32])) && !unresolved.names(&BatchId([2; 32])));
+    let ask_at = NOW.after(Unresolved::ASK_AFTER);
+    assert_eq!(unresolved.wake_at(), Some(ask_at));
+    assert!(unresolved.due(Timestamp(ask_at.0 - 1)).is_empty());
+    let due = unresolved.due(ask_at);
+    assert_eq!(due.len(), unresolved.len());
+    assert!(unresolved.due(ask_at).is_empty() && unresolved.wake_at().is_none());
     let taken = unresolved.take(&BatchId([0; 32]));
+    let pairs = taken.iter().map(|one| (one.from, one.references.clone()));
     assert_eq!(
-        taken,
+        pairs.collect::<Vec<_>>(),
         [
             (A, told(32)),
             (A, told(34)),
@@ -239,6 +247,9 @@ fn references_wait_for_their_batches_and_senders_cannot_fill_memory() {
     );
     assert_eq!(unresolved.take(&BatchId([1; 32])).len(), 4);
     assert!(unresolved.is_empty());
+    // Asked for once, also when it is put back.
+    unresolved.put_back(taken[0].clone());
+    assert_eq!((unresolved.len(), unresolved.wake_at()), (1, None));
 }
 
 #[derive(Clone, Debug)]

@@ -143,8 +143,8 @@ impl Default for Tuning {
                 burst: 128,
             },
             payload: ChannelTuning {
-                per_second: 500,
-                burst: 64,
+                per_second: 2_000,
+                burst: 128,
             },
             sync: ChannelTuning {
                 per_second: 200,

@@ -46,6 +46,9 @@ use tokio::sync::{broadcast, mpsc, watch};
 const EVENTS_PER_TURN: usize = 256;
 /// Commands taken in one turn; a submission counts as many as it has transactions.
 const COMMANDS_PER_TURN: usize = 1_024;
+/// From one taking of commands to the next, at least: what is submitted meanwhile goes to the other members as one batch, so
+/// that there are never more batches in a second than they listen to. Nothing waits when nothing was asked for so long.
+const COMMANDS_EVERY: Duration = Duration::from_millis(2);
 /// A member that has not connected by then is reported, with what may be the reason.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// How often peers, head and disk use are looked at.
@@ -119,6 +122,8 @@ pub struct Driver<E: Context, J, S> {
     metrics: Arc<Metrics>,
     clock: Clock,
     commands: mpsc::Receiver<Command>,
+    /// When commands are taken again.
+    commands_at: Timestamp,
     committed: broadcast::Sender<Arc<CommittedBlock>>,
     head: watch::Sender<Head>,
     epoch_out: watch::Sender<Arc<EpochStart>>,
@@ -215,6 +220,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             metrics,
             clock,
             commands: ends.commands,
+            commands_at: Timestamp(0),
             committed: ends.committed,
             head: ends.head,
             epoch_out: ends.epoch,
@@ -245,7 +251,13 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         self.turn(first)?;
         loop {
             let now = self.clock.now();
-            let wake = tokio::time::sleep(self.wake_at(now).since(now));
+            let listens = now >= self.commands_at;
+            let mut wake = self.wake_at(now);
+            if !listens {
+                wake = wake.min(self.commands_at);
+            }
+            let wake = tokio::time::sleep(wake.since(now));
+            let mut weight = 0;
             tokio::select! {
                 biased;
                 _ = &mut stopped => return Ok(()),
@@ -253,7 +265,8 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                     Some(event) => self.on_event(event)?,
                     None => return Err(DriverError::NetworkEnded),
                 },
-                command = self.commands.recv() => if let Some(command) = command {
+                command = self.commands.recv(), if listens => if let Some(command) = command {
+                    weight = command.weight();
                     self.on_command(command)?;
                 } else {
                     // Nobody asks any more, and nobody will; the member goes on until it is stopped.
@@ -268,16 +281,26 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 };
                 self.on_event(event)?;
             }
-            let mut weight = 0;
-            while weight < COMMANDS_PER_TURN {
-                let Ok(command) = self.commands.try_recv() else {
-                    break;
-                };
-                weight += command.weight();
-                self.on_command(command)?;
+            if listens {
+                self.take_commands(weight)?;
             }
             self.turn(Step::default())?;
         }
+    }
+
+    /// All commands that wait, with so much taken already.
+    fn take_commands(&mut self, mut weight: usize) -> Result<(), DriverError> {
+        while weight < COMMANDS_PER_TURN {
+            let Ok(command) = self.commands.try_recv() else {
+                break;
+            };
+            weight += command.weight();
+            self.on_command(command)?;
+        }
+        if weight > 0 {
+            self.commands_at = self.clock.now().after(COMMANDS_EVERY);
+        }
+        Ok(())
     }
 
     /// Step through all inputs, make everything durable with one sync, act; again while that leads to new inputs.
@@ -349,6 +372,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             self.sync.wake_at(),
             self.tidying.wake_at(),
             self.spread.wake_at(),
+            self.unresolved.wake_at(),
             Some(self.surveyed.after(SURVEY)),
         ];
         due.into_iter()
@@ -362,6 +386,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         self.ask_again(now)?;
         self.flush_spread();
         self.spread_again(now);
+        self.ask_for_batches(now);
         self.try_assemble(now)?;
         Ok(())
     }

@@ -4,14 +4,15 @@
 //! is honest and lives on, so the death of this member alone loses nothing that was accepted.
 //!
 //! Whose batches others had to fetch from this member, as the leader that referred to them, is trusted no more to have
-//! spread them: its batches are spread again from here, and taken in once members of stake >= f+1 hold them.
+//! spread them: for [`SUSPECT_FOR`] its batches are spread again from here, and taken in once members of stake >= f+1 hold
+//! them, or once another leader refers to them.
 
 use super::Driver;
 use crate::chain::ChainError;
 use crate::handle::SubmitError;
 use crate::seats::PeerIndex;
 use bytes::Bytes;
-use outrider_mempool::HeldBatch;
+use outrider_mempool::{HeldBatch, ResolveError};
 use outrider_network::{Channel, Context, To};
 use outrider_storage::{Journal, Store};
 use outrider_types::limits::BATCHES_PER_REQUEST_MAX;
@@ -37,6 +38,10 @@ const SPREAD_AGAIN: Duration = Duration::from_millis(500);
 const SERVED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Batches of one author that wait until others confirm them.
 const ON_PROBATION_MAX: usize = 64;
+/// How long a batch that had to be fetched tells against its author. A slow way to one member looks the same.
+const SUSPECT_FOR: Duration = Duration::from_secs(30);
+/// Batches that were asked for and did not come; past that all are forgotten.
+const ASKED_FOR_MAX: usize = 1_024;
 
 type List = Vec<(TransactionId, Transaction)>;
 
@@ -49,8 +54,10 @@ pub(super) struct Spread {
     /// Who waits for a transaction to be held: callers, and its place in what they submitted.
     waits: HashMap<TransactionId, Vec<(u64, usize)>>,
     sent: BTreeMap<BatchId, Sent>,
-    /// By author: members that had to fetch a batch of it.
-    fetched: BTreeMap<usize, BTreeSet<MemberIndex>>,
+    /// By author: members that had to fetch a batch of it, and when last.
+    fetched: BTreeMap<usize, BTreeMap<MemberIndex, Timestamp>>,
+    /// Batches that this member asked for.
+    asked_for: BTreeSet<BatchId>,
     /// Batches that are taken in once others confirm them.
     probation: BTreeMap<BatchId, Probation>,
 }
@@ -291,11 +298,12 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         list: List,
     ) -> Result<(), super::DriverError> {
         self.flush_spread();
-        if self.is_suspect(from.0) {
+        if self.is_suspect(from.0) && !self.is_referred_to(&list) {
             self.put_on_probation(from.0, list);
             return Ok(());
         }
         let (id, refused) = self.admit_batch(from.0, list)?;
+        self.spread.asked_for.remove(&id);
         if !refused.is_empty() {
             tracing::debug!(%from, batch = %id, refused = refused.len(), "no room for all of a batch");
         }
@@ -330,8 +338,17 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     /// Others than this member had to fetch its batches: members of stake >= f+1, so one of them is honest.
     fn is_suspect(&self, author: usize) -> bool {
         let committee = self.replica.committee();
-        let fetched = self.spread.fetched.get(&author);
-        fetched.is_some_and(|by| stake(committee, by.iter()) >= committee.thresholds().witness.0)
+        let now = self.clock.now();
+        self.spread.fetched.get(&author).is_some_and(|by| {
+            let late = by.iter().filter(|(_, at)| now.since(**at) < SUSPECT_FOR);
+            stake(committee, late.map(|(member, _)| member)) >= committee.thresholds().witness.0
+        })
+    }
+
+    /// Whether a leader referred to this batch: asked for, it comes from there.
+    fn is_referred_to(&self, list: &List) -> bool {
+        let id = batch_id(&list.iter().map(|(id, _)| *id).collect::<Vec<_>>());
+        self.spread.asked_for.contains(&id) || self.unresolved.names(&id)
     }
 
     fn put_on_probation(&mut self, author: usize, list: List) {
@@ -384,14 +401,16 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         from: PeerIndex,
         references: References,
     ) -> Result<(), super::DriverError> {
+        // Another one vouches for them.
+        if !self.spread.probation.is_empty() {
+            for reference in &references.batches {
+                self.end_probation(&reference.batch)?;
+            }
+        }
         match self.mempool.resolve(&references) {
             Ok(payload) => self.on_payload(from, payload),
-            Err(outrider_mempool::ResolveError::Missing { mut batches }) => {
-                self.metrics.batches_fetched(batches.len());
-                batches.truncate(BATCHES_PER_REQUEST_MAX);
-                let request = PayloadMessage::BatchRequest(BatchRequest { batches });
-                self.send(Channel::Payload, To::One(from.0), encode(&request));
-                self.unresolved.keep(from.0, references);
+            Err(ResolveError::Missing { .. }) => {
+                self.unresolved.keep(self.clock.now(), from.0, references);
                 Ok(())
             }
             Err(reason) => {
@@ -405,17 +424,34 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
 
     /// A batch came: perhaps it was all that a payload missed.
     fn resolve_with(&mut self, batch: &BatchId) -> Result<(), super::DriverError> {
-        for (from, references) in self.unresolved.take(batch) {
-            match self.mempool.resolve(&references) {
-                Ok(payload) => self.on_payload(PeerIndex(from), payload)?,
-                // It was asked for all of them at once; what does not come is fetched with the block.
-                Err(outrider_mempool::ResolveError::Missing { .. }) => {
-                    self.unresolved.keep(from, references);
-                }
-                Err(reason) => tracing::debug!(from, %reason, "bad references"),
+        for waiting in self.unresolved.take(batch) {
+            let from = PeerIndex(waiting.from);
+            match self.mempool.resolve(&waiting.references) {
+                Ok(payload) => self.on_payload(from, payload)?,
+                // It is asked for all of them at once; what does not come is fetched with the block.
+                Err(ResolveError::Missing { .. }) => self.unresolved.put_back(waiting),
+                Err(reason) => tracing::debug!(%from, %reason, "bad references"),
             }
         }
         Ok(())
+    }
+
+    /// Ask leaders for batches to which they referred and that should have come by now.
+    pub(super) fn ask_for_batches(&mut self, now: Timestamp) {
+        for waiting in self.unresolved.due(now) {
+            let found = self.mempool.resolve(&waiting.references);
+            let Err(ResolveError::Missing { mut batches }) = found else {
+                continue;
+            };
+            batches.truncate(BATCHES_PER_REQUEST_MAX);
+            self.metrics.batches_fetched(batches.len());
+            if self.spread.asked_for.len() + batches.len() > ASKED_FOR_MAX {
+                self.spread.asked_for.clear();
+            }
+            self.spread.asked_for.extend(&batches);
+            let request = PayloadMessage::BatchRequest(BatchRequest { batches });
+            self.send(Channel::Payload, To::One(waiting.from), encode(&request));
+        }
     }
 
     /// A member misses batches that this one referred to.
@@ -438,7 +474,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                     .fetched
                     .entry(author)
                     .or_default()
-                    .insert(member);
+                    .insert(member, self.clock.now());
             }
             let message = PayloadMessage::Transactions(Transactions { list });
             self.send(Channel::Payload, To::One(from.0), encode(&message));

@@ -307,7 +307,7 @@ impl Node {
             }
             Message::Payload(PayloadMessage::Received(_)) => {}
             Message::Payload(PayloadMessage::References(references)) => {
-                self.on_references(from, references.clone(), port);
+                self.on_references(clock, from, references.clone());
             }
             Message::Payload(PayloadMessage::BatchRequest(request)) => {
                 life.serve_batches(from, request, port);
@@ -496,6 +496,7 @@ impl Node {
     /// What this member has to do by now.
     fn on_time(&mut self, clock: Clock, port: &mut Port<'_>) {
         self.ask_again(clock, port);
+        self.ask_for_batches(clock, port);
         self.try_assemble(clock, port);
     }
 

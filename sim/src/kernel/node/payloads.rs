@@ -4,11 +4,11 @@ use super::{Clock, Held, Node, Port};
 use crate::fact::Message;
 use outrider_consensus::Input;
 use outrider_finality::duplicate;
-use outrider_mempool::{AssemblyLimits, ResolveError, Unresolved};
+use outrider_mempool::{AssemblyLimits, ResolveError, Unresolved, Waiting};
 use outrider_types::limits::BATCHES_PER_REQUEST_MAX;
 use outrider_types::message::{BatchRequest, References, Transactions};
 use outrider_types::{
-    BatchId, Block, BlockId, CommitteeId, PayloadId, PayloadMessage, Timestamp, TransactionId, View,
+    Block, BlockId, CommitteeId, PayloadId, PayloadMessage, Timestamp, TransactionId, View,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ const GRACE: Duration = Duration::from_millis(50);
 
 /// One's own proposal, waiting for something to order.
 #[derive(Clone, Copy, Debug)]
-struct Waiting {
+struct Proposing {
     view: View,
     parent: BlockId,
     after: Timestamp,
@@ -37,7 +37,7 @@ pub(super) struct Payloads {
     wanted: BTreeMap<PayloadId, Vec<Block>>,
     unclaimed: BTreeMap<usize, VecDeque<Arc<Held>>>,
     unresolved: Unresolved,
-    proposal: Option<Waiting>,
+    proposal: Option<Proposing>,
 }
 
 impl Payloads {
@@ -66,7 +66,7 @@ impl Payloads {
         (view, parent, after, last): (View, BlockId, Timestamp, bool),
         deadline: Timestamp,
     ) {
-        self.proposal = Some(Waiting {
+        self.proposal = Some(Proposing {
             view,
             parent,
             after,
@@ -80,7 +80,9 @@ impl Payloads {
     }
 
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
-        self.proposal.map(|waiting| waiting.deadline)
+        let deadline = self.proposal.map(|waiting| waiting.deadline);
+        let ask = self.unresolved.wake_at();
+        [deadline, ask].into_iter().flatten().min()
     }
 
     /// Whether a block still waits for its payload.
@@ -193,38 +195,48 @@ impl Node {
         let list = list.map(|one| (one.id(), one)).collect();
         let is_final = |id: &TransactionId| self.disk.place(id).is_some();
         let (batch, _) = life.mempool.admit_batch(clock.now, from, list, is_final);
-        for (from, references) in life.payloads.unresolved.take(&batch) {
-            self.resolve(from, references);
+        for waiting in life.payloads.unresolved.take(&batch) {
+            self.resolve(waiting);
         }
     }
 
     /// A leader tells a payload in terms of batches.
-    pub(super) fn on_references(
-        &mut self,
-        from: usize,
-        references: References,
-        port: &mut Port<'_>,
-    ) {
-        if let Some(mut batches) = self.resolve(from, references) {
-            batches.truncate(BATCHES_PER_REQUEST_MAX);
-            let request = PayloadMessage::BatchRequest(BatchRequest { batches });
-            port.send(Some(from), Message::Payload(request));
+    pub(super) fn on_references(&mut self, clock: Clock, from: usize, references: References) {
+        let Some(life) = &mut self.life else {
+            return;
+        };
+        match life.mempool.resolve(&references) {
+            Ok(held) => self.on_payload(from, Arc::new(held)),
+            Err(ResolveError::Missing { .. }) => {
+                life.payloads.unresolved.keep(clock.now, from, references);
+            }
+            Err(_) => {}
         }
     }
 
-    /// The batches that are missing, if some are.
-    fn resolve(&mut self, from: usize, references: References) -> Option<Vec<BatchId>> {
-        let life = self.life.as_mut()?;
-        match life.mempool.resolve(&references) {
-            Ok(held) => {
-                self.on_payload(from, Arc::new(held));
-                None
+    fn resolve(&mut self, waiting: Waiting) {
+        let Some(life) = &mut self.life else {
+            return;
+        };
+        match life.mempool.resolve(&waiting.references) {
+            Ok(held) => self.on_payload(waiting.from, Arc::new(held)),
+            Err(ResolveError::Missing { .. }) => life.payloads.unresolved.put_back(waiting),
+            Err(_) => {}
+        }
+    }
+
+    /// Ask for batches that should have come by now.
+    pub(super) fn ask_for_batches(&mut self, clock: Clock, port: &mut Port<'_>) {
+        let Some(life) = &mut self.life else {
+            return;
+        };
+        for waiting in life.payloads.unresolved.due(clock.now) {
+            let found = life.mempool.resolve(&waiting.references);
+            if let Err(ResolveError::Missing { mut batches }) = found {
+                batches.truncate(BATCHES_PER_REQUEST_MAX);
+                let request = PayloadMessage::BatchRequest(BatchRequest { batches });
+                port.send(Some(waiting.from), Message::Payload(request));
             }
-            Err(ResolveError::Missing { batches }) => {
-                life.payloads.unresolved.keep(from, references);
-                Some(batches)
-            }
-            Err(_) => None,
         }
     }
 
