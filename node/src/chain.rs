@@ -6,11 +6,11 @@
 //! | Payload | payload id | [`Payload`] |
 //! | Height | height | block id of the final block |
 //! | Certificate | height | [`FinalityCertificate`] of the final block, where it has its own |
-//! | Transaction | transaction id | [`TransactionLocation`] |
+//! | Transaction | see `chain/transactions.rs` | where final transactions are |
 //! | Meta | `tip` | [`LedgerTip`], written last: what it names is there |
 //! | Meta | `epoch-start`, `epoch-end` + epoch | [`EpochStart`], [`EpochEnd`](outrider_types::EpochEnd) |
 //! | Meta | `change` + epoch + committee | approved changes of that epoch's committee |
-//! | Meta | `lane` + rollup | transactions of the rollup so far |
+//! | Meta | `lane` + rollup | transactions of the rollup so far, height of the last, and how many there were before that block |
 //! | Meta | `floor`, `swept` | heights, see `chain/pruning.rs` |
 //! | Meta | `unfinal` + kind + id | height at which a block or payload was put that is not final |
 //! | Meta | `digest` + height | [`state_digest`](outrider_finality::state_digest) at that height |
@@ -20,10 +20,12 @@
 
 mod epochs;
 mod evidence;
+mod lanes;
 mod pruning;
 mod snapshot;
 #[cfg(test)]
 mod testing;
+mod transactions;
 
 pub use epochs::CHANGES_MAX;
 pub use evidence::{EVIDENCE_PER_PAGE, Paged};
@@ -33,7 +35,7 @@ pub use snapshot::{BLOCKS_PER_PAGE_MAX, InstallError, Installer, TakeError, lane
 use crate::handle::{BlockAt, CommittedBlock, TransactionStatus};
 use bytes::Bytes;
 use outrider_finality::{
-    FinalityProof, Ledger, LedgerError, LedgerTip, PATH_HEADERS_MAX, TransactionLocation,
+    FinalityProof, Ledger, LedgerEntry, LedgerError, LedgerTip, PATH_HEADERS_MAX,
 };
 use outrider_storage::{Store, StoreError, Table};
 use outrider_types::codec::{Encode, Read};
@@ -41,13 +43,12 @@ use outrider_types::limits::{BLOCKS_PER_RANGE_MAX, MESSAGE_BYTES_MAX, TRANSACTIO
 use outrider_types::message::{FullBlock, Range};
 use outrider_types::{
     Block, BlockId, BlockRecord, CheckedPayload, Committee, CommitteeId, Contact, DecodeError,
-    EpochStart, FinalityCertificate, Height, Payload, PayloadId, RollupId, TransactionId, Verified,
-    decode, encode,
+    EpochStart, FinalityCertificate, Height, Payload, PayloadId, TransactionId, Verified, decode,
+    encode,
 };
 use std::sync::Arc;
 
 const TIP: &[u8] = b"tip";
-const LANE: &[u8] = b"lane";
 
 /// Bytes of blocks in one answer to a range request.
 const RANGE_BYTES_MAX: usize = MESSAGE_BYTES_MAX / 2;
@@ -114,6 +115,7 @@ pub struct Chain<S> {
     /// A block was put that is not on the disk yet.
     unsynced: bool,
     pruning: pruning::PruneState,
+    transactions: transactions::Transactions,
 }
 
 impl<S: Store> Chain<S> {
@@ -149,6 +151,7 @@ impl<S: Store> Chain<S> {
             root: genesis,
             unsynced: false,
             pruning: pruning::PruneState::new(),
+            transactions: transactions::Transactions::new(),
         }
     }
 
@@ -185,36 +188,12 @@ impl<S: Store> Chain<S> {
         if found != expected {
             return Err(ChainError::OtherChain { found, expected });
         }
-        let mut lanes = Vec::new();
-        let mut from = LANE.to_vec();
-        'pages: loop {
-            let page = self.store.range(Table::Meta, &from, 1_024)?;
-            let full = page.len() == 1_024;
-            for (key, value) in page {
-                let Some(rollup) = key
-                    .strip_prefix(LANE)
-                    .and_then(|rest| <[u8; 8]>::try_from(rest).ok())
-                else {
-                    break 'pages;
-                };
-                let count: [u8; 8] = (&*value).try_into().map_err(|_| ChainError::Missing {
-                    what: "lane counter",
-                })?;
-                lanes.push((
-                    RollupId(u64::from_be_bytes(rollup)),
-                    u64::from_be_bytes(count),
-                ));
-                from = [&*key, &[0]].concat();
-            }
-            if !full {
-                break;
-            }
-        }
         self.root = self.block_at(tip.height)?.ok_or(ChainError::Missing {
             what: "last final block",
         })?;
-        self.ledger = Ledger::restore(tip, lanes)?;
+        self.ledger = Ledger::restore(tip, self.lanes(tip.height)?)?;
         self.restore_pruning()?;
+        self.restore_transactions()?;
         self.restore_epoch()
     }
 
@@ -282,23 +261,19 @@ impl<S: Store> Chain<S> {
         if let Some(certificate) = certificate {
             self.put_certificate(block.height, certificate)?;
         }
-        for entry in &appended.entries {
-            let location = TransactionLocation {
-                height: block.height,
-                lane_index: entry.lane_index,
-                index: entry.index,
-                position: entry.position,
-            };
-            self.store
-                .put(Table::Transaction, &entry.id.0, encode(&location))?;
-        }
-        for (rollup, count) in &appended.lanes_changed {
-            let key = [LANE, &rollup.0.to_be_bytes()].concat();
-            self.store.put(
-                Table::Meta,
-                &key,
-                Bytes::copy_from_slice(&count.to_be_bytes()),
-            )?;
+        self.put_transactions(block.height, &appended.entries)?;
+        let first = |entry: &&LedgerEntry| entry.index == 0;
+        for (entry, (rollup, count)) in appended
+            .entries
+            .iter()
+            .filter(first)
+            .zip(&appended.lanes_changed)
+        {
+            assert_eq!(
+                entry.rollup, *rollup,
+                "lanes change in the order of the block"
+            );
+            self.put_lane(*rollup, *count, block.height, entry.position)?;
         }
         self.unnote(block)?;
         self.put_digest()?;
@@ -529,10 +504,6 @@ impl<S: Store> Chain<S> {
             return Ok(None);
         };
         Ok(self.record(id)?.map(|record| record.block))
-    }
-
-    fn location(&self, id: &TransactionId) -> Result<Option<TransactionLocation>, ChainError> {
-        self.read(Table::Transaction, &id.0, "transaction location")
     }
 
     fn certificate(&self, height: Height) -> Result<Option<FinalityCertificate>, ChainError> {

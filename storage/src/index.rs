@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use crate::disk;
 use crate::segments::{Position, frame_bytes};
-use crate::store::{StoreError, Table};
+use crate::store::StoreError;
 
 /// Longest value kept in the index itself.
 pub(crate) const INLINE_BYTES_MAX: usize = 256;
@@ -127,8 +127,6 @@ pub(crate) struct Applied {
 pub(crate) struct Application {
     tree: Tree,
     applied: Applied,
-    /// Whether some of the changes may be there already.
-    again: bool,
 }
 
 impl Application {
@@ -159,8 +157,7 @@ impl Application {
         }
     }
 
-    /// Adds a change to a batch. A place of a transaction is nearly always put once, so what it may replace
-    /// is not looked up: then the count stays too high by its few bytes until the segment is reclaimed.
+    /// Adds a change to a batch.
     fn add(
         &mut self,
         batch: &mut sled::Batch,
@@ -168,13 +165,7 @@ impl Application {
         key: &[u8],
         entry: Option<&Entry>,
     ) -> Result<(), StoreError> {
-        let once = key.first() == Some(&Table::Transaction.byte());
-        let old = if once && entry.is_some() && !self.again {
-            None
-        } else {
-            self.tree.get(key)?
-        };
-        if let Some(old) = old {
+        if let Some(old) = self.tree.get(key)? {
             let count = self.applied.live.entry(old.at.segment).or_default();
             *count = count.saturating_sub(old.bytes);
             moved.insert(old.at.segment);
@@ -310,13 +301,11 @@ impl Index {
         })
     }
 
-    /// An application, to be run and handed to [`Self::applied`] before there is another. `again`:
-    /// some of the changes may be there already.
-    pub fn application(&self, again: bool) -> Application {
+    /// An application, to be run and handed to [`Self::applied`] before there is another.
+    pub fn application(&self) -> Application {
         Application {
             tree: self.tree.clone(),
             applied: self.applied.clone(),
-            again,
         }
     }
 

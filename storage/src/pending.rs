@@ -134,7 +134,7 @@ impl Pending {
         }
         let changes = Arc::new(std::mem::take(&mut self.newest));
         self.log_bytes = 0;
-        let (application, theirs) = (index.application(false), Arc::clone(&changes));
+        let (application, theirs) = (index.application(), Arc::clone(&changes));
         let thread = Builder::new()
             .name("store-index".to_owned())
             .spawn(move || application.run(&theirs, end));
@@ -142,7 +142,7 @@ impl Pending {
             Ok(thread) => self.applying = Some(Applying { changes, thread }),
             Err(error) => {
                 tracing::warn!(%error, "no thread for the index; it is brought up to date in place");
-                index.applied(index.application(false).run(&changes, end)?);
+                index.applied(index.application().run(&changes, end)?);
             }
         }
         Ok(())

@@ -221,7 +221,7 @@ impl SledStore {
 fn replay(log: &mut SegmentLog, index: &mut Index) -> Result<(), StoreError> {
     // A kill may have come between an application's first and last chunk.
     let apply = |index: &mut Index, changes: &Changes, end| {
-        index.applied(index.application(true).run(changes, end)?);
+        index.applied(index.application().run(changes, end)?);
         Ok::<_, StoreError>(())
     };
     let mut changes = Changes::new();

@@ -24,7 +24,7 @@ pub enum Table {
     Certificate = 3,
     /// Block ids, by height.
     Height = 4,
-    /// Where a transaction was included, by id.
+    /// Where transactions were included.
     Transaction = 5,
     /// Single values of the node.
     Meta = 6,

@@ -44,25 +44,11 @@ enum Kind {
     Payload = 2,
 }
 
-/// A block whose transactions are being forgotten.
-#[derive(Debug)]
-struct Forgetting {
-    block: Block,
-    ids: Vec<TransactionId>,
-    /// How many of them are done.
-    done: usize,
-    /// Its payload is here; else the ids came with a snapshot.
-    whole: bool,
-    /// A later block holds the same payload.
-    shared: bool,
-}
-
 /// How far pruning has come.
 #[derive(Debug)]
 pub(super) struct PruneState {
     floor: Height,
     swept: Height,
-    forgetting: Option<Forgetting>,
     /// Notes that are written with the next sync, unless what they are about is final by then.
     fresh: BTreeMap<(Kind, [u8; 32]), Height>,
     /// Where the next look at the notes begins.
@@ -75,11 +61,15 @@ impl PruneState {
         Self {
             floor: Height(1),
             swept: Height(1),
-            forgetting: None,
             fresh: BTreeMap::new(),
             notes_from: NOTE.to_vec(),
             empty: Payload::default().id(),
         }
+    }
+
+    /// The lowest height that is not forgotten.
+    pub(super) const fn swept(&self) -> Height {
+        self.swept
     }
 }
 
@@ -178,7 +168,7 @@ impl<S: Store> Chain<S> {
         let horizon = self.horizon(keep);
         let PruneState { floor, swept, .. } = self.pruning;
         // What was begun is brought to its end.
-        swept.0 + STRIDE_BLOCKS <= horizon.0 || swept < floor.min(horizon)
+        swept.0 + STRIDE_BLOCKS <= horizon.0 || swept < floor.min(horizon) || self.run_is_dead()
     }
 
     /// Forget the oldest blocks beyond the last `keep`, with about `budget` deletes. How many were made.
@@ -198,87 +188,30 @@ impl<S: Store> Chain<S> {
         }
         let (before, mut deleted) = (self.pruning.swept, 0);
         while self.pruning.swept < horizon && deleted < budget {
-            deleted += 1 + self.prune_some(budget - deleted, in_use)?;
+            deleted += self.forget(self.pruning.swept, in_use)?;
+            self.pruning.swept = self.pruning.swept.next();
         }
         if self.pruning.swept != before {
             self.put_height(SWEPT, self.pruning.swept)?;
         }
+        deleted += self.forget_run(budget.saturating_sub(deleted))?;
         Ok(deleted)
     }
 
-    /// Forget the lowest block, or some of its transactions.
-    fn prune_some(&mut self, budget: usize, in_use: &InUse<'_>) -> Result<usize, ChainError> {
-        let height = self.pruning.swept;
-        let forgetting = match self.pruning.forgetting.take() {
-            Some(forgetting) => Some(forgetting),
-            None => self.begin_forgetting(height)?,
-        };
-        let Some(mut forgetting) = forgetting else {
-            // Gone before a crash.
-            self.store.delete(Table::Height, &height_key(height))?;
-            self.pruning.swept = height.next();
-            return Ok(0);
-        };
-        let mut deleted = 0;
-        let rest = forgetting.ids.iter().skip(forgetting.done);
-        for id in rest.take(budget.max(1)) {
-            match self.location(id)? {
-                Some(at) if at.height == height => {
-                    self.store.delete(Table::Transaction, &id.0)?;
-                }
-                // Ordered again since, more than the window of F1 later.
-                Some(at) => {
-                    let later = self.block_at(at.height)?;
-                    let payload = forgetting.block.payload;
-                    forgetting.shared |= later.is_some_and(|later| later.payload == payload);
-                }
-                None => {}
-            }
-            forgetting.done += 1;
-            deleted += 1;
-        }
-        if forgetting.done < forgetting.ids.len() {
-            self.pruning.forgetting = Some(forgetting);
-        } else {
-            self.end_forgetting(&forgetting, in_use)?;
-            self.pruning.swept = height.next();
-        }
-        Ok(deleted)
-    }
-
-    fn begin_forgetting(&self, height: Height) -> Result<Option<Forgetting>, ChainError> {
+    /// Forget a block. How many records went.
+    fn forget(&mut self, height: Height, in_use: &InUse<'_>) -> Result<usize, ChainError> {
+        let key = height_key(height);
         let Some(block) = self.block_at(height)? else {
-            return Ok(None);
+            // Gone before a crash.
+            self.store.delete(Table::Height, &key)?;
+            return Ok(1);
         };
-        let ids = self.ids_of(&block)?.unwrap_or_default().ids().collect();
-        let whole = self.store.get(Table::Payload, &block.payload.0)?.is_some();
-        Ok(Some(Forgetting {
-            block,
-            ids,
-            done: 0,
-            whole,
-            shared: false,
-        }))
-    }
-
-    fn end_forgetting(
-        &mut self,
-        forgetting: &Forgetting,
-        in_use: &InUse<'_>,
-    ) -> Result<(), ChainError> {
-        let Forgetting {
-            block,
-            whole,
-            shared,
-            ..
-        } = forgetting;
-        let key = height_key(block.height);
         let payload = block.payload;
         if payload == self.pruning.empty {
             // Every block without transactions has it.
-        } else if !whole {
-            self.store.delete(Table::Meta, &ids_key(block.height))?;
-        } else if !shared && !(in_use.payload)(&payload) {
+        } else if self.store.get(Table::Payload, &payload.0)?.is_none() {
+            self.store.delete(Table::Meta, &ids_key(height))?;
+        } else if !(in_use.payload)(&payload) && !self.is_shared(&block)? {
             self.store.delete(Table::Payload, &payload.0)?;
         }
         self.store.delete(Table::Certificate, &key)?;
@@ -287,7 +220,21 @@ impl<S: Store> Chain<S> {
             self.store.delete(Table::Block, &id.0)?;
         }
         // Last: without it, nothing of this height is found any more.
-        Ok(self.store.delete(Table::Height, &key)?)
+        self.store.delete(Table::Height, &key)?;
+        Ok(4)
+    }
+
+    /// Whether a later final block holds the same payload, ordered again more than the window of F1 later: then each of its
+    /// transactions is there now.
+    fn is_shared(&self, block: &Block) -> Result<bool, ChainError> {
+        let Some(first) = self.ids_of(block)?.and_then(|ids| ids.ids().next()) else {
+            return Ok(false);
+        };
+        let Some(at) = self.location(&first)?.filter(|at| at.height > block.height) else {
+            return Ok(false);
+        };
+        let later = self.block_at(at.height)?;
+        Ok(later.is_some_and(|later| later.payload == block.payload))
     }
 
     /// Ids of the transactions of a block, from its payload or from a snapshot; none if neither is here.

@@ -1,6 +1,7 @@
 //! Snapshots of the chain: what a new member starts from, out of one store and into another.
 
-use super::{Chain, ChainError, LANE, TIP, height_key};
+use super::transactions::put_entries;
+use super::{Chain, ChainError, TIP, height_key};
 use outrider_finality::{
     Checkpoint, LANES_PER_ITEM_MAX, LaneCount, LedgerTip, PATH_HEADERS_MAX, SnapshotBlock,
     SnapshotError, SnapshotItem, SnapshotVerifier, Taken,
@@ -190,20 +191,14 @@ impl<S: Store> Installer<S> {
             Taken::Checkpoint(checkpoint) => self.checkpoint = Some(*checkpoint),
             Taken::Lanes(lanes) => {
                 for lane in lanes {
-                    let key = [LANE, &lane.rollup.0.to_be_bytes()].concat();
-                    let count = Bytes::copy_from_slice(&lane.transactions.to_be_bytes());
-                    self.chain.put_meta(&key, count)?;
+                    let count = lane.transactions;
+                    self.chain.put_lane(lane.rollup, count, Height(0), count)?;
                 }
             }
             Taken::Block { block, entries } => {
                 let height = block.block.height;
-                for entry in &entries {
-                    let location = encode(&entry.location(height));
-                    let store = &mut self.chain.store;
-                    store
-                        .put(Table::Transaction, &entry.id.0, location)
-                        .map_err(ChainError::from)?;
-                }
+                // What is open is read when the chain is opened.
+                put_entries(&mut self.chain.store, height, &entries)?;
                 self.chain.put_header(&block.block)?;
                 self.chain.put_ids(&block.block, &block.holds)?;
             }

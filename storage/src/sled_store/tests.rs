@@ -251,7 +251,7 @@ fn run(keys: usize, steps: &[Step]) {
                 pending.collect(index, true).unwrap();
                 let position = index.position().unwrap();
                 let part = pending.first_changes(*written);
-                let applied = index.application(true).run(&part, position).unwrap();
+                let applied = index.application().run(&part, position).unwrap();
                 index.applied(applied);
                 let left = killed(&mut store);
                 store = open(&left);
