@@ -25,8 +25,6 @@ pub struct Limits {
     pub lanes: usize,
     /// The rollups that are ordered here; none: any.
     pub rollups: Option<BTreeSet<RollupId>>,
-    /// How many committed ids are remembered, to turn late copies away.
-    pub duplicate_window: usize,
 }
 
 impl Default for Limits {
@@ -39,7 +37,6 @@ impl Default for Limits {
             lane_bytes: 32 * 1024 * 1024,
             lanes: 1_024,
             rollups: None,
-            duplicate_window: 262_144,
         }
     }
 }
@@ -51,24 +48,6 @@ impl Limits {
             self.transaction_bytes = self.transaction_bytes.min(limit);
         }
         self
-    }
-}
-
-/// Where a duplicate is already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Known {
-    /// Waiting here.
-    Pending,
-    /// Committed lately.
-    Committed,
-}
-
-impl std::fmt::Display for Known {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Pending => "waiting here",
-            Self::Committed => "committed",
-        })
     }
 }
 
@@ -116,13 +95,11 @@ pub enum AdmissionError {
         /// Which.
         rollup: RollupId,
     },
-    /// It is known; there is nothing left to do.
-    #[error("transaction {id} is already {known}")]
+    /// There is nothing left to do.
+    #[error("transaction {id} is waiting here already")]
     Duplicate {
         /// Which.
         id: TransactionId,
-        /// Where it is.
-        known: Known,
     },
 }
 
@@ -171,8 +148,8 @@ impl Mempool {
         if ordered.is_some_and(|rollups| !rollups.contains(&rollup)) {
             return Err(AdmissionError::UnknownRollup { rollup });
         }
-        if let Some(known) = self.known(&id) {
-            return Err(AdmissionError::Duplicate { id, known });
+        if self.contains(&id) {
+            return Err(AdmissionError::Duplicate { id });
         }
         self.has_room(rollup, size)?;
 
@@ -261,7 +238,6 @@ mod tests {
             lane_bytes: 8,
             lanes: 2,
             rollups: Some((1..=3).map(RollupId).collect()),
-            duplicate_window: 1,
         }
     }
 
@@ -336,10 +312,7 @@ mod tests {
         assert_eq!(id, tx(1, b"a").id());
         assert_eq!(
             admit(&mut pool, 1, b"a"),
-            Err(AdmissionError::Duplicate {
-                id,
-                known: Known::Pending
-            })
+            Err(AdmissionError::Duplicate { id })
         );
         assert_ne!(
             admit(&mut pool, 2, b"a").unwrap(),
@@ -347,15 +320,7 @@ mod tests {
             "the same bytes of another rollup are another transaction"
         );
         pool.committed(&[id]);
-        assert_eq!(
-            admit(&mut pool, 1, b"a"),
-            Err(AdmissionError::Duplicate {
-                id,
-                known: Known::Committed
-            })
-        );
-        pool.committed(&[tx(1, b"never seen here").id()]);
-        assert_eq!(pool.known(&id), None, "the window of one has moved on");
+        assert!(!pool.contains(&id));
     }
 
     #[test]

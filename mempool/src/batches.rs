@@ -269,7 +269,7 @@ impl Mempool {
         let number = self.take_number();
         let (mut refused, mut waiting) = (Vec::new(), 0);
         for (place, (tx_id, tx)) in places.zip(ids.iter().zip(&transactions)) {
-            if self.known(tx_id).is_some() || is_final(tx_id) {
+            if self.contains(tx_id) || is_final(tx_id) {
                 continue;
             }
             let origin = Origin {

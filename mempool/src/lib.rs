@@ -1,7 +1,7 @@
 //! From transaction to ordered payload: bounded, first come first served within a rollup, fair between rollups.
 //!
 //! ```text
-//! Transaction --admit--> lane of its rollup --assemble--> Payload --(consensus)--> committed: removed, remembered
+//! Transaction --admit--> lane of its rollup --assemble--> Payload --(consensus)--> committed: removed
 //! ```
 //!
 //! Guarantees, each with the test that defends it:
@@ -9,8 +9,7 @@
 //! - **M1** It never holds more than its [`Limits`] say. A transaction that came by itself is copied, so that it cannot
 //!   keep a large message in memory; one that came in a batch keeps the batch, which counts as a whole against the share
 //!   of its author (`tests/model.rs`, `admission::tests`, `tests/batches.rs`).
-//! - **M2** No transaction is held twice, nor admitted while it is among the last
-//!   [`duplicate_window`](Limits::duplicate_window) committed ones (`tests/model.rs`).
+//! - **M2** No transaction is held twice (`tests/model.rs`).
 //! - **M3** Transactions of one rollup are assembled in the order in which they were admitted (`tests/model.rs`).
 //! - **M4** An assembled payload passes [`Payload::check`](outrider_types::Payload::check) and keeps to its
 //!   [`AssemblyLimits`] (`tests/model.rs`).
@@ -22,8 +21,8 @@
 //! - **M7** What [`Mempool::assemble`] tells in terms of batches, [`Mempool::resolve`] makes into the same payload wherever
 //!   the batches are held (`tests/batches.rs`).
 //!
-//! Assumptions: [`Mempool::committed`] is told every committed block; the caller looks up committed transactions older
-//! than the window itself (rule F1 of `outrider-finality`), and reports what it finds with [`Mempool::committed`] too.
+//! Assumptions: [`Mempool::committed`] is told every committed block, and the caller admits nothing that is committed (rule F1 of
+//! `outrider-finality`). So nothing that waits is committed.
 //!
 //! At a limit, admission fails with an [`AdmissionError`] that says which one; nothing that was admitted is ever thrown
 //! out to make room. Deliberately absent: clocks, fees, execution, the network, disk.
@@ -32,9 +31,8 @@ mod admission;
 mod assembly;
 mod batches;
 mod lane;
-mod window;
 
-pub use admission::{AdmissionError, Known, Limits};
+pub use admission::{AdmissionError, Limits};
 pub use assembly::{Assembled, AssemblyLimits};
 pub use batches::{HeldBatch, ResolveError, Unresolved, Waiting};
 
@@ -43,7 +41,6 @@ use lane::Lane;
 use outrider_types::{RollupId, Timestamp, TransactionId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use window::Window;
 
 /// What [`Mempool::retry_after`] answers: a few blocks' time, in which a full mempool has usually been emptied by at
 /// least one payload.
@@ -59,7 +56,6 @@ pub struct Mempool {
     turns: BTreeMap<u64, RollupId>,
     /// Where each transaction is.
     places: BTreeMap<TransactionId, Place>,
-    recent: Window,
     batches: Batches,
     bytes: usize,
     /// The next number for an arrival or a turn; it never comes again.
@@ -82,7 +78,6 @@ impl Mempool {
     pub fn new(limits: Limits) -> Self {
         let limits = limits.consistent();
         Self {
-            recent: Window::new(limits.duplicate_window),
             limits,
             lanes: BTreeMap::new(),
             batches: Batches::default(),
@@ -93,11 +88,10 @@ impl Mempool {
         }
     }
 
-    /// These were committed, by whatever block: remove them if they are held, and remember them. In `O(log n)` each.
+    /// These were committed, by whatever block: remove them if they are held. In `O(log n)` each.
     pub fn committed(&mut self, ids: &[TransactionId]) {
         let mut served = BTreeSet::new();
         for id in ids {
-            self.recent.insert(*id);
             if let Some(rollup) = self.remove(id) {
                 served.insert(rollup);
             }
@@ -154,18 +148,6 @@ impl Mempool {
     #[must_use]
     pub fn contains(&self, id: &TransactionId) -> bool {
         self.places.contains_key(id)
-    }
-
-    /// Where it is known from, if it is.
-    #[must_use]
-    pub fn known(&self, id: &TransactionId) -> Option<Known> {
-        if self.contains(id) {
-            Some(Known::Pending)
-        } else if self.recent.contains(id) {
-            Some(Known::Committed)
-        } else {
-            None
-        }
     }
 
     /// How many transactions wait.

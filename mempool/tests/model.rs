@@ -7,11 +7,11 @@
 )]
 
 use bytes::Bytes;
-use outrider_mempool::{AdmissionError, AssemblyLimits, Known, Limits, Mempool};
+use outrider_mempool::{AdmissionError, AssemblyLimits, Limits, Mempool};
 use outrider_types::codec::EncodeSize;
 use outrider_types::{RollupId, Timestamp, Transaction, TransactionId};
 use proptest::prelude::*;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 const LIMITS: fn() -> Limits = || Limits {
     transaction_bytes: 60,
@@ -21,7 +21,6 @@ const LIMITS: fn() -> Limits = || Limits {
     lane_bytes: 400,
     lanes: 5,
     rollups: None,
-    duplicate_window: 20,
 };
 
 #[derive(Clone, Debug)]
@@ -68,11 +67,10 @@ fn transaction(rollup: u64, number: u8, size: usize) -> Transaction {
     }
 }
 
-/// Lists in order of arrival, and the last committed ids.
+/// Lists in order of arrival.
 #[derive(Default)]
 struct Model {
     lanes: BTreeMap<RollupId, Vec<(TransactionId, usize)>>,
-    committed: VecDeque<TransactionId>,
 }
 
 impl Model {
@@ -94,15 +92,7 @@ impl Model {
                 limit: limits.transaction_bytes,
             })
         } else if self.all().any(|(held, _)| *held == id) {
-            Err(AdmissionError::Duplicate {
-                id,
-                known: Known::Pending,
-            })
-        } else if self.committed.contains(&id) {
-            Err(AdmissionError::Duplicate {
-                id,
-                known: Known::Committed,
-            })
+            Err(AdmissionError::Duplicate { id })
         } else if self.all().count() == limits.total_transactions {
             Err(AdmissionError::Full {
                 limit: 30,
@@ -137,12 +127,6 @@ impl Model {
             self.lanes
                 .values_mut()
                 .for_each(|lane| lane.retain(|(held, _)| held != id));
-            if !self.committed.contains(id) {
-                self.committed.push_back(*id);
-            }
-            if self.committed.len() > LIMITS().duplicate_window {
-                self.committed.pop_front();
-            }
         }
         self.lanes.retain(|_, lane| !lane.is_empty());
     }
@@ -265,7 +249,7 @@ proptest! {
         lanes in 1..4_usize,
         bytes in 0..300_usize,
     ) {
-        let mut pool = Mempool::new(Limits { duplicate_window: 1_000, ..LIMITS() });
+        let mut pool = Mempool::new(LIMITS());
         let limits = AssemblyLimits { bytes, transactions: 8, lanes };
         let id = pool.admit(Timestamp(1), transaction(quiet, 255, 60)).unwrap();
         let mut number = 0_u32;

@@ -299,7 +299,6 @@ pub const OPTIONS: &[Opt] = &[
     option("mempool.lane_transactions", Size(1, 16_777_216, |c| &mut c.mempool.lane_transactions), "32768", "transactions", "Transactions that wait, one rollup."),
     option("mempool.lane_bytes", Size(1, 16 << 30, |c| &mut c.mempool.lane_bytes), "33554432", "bytes", "Bytes of transactions that wait, one rollup."),
     option("mempool.lanes", Size(1, 65_536, |c| &mut c.mempool.lanes), "1024", "rollups", "Rollups that have transactions waiting."),
-    option("mempool.duplicate_window", Size(1, 16_777_216, |c| &mut c.mempool.duplicate_window), "262144", "transactions", "Ordered transactions that are remembered in memory, to turn late copies away."),
 
     option("storage.unsafe_no_fsync_for_benchmarks", Flag(|c| &mut c.storage.unsafe_no_fsync_for_benchmarks), "false", "", "Never wait for the disk: a power loss then loses votes and blocks, and the member could sign twice. For benchmarks only."),
     option("storage.segment_bytes", U64(4_096, GIB, |c| &mut c.storage.segment_bytes), "67108864", "bytes", "Size at which the block store begins a new file."),
