@@ -166,6 +166,12 @@ impl Batches {
 }
 
 impl HeldBatch {
+    /// Bytes of its transactions.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Who spread it; none: this member.
     #[must_use]
     pub const fn author(&self) -> Option<usize> {

@@ -1,6 +1,6 @@
 //! What the API asks: transactions in, answers out.
 
-use super::spread::Answer;
+use super::spread::{Answer, UNCONFIRMED_BYTES_MAX};
 use super::{Driver, DriverError};
 use crate::chain::{TakeError, lane_items};
 use crate::handle::{Command, EPOCH_ENDS_MAX, SubmitError, TransactionStatus};
@@ -103,6 +103,15 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 self.spread.answer(caller, place, Err(error));
                 continue;
             }
+            if !self.spread.has_room() {
+                let error = SubmitError::Full {
+                    limit: UNCONFIRMED_BYTES_MAX as u64,
+                    unit: "bytes that other members have not confirmed",
+                    retry_after_ms: self.retry_after_ms(),
+                };
+                self.spread.answer(caller, place, Err(error));
+                continue;
+            }
             match self.mempool.admit_own(now, id, transaction) {
                 Ok(()) => self.spread.wait(id, caller, place),
                 Err(error) => self.spread.answer(caller, place, Err(self.refusal(error))),
@@ -111,9 +120,12 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         Ok(())
     }
 
+    fn retry_after_ms(&self) -> u64 {
+        u64::try_from(self.mempool.retry_after().as_millis()).unwrap_or(u64::MAX)
+    }
+
     fn refusal(&self, error: AdmissionError) -> SubmitError {
-        let retry_after_ms =
-            u64::try_from(self.mempool.retry_after().as_millis()).unwrap_or(u64::MAX);
+        let retry_after_ms = self.retry_after_ms();
         match error {
             AdmissionError::Empty => SubmitError::Empty,
             AdmissionError::TooLarge { bytes, limit } => SubmitError::TooLarge { bytes, limit },

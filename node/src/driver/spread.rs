@@ -32,8 +32,12 @@ pub(super) type Answer = Result<TransactionId, SubmitError>;
 
 /// How long to wait for members to confirm.
 const HELD_TIMEOUT: Duration = Duration::from_secs(5);
-/// When to spread again what was not confirmed.
+/// When to spread again what was not confirmed, for the first time; then after twice as long, and so on.
 const SPREAD_AGAIN: Duration = Duration::from_millis(500);
+/// Bytes that are spread again at one time: who does not confirm may be slow because of what was sent already.
+const AGAIN_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of own transactions that others have not confirmed. Past it nothing is taken from clients.
+pub(super) const UNCONFIRMED_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes of batches in answer to one request; the first is sent whatever its size.
 const SERVED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Batches of one author that wait until others confirm them.
@@ -54,6 +58,8 @@ pub(super) struct Spread {
     /// Who waits for a transaction to be held: callers, and its place in what they submitted.
     waits: HashMap<TransactionId, Vec<(u64, usize)>>,
     sent: BTreeMap<BatchId, Sent>,
+    /// Bytes of these.
+    unconfirmed: usize,
     /// By author: members that had to fetch a batch of it, and when last.
     fetched: BTreeMap<usize, BTreeMap<MemberIndex, Timestamp>>,
     /// Batches that this member asked for.
@@ -78,6 +84,8 @@ struct Sent {
     held_by: BTreeMap<MemberIndex, Vec<u16>>,
     since: Timestamp,
     again: Timestamp,
+    /// How long to wait after that.
+    pause: Duration,
 }
 
 #[derive(Debug)]
@@ -171,7 +179,7 @@ impl Spread {
             .filter(|(_, refused)| refused.is_empty());
         let ids = sent.batch.ids.clone();
         if stake(committee, clean.map(|(member, _)| member)) >= witness {
-            self.sent.remove(batch);
+            self.forget(batch);
             for id in &*ids {
                 self.settle(id, &Ok(*id));
             }
@@ -198,32 +206,60 @@ impl Spread {
         self.sent.values().map(|sent| sent.again).min()
     }
 
-    /// Tell callers that have waited too long; what has to be sent again.
-    fn overdue(&mut self, now: Timestamp) -> Vec<HeldBatch> {
-        let late: Vec<BatchId> = self
-            .sent
-            .iter()
-            .filter(|(_, sent)| now >= sent.again)
-            .map(|(id, _)| *id)
-            .collect();
-        let mut again = Vec::new();
+    /// A batch was sent to all others.
+    fn keep(&mut self, batch: HeldBatch, now: Timestamp) {
+        self.unconfirmed += batch.bytes();
+        let sent = Sent {
+            held_by: BTreeMap::new(),
+            since: now,
+            again: now.after(SPREAD_AGAIN),
+            pause: 2 * SPREAD_AGAIN,
+            batch,
+        };
+        if let Some(same) = self.sent.insert(sent.batch.id, sent) {
+            self.unconfirmed -= same.batch.bytes();
+        }
+    }
+
+    /// Enough hold it, or too few for too long.
+    fn forget(&mut self, batch: &BatchId) {
+        if let Some(sent) = self.sent.remove(batch) {
+            self.unconfirmed -= sent.batch.bytes();
+        }
+    }
+
+    /// Whether more may be taken from clients.
+    pub(super) const fn has_room(&self) -> bool {
+        self.unconfirmed < UNCONFIRMED_BYTES_MAX
+    }
+
+    /// Tell callers that have waited too long; what has to be sent again, and who holds it.
+    fn overdue(&mut self, now: Timestamp) -> Vec<(HeldBatch, BTreeSet<MemberIndex>)> {
+        let due = self.sent.iter().filter(|(_, sent)| now >= sent.again);
+        let late: Vec<BatchId> = due.map(|(id, _)| *id).collect();
+        let (mut again, mut bytes) = (Vec::new(), 0);
         for id in late {
             let Some(sent) = self.sent.get_mut(&id) else {
                 continue;
             };
-            sent.again = now.after(SPREAD_AGAIN);
-            let batch = sent.batch.clone();
             let waited = now.since(sent.since);
+            let ids = sent.batch.ids.clone();
             if waited >= HELD_TIMEOUT {
                 let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
-                self.sent.remove(&id);
-                for id in &*batch.ids {
+                self.forget(&id);
+                for id in &*ids {
                     self.settle(id, &Err(SubmitError::NotHeld { waited_ms }));
                 }
-            } else if batch.ids.iter().any(|id| self.waits.contains_key(id)) {
-                again.push(batch);
+            } else if !ids.iter().any(|id| self.waits.contains_key(id)) {
+                self.forget(&id);
+            } else if bytes < AGAIN_BYTES_MAX {
+                bytes += sent.batch.bytes();
+                sent.again = now.after(sent.pause);
+                sent.pause *= 2;
+                let held_by = sent.held_by.keys().copied().collect();
+                again.push((sent.batch.clone(), held_by));
             } else {
-                self.sent.remove(&id);
+                sent.again = now.after(SPREAD_AGAIN);
             }
         }
         again
@@ -257,15 +293,8 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         while let Some(batch) = self.mempool.seal() {
             let now = self.clock.now();
             self.spread_batch(batch.transactions.to_vec());
-            let me = self.me();
-            let id = batch.id;
-            let sent = Sent {
-                batch,
-                held_by: BTreeMap::new(),
-                since: now,
-                again: now.after(SPREAD_AGAIN),
-            };
-            self.spread.sent.insert(id, sent);
+            let (me, id) = (self.me(), batch.id);
+            self.spread.keep(batch, now);
             if let Some(me) = me {
                 // A committee of one needs nobody else.
                 let committee = self.replica.committee();
@@ -286,8 +315,18 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
 
     /// Send again what was not confirmed, and give up what never was.
     pub(super) fn spread_again(&mut self, now: Timestamp) {
-        for batch in self.spread.overdue(now) {
-            self.spread_batch(batch.transactions.to_vec());
+        let me = self.me();
+        for (batch, held_by) in self.spread.overdue(now) {
+            let list = batch.transactions.to_vec();
+            let message: Bytes = encode(&PayloadMessage::Transactions(Transactions { list }));
+            let members = self.replica.committee().indexes();
+            let others = members.filter(|member| Some(*member) != me && !held_by.contains(member));
+            let others: Vec<_> = others
+                .filter_map(|member| self.epochs.seats.peer(member))
+                .collect();
+            for peer in others {
+                self.send(Channel::Payload, To::One(peer.0), message.clone());
+            }
         }
     }
 
