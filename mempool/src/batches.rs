@@ -405,7 +405,7 @@ impl Unresolved {
     /// References of one sender that wait; more than that many push out the oldest.
     pub const PER_SENDER_MAX: usize = 8;
     /// How long a batch may be behind references to it.
-    pub const ASK_AFTER: Duration = Duration::from_millis(10);
+    pub const ASK_AFTER: Duration = Duration::from_millis(25);
 
     /// These cannot be resolved yet.
     pub fn keep(&mut self, now: Timestamp, from: usize, references: References) {

@@ -142,6 +142,11 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         "Batches that a leader referred to and this member had to ask for",
     ),
     (
+        "outrider_batches_on_probation_total",
+        "counter",
+        "Batches of suspect authors that this member spread again before it took them in",
+    ),
+    (
         "outrider_soft_final_latency_seconds",
         "histogram",
         "From first sight of a block to its finality",
@@ -189,6 +194,7 @@ pub struct Metrics {
     view: Gauge,
     timeouts: Counter,
     batches_fetched: Counter,
+    batches_on_probation: Counter,
     blocks: Family<Path, Counter>,
     transactions: Counter,
     pending: Gauge,
@@ -225,6 +231,7 @@ impl Metrics {
             view: Gauge::default(),
             timeouts: Counter::default(),
             batches_fetched: Counter::default(),
+            batches_on_probation: Counter::default(),
             blocks: Family::default(),
             transactions: Counter::default(),
             pending: Gauge::default(),
@@ -272,6 +279,9 @@ impl Metrics {
                 "outrider_view" => registry.register(short, *help, self.view.clone()),
                 "outrider_batches_fetched_total" => {
                     registry.register(short, *help, self.batches_fetched.clone());
+                }
+                "outrider_batches_on_probation_total" => {
+                    registry.register(short, *help, self.batches_on_probation.clone());
                 }
                 "outrider_view_timeouts_total" => {
                     registry.register(short, *help, self.timeouts.clone())
@@ -333,6 +343,10 @@ impl Metrics {
 
     pub(crate) fn batches_fetched(&self, count: usize) {
         self.batches_fetched.inc_by(count as u64);
+    }
+
+    pub(crate) fn batch_on_probation(&self) {
+        self.batches_on_probation.inc();
     }
 
     pub(crate) fn entered(&self, view: View, by_timeout: bool) {

@@ -23,7 +23,7 @@ use outrider_types::{
     BatchId, Committee, MemberIndex, Timestamp, Transaction, TransactionId, encode,
 };
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -42,8 +42,10 @@ pub(super) const UNCONFIRMED_BYTES_MAX: usize = 8 * 1024 * 1024;
 const SERVED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Batches of one author that wait until others confirm them.
 const ON_PROBATION_MAX: usize = 64;
-/// How long a batch that had to be fetched tells against its author. A slow way to one member looks the same.
+/// How long batches that had to be fetched tell against their author.
 const SUSPECT_FOR: Duration = Duration::from_secs(30);
+/// Batches that a member had to fetch in that time before it counts: a slow way to it looks the same, now and then.
+const FETCHES: usize = 8;
 /// Batches that were asked for and did not come; past that all are forgotten.
 const ASKED_FOR_MAX: usize = 1_024;
 
@@ -60,8 +62,8 @@ pub(super) struct Spread {
     sent: BTreeMap<BatchId, Sent>,
     /// Bytes of these.
     unconfirmed: usize,
-    /// By author: members that had to fetch a batch of it, and when last.
-    fetched: BTreeMap<usize, BTreeMap<MemberIndex, Timestamp>>,
+    /// By author: when members last had to fetch batches of it, at most [`FETCHES`] times each.
+    fetched: BTreeMap<usize, BTreeMap<MemberIndex, VecDeque<Timestamp>>>,
     /// Batches that this member asked for.
     asked_for: BTreeSet<BatchId>,
     /// Batches that are taken in once others confirm them.
@@ -93,6 +95,7 @@ struct Probation {
     author: usize,
     list: List,
     held_by: BTreeSet<MemberIndex>,
+    since: Timestamp,
 }
 
 impl Spread {
@@ -315,6 +318,9 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
 
     /// Send again what was not confirmed, and give up what never was.
     pub(super) fn spread_again(&mut self, now: Timestamp) {
+        // By then the author has given up, too.
+        let probation = &mut self.spread.probation;
+        probation.retain(|_, one| now.since(one.since) < HELD_TIMEOUT);
         let me = self.me();
         for (batch, held_by) in self.spread.overdue(now) {
             let list = batch.transactions.to_vec();
@@ -337,9 +343,12 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         list: List,
     ) -> Result<(), super::DriverError> {
         self.flush_spread();
-        if self.is_suspect(from.0) && !self.is_referred_to(&list) {
-            self.put_on_probation(from.0, list);
-            return Ok(());
+        if self.is_suspect(from.0) {
+            let id = batch_id(&list.iter().map(|(id, _)| *id).collect::<Vec<_>>());
+            if self.mempool.batch(&id).is_none() && !self.is_referred_to(&id) {
+                self.put_on_probation(from.0, id, list);
+                return Ok(());
+            }
         }
         let (id, refused) = self.admit_batch(from.0, list)?;
         self.spread.asked_for.remove(&id);
@@ -363,7 +372,9 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         let committee = self.replica.committee().clone();
         let Received { batch, refused } = received;
         if let Some(probation) = self.spread.probation.get_mut(&batch) {
-            probation.held_by.insert(from);
+            if refused.is_empty() {
+                probation.held_by.insert(from);
+            }
             let enough = committee.thresholds().witness.0;
             if stake(&committee, probation.held_by.iter()) >= enough {
                 self.end_probation(&batch)?;
@@ -379,30 +390,38 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         let committee = self.replica.committee();
         let now = self.clock.now();
         self.spread.fetched.get(&author).is_some_and(|by| {
-            let late = by.iter().filter(|(_, at)| now.since(**at) < SUSPECT_FOR);
-            stake(committee, late.map(|(member, _)| member)) >= committee.thresholds().witness.0
+            let often = by.iter().filter(|(_, times)| {
+                let first = times.front().filter(|_| times.len() >= FETCHES);
+                first.is_some_and(|at| now.since(*at) < SUSPECT_FOR)
+            });
+            stake(committee, often.map(|(member, _)| member)) >= committee.thresholds().witness.0
         })
     }
 
     /// Whether a leader referred to this batch: asked for, it comes from there.
-    fn is_referred_to(&self, list: &List) -> bool {
-        let id = batch_id(&list.iter().map(|(id, _)| *id).collect::<Vec<_>>());
-        self.spread.asked_for.contains(&id) || self.unresolved.names(&id)
+    fn is_referred_to(&self, id: &BatchId) -> bool {
+        self.spread.asked_for.contains(id) || self.unresolved.names(id)
     }
 
-    fn put_on_probation(&mut self, author: usize, list: List) {
-        if self.spread.on_probation(author) >= ON_PROBATION_MAX {
-            return;
+    fn put_on_probation(&mut self, author: usize, id: BatchId, list: List) {
+        match self.spread.probation.get(&id) {
+            // Another suspect, perhaps in its own doubt of this member: answered with the same, it would never end.
+            Some(probation) if probation.author != author => return,
+            // Nobody confirmed it yet, so perhaps nobody heard of it.
+            Some(_) => {}
+            None if self.spread.on_probation(author) >= ON_PROBATION_MAX => return,
+            None => {}
         }
-        let ids: Vec<TransactionId> = list.iter().map(|(id, _)| *id).collect();
-        let id = batch_id(&ids);
+        self.metrics.batch_on_probation();
         self.spread_batch(list.iter().map(|(_, one)| one.clone()).collect());
-        let probation = Probation {
+        let since = self.clock.now();
+        let probation = self.spread.probation.entry(id);
+        probation.or_insert_with(|| Probation {
             author,
             list,
             held_by: BTreeSet::new(),
-        };
-        self.spread.probation.insert(id, probation);
+            since,
+        });
     }
 
     fn end_probation(&mut self, id: &BatchId) -> Result<(), super::DriverError> {
@@ -440,9 +459,10 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         from: PeerIndex,
         references: References,
     ) -> Result<(), super::DriverError> {
-        // Another one vouches for them.
-        if !self.spread.probation.is_empty() {
-            for reference in &references.batches {
+        // Another one than the author vouches for them.
+        for reference in &references.batches {
+            let probation = self.spread.probation.get(&reference.batch);
+            if probation.is_some_and(|one| one.author != from.0) {
                 self.end_probation(&reference.batch)?;
             }
         }
@@ -509,11 +529,12 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             if let (Some(author), Some(member)) = (batch.author(), self.epochs.seats.member(from))
                 && author != from.0
             {
-                self.spread
-                    .fetched
-                    .entry(author)
-                    .or_default()
-                    .insert(member, self.clock.now());
+                let by = self.spread.fetched.entry(author).or_default();
+                let times = by.entry(member).or_default();
+                if times.len() >= FETCHES {
+                    times.pop_front();
+                }
+                times.push_back(self.clock.now());
             }
             let message = PayloadMessage::Transactions(Transactions { list });
             self.send(Channel::Payload, To::One(from.0), encode(&message));

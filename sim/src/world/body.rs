@@ -7,6 +7,7 @@ use crate::adversary::Deed;
 use crate::fact::{Fact, Message, Micros};
 use crate::rng::Stream;
 use crate::turmoil::Control;
+use outrider_node::metrics::Metrics;
 use outrider_storage::{Journal, JournalError, MemoryDisk, MemoryJournal};
 use outrider_types::{SafetyState, Transaction, decode};
 use std::collections::VecDeque;
@@ -23,6 +24,8 @@ const OVERHEARD_MAX: usize = 65_536;
 pub(super) enum Order {
     /// A client hands in a transaction.
     Submit(Transaction),
+    /// It spreads these to all others, whatever its member knows of them.
+    Spread(Vec<Transaction>),
     /// An operator hands in a change of the committee to these hosts.
     Change(Vec<usize>),
 }
@@ -53,6 +56,8 @@ pub(super) struct Body {
     pub(super) trouble: Mutex<Trouble>,
     /// Its deed, if it is Byzantine.
     pub(super) deed: Option<Mutex<Box<dyn Deed>>>,
+    /// What its member counts, in this life.
+    pub(super) metrics: Mutex<Arc<Metrics>>,
     orders: Mutex<VecDeque<Order>>,
     overheard: Mutex<VecDeque<Overheard>>,
     called: Notify,
@@ -77,6 +82,7 @@ impl Body {
                 stream: Stream::new(seed, &format!("disk {host}")),
             }),
             deed: deed.map(Mutex::new),
+            metrics: Mutex::default(),
             orders: Mutex::default(),
             overheard: Mutex::default(),
             called: Notify::new(),
@@ -86,6 +92,13 @@ impl Body {
     /// Whether it keeps to the rules.
     pub(super) const fn is_honest(&self) -> bool {
         self.deed.is_none()
+    }
+
+    /// Its member begins: what it counts from now on.
+    pub(super) fn count_anew(&self) -> Arc<Metrics> {
+        let metrics = Arc::new(Metrics::new());
+        *lock(&self.metrics) = metrics.clone();
+        metrics
     }
 
     /// Want something of it.

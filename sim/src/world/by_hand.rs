@@ -1,11 +1,11 @@
 //! A world that a test drives by hand: equal members on a quiet network, cut, killed and started again when the test says.
 
 use super::body::Order;
-use super::{Commit, Past, Plan, Trace, World, WorldError, micros};
+use super::{Commit, Past, Plan, Trace, World, WorldError, lock, micros};
 use crate::checkers::Checkers;
 use crate::fact::{Fact, Micros, Observer};
 use crate::scenario::{Latency, Scenario};
-use outrider_types::{Epoch, TransactionId};
+use outrider_types::{Epoch, Transaction, TransactionId};
 use std::time::Duration;
 
 /// What a world of equal members on a quiet network is made of; for everything else there are scenarios.
@@ -27,6 +27,8 @@ pub struct WorldConfig {
     pub latency_max: Duration,
     /// Step of simulated time.
     pub tick: Duration,
+    /// Transactions a second that clients hand in at each host by themselves.
+    pub rate: f64,
 }
 
 impl WorldConfig {
@@ -42,10 +44,11 @@ impl WorldConfig {
             latency_min: Duration::from_millis(2),
             latency_max: Duration::from_millis(20),
             tick: Duration::from_millis(2),
+            rate: 3.0,
         }
     }
 
-    /// The same as a scenario, with production's timers and about three transactions a second for each host: ten blocks a second.
+    /// The same as a scenario, with production's timers and, if nothing is said, about three transactions a second for each host: ten blocks a second.
     fn scenario(&self) -> Scenario {
         let mut scenario = Scenario::calm(self.members);
         scenario.committee.hosts = self.hosts;
@@ -57,7 +60,8 @@ impl WorldConfig {
         scenario.gst = Micros::MAX;
         scenario.timers = outrider_consensus::Config::default();
         scenario.idle_block = 200_000;
-        scenario.workload.rate = 3.0 * f64::from(u32::try_from(self.hosts).unwrap_or(u32::MAX));
+        scenario.workload.rate =
+            self.rate * f64::from(u32::try_from(self.hosts).unwrap_or(u32::MAX));
         scenario.workload.retry = false;
         scenario
     }
@@ -106,6 +110,12 @@ impl World<'_> {
         self.observer.1.unordered()
     }
 
+    /// Transactions that a host accepted.
+    #[must_use]
+    pub fn accepted_at(&self, host: usize) -> Vec<TransactionId> {
+        self.observer.1.accepted_at(host)
+    }
+
     /// How many transactions were accepted.
     #[must_use]
     pub fn accepted(&self) -> usize {
@@ -117,6 +127,24 @@ impl<O: Observer> World<'_, O> {
     /// All members of the current committee approve of these hosts as the next one; the change is handed in at one host.
     pub fn change_committee(&mut self, at: usize, members: &[usize]) {
         self.air.bodies[at].order(Order::Change(members.to_vec()));
+    }
+
+    /// A client hands in a transaction at a host.
+    pub fn submit(&self, host: usize, transaction: Transaction) {
+        self.air.bodies[host].order(Order::Submit(transaction));
+    }
+
+    /// A host spreads these to all others, although its member would not: they may be final long ago.
+    pub fn spread(&self, host: usize, transactions: Vec<Transaction>) {
+        self.air.bodies[host].order(Order::Spread(transactions));
+    }
+
+    /// A metric without labels of a host's member, as Prometheus would read it; it counts from the member's last start.
+    #[must_use]
+    pub fn metric(&self, host: usize, name: &str) -> Option<u64> {
+        let text = lock(&self.air.bodies[host].metrics).encode();
+        let mut lines = text.lines();
+        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
     }
 
     /// A killed host loses its whole disk, vote journal included.
@@ -134,6 +162,11 @@ impl<O: Observer> World<'_, O> {
         for (inside, outside) in self.border(hosts) {
             self.cut_by_hand(inside, outside);
         }
+    }
+
+    /// Cut two hosts off from each other.
+    pub fn partition_between(&mut self, one: usize, other: usize) {
+        self.cut_by_hand(one, other);
     }
 
     /// Undo a partition of these hosts.

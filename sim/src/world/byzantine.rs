@@ -160,6 +160,8 @@ impl Traitor {
             Order::Submit(transaction) => self.drive(0, |node, clock, port| {
                 node.submit(clock, &transaction, port).map(drop)
             }),
+            // It says what its deed wants.
+            Order::Spread(_) => {}
             Order::Change(hosts) => {
                 let committee = {
                     let sides = lock(&self.sides);

@@ -13,15 +13,15 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use outrider_consensus::Config as Timers;
 use outrider_mempool::Limits;
-use outrider_network::{Gate, start};
+use outrider_network::{Channel, Gate, start};
 use outrider_node::chain::Chain;
 use outrider_node::driver::{DriverConfig, run};
 use outrider_node::handle::{ChangeError, CommittedBlock, Head, NodeHandle, SubmitError};
-use outrider_node::metrics::Metrics;
 use outrider_node::seats::peer_of;
 use outrider_storage::Journal as _;
+use outrider_types::message::{PayloadMessage, Transactions};
 use outrider_types::{
-    Committee, CommitteeId, Epoch, EpochEnd, Height, RollupId, SafetyState, TransactionId,
+    Committee, CommitteeId, Epoch, EpochEnd, Height, RollupId, SafetyState, TransactionId, encode,
 };
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -161,13 +161,14 @@ impl Life {
             (journal, chain),
             network.gated(&gate),
             ends,
-            Arc::new(Metrics::new()),
+            body.count_anew(),
         );
         let mut running = std::pin::pin!(running);
         let mut carried = std::pin::pin!(wire.run());
         let mut desk = Desk {
             handle,
             air: air.clone(),
+            wire: wire.clone(),
             host,
             asked: FuturesUnordered::new(),
             ours: BTreeMap::new(),
@@ -199,6 +200,7 @@ fn is_mute(host: usize, recorded: Option<Epoch>, committee: &Committee, hosts: &
 struct Desk {
     handle: NodeHandle,
     air: Arc<Air>,
+    wire: Arc<Wire>,
     host: usize,
     asked: FuturesUnordered<BoxFuture<'static, Answer>>,
     ours: BTreeMap<TransactionId, Ours>,
@@ -223,6 +225,10 @@ impl Desk {
                         Err(_) => Answer::Refused(id),
                     }
                 }));
+            }
+            Order::Spread(list) => {
+                let message = PayloadMessage::Transactions(Transactions { list });
+                self.wire.say(None, Channel::Payload, &encode(&message));
             }
             Order::Change(hosts) => {
                 let committee = &self.handle.epoch().committee;

@@ -40,6 +40,13 @@ impl Trace {
         &self.commits
     }
 
+    /// Transactions that a member accepted.
+    #[must_use]
+    pub fn accepted_at(&self, member: usize) -> Vec<TransactionId> {
+        let at = self.accepted.iter().filter(|(_, by)| **by == member);
+        at.map(|(id, _)| *id).collect()
+    }
+
     /// How many transactions were accepted.
     #[must_use]
     pub fn accepted(&self) -> usize {
