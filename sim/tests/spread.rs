@@ -270,7 +270,10 @@ fn links_of_changing_delay_make_no_storm() {
     let mut world = World::new(config).unwrap();
     pass(&mut world, s(20));
     let again = all(&world, ON_PROBATION);
-    assert!(all(&world, FETCHED).iter().sum::<u64>() > 0, "batches are late");
+    assert!(
+        all(&world, FETCHED).iter().sum::<u64>() > 0,
+        "batches are late"
+    );
     // What is not confirmed in time its author spreads once more, so a few are counted twice.
     let (most, accepted) = (again.into_iter().max(), world.accepted() as u64);
     assert!(most.unwrap() < accepted, "{again:?} of {accepted}");

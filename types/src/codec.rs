@@ -179,8 +179,28 @@ macro_rules! wire_enum {
 macro_rules! hex_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
         pub struct $name(pub [u8; 32]);
+
+        impl Ord for $name {
+            // What the derived one gives. Maps by id spend most of their time here, and nearly all ids differ in the first word.
+            #[inline]
+            fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+                let first = |id: &Self| {
+                    let [a, b, c, d, e, f, g, h, ..] = id.0;
+                    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+                };
+                let order = first(self).cmp(&first(other));
+                order.then_with(|| self.0.cmp(&other.0))
+            }
+        }
+
+        impl PartialOrd for $name {
+            #[inline]
+            fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+                Some(self.cmp(other))
+            }
+        }
 
         $crate::codec::hex_bytes!($name, 32);
     };

@@ -500,3 +500,14 @@ fn what_fitting_allows_decodes_and_one_more_would_not() {
         assert!(!accepted(fitting + 1), "{} blocks", fitting + 1);
     }
 }
+
+proptest::proptest! {
+    /// Ids are ordered as their bytes are, also those that differ late.
+    #[test]
+    fn ids_are_ordered_as_their_bytes(mut one: [u8; 32], other: [u8; 32], same in 0..=32_usize) {
+        one[..same].copy_from_slice(&other[..same]);
+        let ids = [one, other].map(outrider_types::TransactionId);
+        proptest::prop_assert_eq!(ids[0].cmp(&ids[1]), one.cmp(&other));
+        proptest::prop_assert_eq!(ids[0] == ids[1], one == other);
+    }
+}
