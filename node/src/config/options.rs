@@ -291,7 +291,7 @@ pub const OPTIONS: &[Opt] = &[
     option("consensus.base_timeout_ms", U64(10, 10 * MINUTE_MS, |c| &mut c.consensus.base_timeout_ms), "1000", "ms", "Least timer of a view while blocks commit: at least five times the delay between members. It grows by itself when views take longer."),
     option("consensus.timeout_cap_ms", U64(10, 10 * MINUTE_MS, |c| &mut c.consensus.timeout_cap_ms), "8000", "ms", "Longest timer of a view."),
     option("consensus.idle_block_ms", U64(1, MINUTE_MS, |c| &mut c.consensus.idle_block_ms), "200", "ms", "A leader with nothing to order waits this long before it proposes an empty block; below a quarter of base_timeout_ms."),
-    option("consensus.dead_after_views", U64(0, 1_000_000, |c| &mut c.consensus.dead_after_views), "32", "views", "A leader from whom nothing was heard for this many views in which a quorum was heard is skipped at once; 0: never."),
+    option("consensus.dead_after_views", U64(0, 1_000_000, |c| &mut c.consensus.dead_after_views), "8", "views", "A leader from whom nothing was heard for this many views in which a quorum was heard is skipped at once; 0: never."),
 
     option("mempool.transaction_bytes", Size(1, TRANSACTION_BYTES_MAX, |c| &mut c.mempool.transaction_bytes), "131072", "bytes", "One transaction."),
     option("mempool.total_transactions", Size(1, 16_777_216, |c| &mut c.mempool.total_transactions), "65536", "transactions", "Transactions that wait, all rollups."),
