@@ -20,7 +20,7 @@ impl Default for Config {
         Self {
             base_timeout: Duration::from_secs(1),
             timeout_cap: Duration::from_secs(8),
-            dead_after_views: 32,
+            dead_after_views: 8,
         }
     }
 }

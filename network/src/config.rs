@@ -144,7 +144,7 @@ impl Default for Tuning {
             },
             payload: ChannelTuning {
                 per_second: 2_000,
-                burst: 128,
+                burst: 64,
             },
             sync: ChannelTuning {
                 per_second: 200,

@@ -214,6 +214,7 @@ impl<S: Store> Chain<S> {
         } else if !(in_use.payload)(&payload) && !self.is_shared(&block)? {
             self.store.delete(Table::Payload, &payload.0)?;
         }
+        self.forget_entries(height)?;
         self.store.delete(Table::Certificate, &key)?;
         let id = block.id();
         if in_use.voted != Some(id) {
@@ -221,7 +222,7 @@ impl<S: Store> Chain<S> {
         }
         // Last: without it, nothing of this height is found any more.
         self.store.delete(Table::Height, &key)?;
-        Ok(4)
+        Ok(5)
     }
 
     /// Whether a later final block holds the same payload, ordered again more than the window of F1 later: then each of its

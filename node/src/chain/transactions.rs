@@ -25,7 +25,7 @@ use outrider_finality::{LedgerEntry, TransactionLocation};
 use outrider_storage::{Store, Table};
 use outrider_types::codec::FixedSize as _;
 use outrider_types::{Height, TransactionId, decode, encode};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 /// Open transactions that become a run.
 pub(super) const RUN_TRANSACTIONS: usize = 64 << 10;
@@ -50,7 +50,7 @@ type Entry = (TransactionId, TransactionLocation);
 pub(super) struct Transactions {
     open: HashMap<TransactionId, TransactionLocation>,
     /// Whose they are, ascending; at most [`RUN_BLOCKS`].
-    open_blocks: Vec<Height>,
+    open_blocks: VecDeque<Height>,
     /// Oldest first.
     runs: Vec<Run>,
     /// Chunks of the oldest run that are deleted already.
@@ -177,7 +177,7 @@ impl Transactions {
     pub(super) fn new() -> Self {
         Self {
             open: HashMap::new(),
-            open_blocks: Vec::new(),
+            open_blocks: VecDeque::new(),
             runs: Vec::new(),
             forgotten: 0,
             run_transactions: RUN_TRANSACTIONS,
@@ -262,7 +262,7 @@ impl<S: Store> Chain<S> {
         for entry in entries {
             index.insert(entry);
         }
-        index.open_blocks.push(height);
+        index.open_blocks.push_back(height);
         if index.open.len() >= index.run_transactions || index.open_blocks.len() >= RUN_BLOCKS {
             self.close_run(height)?;
         }
@@ -307,7 +307,8 @@ impl<S: Store> Chain<S> {
     fn close_run(&mut self, last: Height) -> Result<(), ChainError> {
         let open = std::mem::take(&mut self.transactions.open);
         let blocks = std::mem::take(&mut self.transactions.open_blocks);
-        let mut entries: Vec<Entry> = open.into_iter().collect();
+        let kept = |(_, location): &Entry| location.height >= self.pruning.swept();
+        let mut entries: Vec<Entry> = open.into_iter().filter(kept).collect();
         entries.sort_unstable_by_key(|(id, _)| *id);
         let chunks = entries.len().div_ceil(CHUNK_ENTRIES).next_power_of_two();
         let newest = self.transactions.runs.last();
@@ -370,6 +371,16 @@ impl<S: Store> Chain<S> {
         }
     }
 
+    /// A block is forgotten: so is its record, if it is in no run yet.
+    pub(super) fn forget_entries(&mut self, height: Height) -> Result<(), ChainError> {
+        let blocks = &mut self.transactions.open_blocks;
+        if blocks.front() == Some(&height) {
+            blocks.pop_front();
+            self.store.delete(Table::Transaction, &block_key(height))?;
+        }
+        Ok(())
+    }
+
     /// Whether all blocks of the oldest run are forgotten.
     pub(super) fn run_is_dead(&self) -> bool {
         let oldest = self.transactions.runs.first();
@@ -378,13 +389,13 @@ impl<S: Store> Chain<S> {
 
     /// Delete the oldest run, if it is dead, with about so many deletes. How many were made.
     pub(super) fn forget_run(&mut self, budget: usize) -> Result<usize, ChainError> {
-        if !self.run_is_dead() {
+        if budget == 0 || !self.run_is_dead() {
             return Ok(0);
         }
         let Some(run) = self.transactions.runs.first() else {
             return Ok(0);
         };
-        let budget = u32::try_from(budget.max(1)).unwrap_or(u32::MAX);
+        let budget = u32::try_from(budget).unwrap_or(u32::MAX);
         let begin = self.transactions.forgotten;
         let end = run.chunks().min(begin.saturating_add(budget));
         for chunk in begin..end {

@@ -272,7 +272,7 @@ pub const OPTIONS: &[Opt] = &[
     option("p2p.consensus.per_second", U32(1, 1_000_000, |c| &mut c.p2p.tuning.consensus.per_second), "2000", "messages/s", "Votes and proposals, per member."),
     option("p2p.consensus.burst", U32(1, 65_536, |c| &mut c.p2p.tuning.consensus.burst), "128", "messages", "Votes and proposals at once, per member."),
     option("p2p.payload.per_second", U32(1, 1_000_000, |c| &mut c.p2p.tuning.payload.per_second), "2000", "messages/s", "Payloads and transactions, per member."),
-    option("p2p.payload.burst", U32(1, 65_536, |c| &mut c.p2p.tuning.payload.burst), "128", "messages", "Payloads and transactions at once, per member."),
+    option("p2p.payload.burst", U32(1, 65_536, |c| &mut c.p2p.tuning.payload.burst), "64", "messages", "Payloads and transactions at once, per member."),
     option("p2p.sync.per_second", U32(1, 1_000_000, |c| &mut c.p2p.tuning.sync.per_second), "200", "messages/s", "Requests and answers of members that catch up, per member."),
     option("p2p.sync.burst", U32(1, 65_536, |c| &mut c.p2p.tuning.sync.burst), "32", "messages", "Requests and answers at once, per member."),
 

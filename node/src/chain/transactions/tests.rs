@@ -152,3 +152,32 @@ fn large_run_has_many_chunks_and_its_filter_is_seldom_wrong() {
         assert!(Run::decode(0, &run.encode()[..end]).is_none());
     }
 }
+
+#[test]
+fn places_of_forgotten_blocks_go_also_when_they_are_in_no_run() {
+    let disk = MemoryDisk::new();
+    let mut chain = open(disk.store());
+    grow(&mut chain, 400, 50);
+    assert_eq!(keys(&chain, OF_BLOCK), 320);
+    let in_use = InUse {
+        voted: None,
+        payload: &|_| false,
+    };
+    while chain.prune_due(100) {
+        chain.prune(100, 3, &in_use).unwrap();
+    }
+    let swept = chain.pruning.swept().0;
+    let left = (swept..=400).filter(|at| !ids(*at).is_empty()).count();
+    assert_eq!(keys(&chain, OF_BLOCK), left);
+    // Nor are they in the run that comes of the others.
+    chain.transactions.run_transactions = 10;
+    grow(&mut chain, 401, 50);
+    assert_eq!(keys(&chain, OF_BLOCK), 0);
+    let key = chain.transactions.runs[0].chunk_key(0);
+    let chunk = chain.store.get(Table::Transaction, &key).unwrap().unwrap();
+    let (entries, _) = chunk.as_chunks::<ENTRY_BYTES>();
+    let mut heights = entries
+        .iter()
+        .map(|one| decode_entry(one).unwrap().1.height.0);
+    assert!(heights.all(|height| height >= swept));
+}
