@@ -245,6 +245,14 @@ fn the_page_needs_nothing_from_outside() {
 }
 
 #[test]
+fn every_kind_of_message_is_drawn() {
+    let script = include_str!("../src/diagram/model.js");
+    for (kind, _) in MESSAGES {
+        assert!(script.contains(&format!("'{kind}'")), "{kind} has no group");
+    }
+}
+
+#[test]
 fn the_page_holds_every_message_that_was_recorded() {
     let facts = every_fact();
     let page = data(&page_of(&facts, 10_000, None));

@@ -8,9 +8,10 @@ const ROOT = document.documentElement;
 
 // Kinds that are shown and hidden together, in the order in which they are drawn: the last on top.
 const GROUPS = [
-  { name: 'gossip', colour: 'transactions', kinds: ['transactions', 'received'], shown: false },
+  { name: 'gossip', colour: 'transactions', kinds: ['transactions', 'received', 'batch-request'], shown: false },
   { name: 'sync', colour: 'sync', kinds: ['block-request', 'block', 'range-request', 'range', 'change-request', 'change'], shown: true },
-  ...['payload', 'vote', 'commit-vote', 'certificate', 'epoch-end', 'timeout', 'evidence', 'proposal'].map((name) => ({ name, colour: name, kinds: [name], shown: true })),
+  { name: 'payload', colour: 'payload', kinds: ['payload', 'references'], shown: true },
+  ...['vote', 'commit-vote', 'certificate', 'epoch-end', 'timeout', 'evidence', 'proposal'].map((name) => ({ name, colour: name, kinds: [name], shown: true })),
 ];
 const KINDS = DATA.kinds.map((kind, index) => {
   const rank = GROUPS.findIndex((group) => group.kinds.includes(kind.name));
