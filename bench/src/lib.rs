@@ -58,6 +58,7 @@ impl Scene {
         let (committee, keys) = testing::committee(&vec![1; members]);
         let genesis = Block::genesis(&committee);
         let child = |parent: &Block| Block {
+            roots: outrider_types::Roots::NONE,
             version: BLOCK_VERSION,
             chain: committee.chain(),
             epoch: committee.epoch(),

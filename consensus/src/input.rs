@@ -1,8 +1,8 @@
 //! What a replica can be told.
 
 use outrider_types::{
-    Block, BlockId, BlockRecord, CommitVote, CommitteeId, FinalityCertificate, Justification,
-    PayloadId, Proposal, SafetyState, Signed, TimeoutMessage, Timestamp, Verified, View, Vote,
+    Block, BlockId, BlockRecord, CommitVote, Content, FinalityCertificate, Justification, Proposal,
+    SafetyState, Signed, TimeoutMessage, Timestamp, Verified, View, Vote,
 };
 
 /// One thing that happened.
@@ -64,12 +64,10 @@ pub enum Input {
         view: View,
         /// On which parent.
         parent: BlockId,
-        /// Commitment to the payload.
-        payload: PayloadId,
+        /// What the block is to hold.
+        content: Content,
         /// The proposer's clock.
         timestamp: Timestamp,
-        /// The next committee, if the block is the last of the epoch (R13); else [`CommitteeId::NONE`].
-        next: CommitteeId,
     },
     /// Everything up to this block was fetched, verified and stored as final: the answer to
     /// [`Action::CatchUp`](crate::Action::CatchUp).

@@ -7,8 +7,8 @@ use crate::tree::PayloadState;
 use outrider_types::block::BLOCK_VERSION;
 use outrider_types::zoo::{self, Mutant};
 use outrider_types::{
-    Block, BlockId, CommitteeId, ConsensusMessage, Justification, Payload, PayloadId, Proposal,
-    ProposalKind, Propose, Resolved, Timestamp, Verified, View,
+    Block, BlockId, ConsensusMessage, Content, Justification, Proposal, ProposalKind, Propose,
+    Resolved, Timestamp, Verified, View,
 };
 
 /// R3: a block not older than this many views is final where an optimistic proposal is made. Without it an adversary can
@@ -105,8 +105,7 @@ impl Replica {
         let (height, after) = (header.height.next(), header.timestamp);
         self.assembling = Some((view, parent));
         if self.tree.is_filler(height) {
-            let content = (Payload::default().id(), CommitteeId::NONE);
-            self.propose(view, parent, content, now);
+            self.propose(view, parent, Content::filler(), now);
         } else {
             self.act(Action::Assemble {
                 view,
@@ -148,7 +147,7 @@ impl Replica {
         &mut self,
         view: View,
         parent: BlockId,
-        content: (PayloadId, CommitteeId),
+        content: Content,
         timestamp: Timestamp,
     ) {
         let Some(seat) = self.seat.clone() else {
@@ -188,7 +187,11 @@ impl Replica {
         seat: &Seat,
         (view, justify): (View, View),
         parent: BlockId,
-        (payload, next): (PayloadId, CommitteeId),
+        Content {
+            payload,
+            roots,
+            next,
+        }: Content,
         timestamp: Timestamp,
         justification: Option<Verified<Justification>>,
     ) {
@@ -207,6 +210,7 @@ impl Replica {
             timestamp: timestamp.max(Timestamp(header.timestamp.0.saturating_add(1))),
             proposer: seat.member,
             next,
+            roots,
         };
         let id = block.id();
         let kind = if view == self.safety.view {

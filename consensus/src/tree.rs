@@ -2,8 +2,8 @@
 
 use outrider_types::zoo::{self, Mutant};
 use outrider_types::{
-    Block, BlockId, Certificate, CommitteeId, Height, Justification, Payload, Resolved, Verified,
-    View,
+    Block, BlockId, Certificate, CommitteeId, Height, Justification, Payload, Resolved, Roots,
+    Verified, View,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -250,7 +250,8 @@ impl BlockTree {
         if (Some(block.height) == self.last) != (block.next != CommitteeId::NONE) {
             return Some("the last block of an epoch, and no other, names the next committee");
         }
-        if self.is_filler(block.height) && block.payload != Payload::default().id() {
+        let carries = block.payload != Payload::default().id() || block.roots != Roots::NONE;
+        if self.is_filler(block.height) && carries {
             return Some("a filler carries nothing");
         }
         let parent = self.header(&block.parent)?;

@@ -124,9 +124,12 @@ fn assembled(lab: &mut Lab, actions: &[Action]) -> Vec<Action> {
     lab.step(Input::Assembled {
         view,
         parent,
-        payload,
         timestamp: after,
-        next: CommitteeId::NONE,
+        content: outrider_types::Content {
+            payload: payload,
+            roots: outrider_types::Roots::NONE,
+            next: CommitteeId::NONE,
+        },
     })
 }
 

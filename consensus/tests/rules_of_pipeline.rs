@@ -171,9 +171,12 @@ fn r3_one_proposal_ahead_in_a_view_restarts_included() {
     let again = Input::Assembled {
         view: outrider_types::View(4),
         parent: chain[2].id(),
-        payload: outrider_types::PayloadId([8; 32]),
         timestamp: Timestamp(lab.now),
-        next: CommitteeId::NONE,
+        content: outrider_types::Content {
+            payload: outrider_types::PayloadId([8; 32]),
+            roots: outrider_types::Roots::NONE,
+            next: CommitteeId::NONE,
+        },
     };
     assert!(proposals(&lab.step(again.clone())).is_empty());
     let actions = lab.restart();

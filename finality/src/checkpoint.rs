@@ -14,10 +14,12 @@
 //! | committees, last block | signatures, from the genesis committee on |
 //! | headers of the window | hashes, from the last block down |
 //! | ids of the window's transactions, and their places in their blocks | hashes: a payload commitment covers ids alone |
-//! | transactions of each rollup up to the checkpoint | proven only if the window reaches the first block; else it is the word of whoever made the snapshot, until members of stake `>= f+1` answer the same [`state_digest`] |
+//! | lane blocks of the window, and so the ends of lanes that have one | hashes: a header covers its lane blocks, and each of them its place in its lane |
+//! | blocks before the window, as peaks | hashes: a header covers all blocks before it |
+//! | ends of lanes that have no block in the window | proven only if the window reaches the first block; else it is the word of whoever made the snapshot, until members of stake `>= f+1` answer the same [`state_digest`] |
 //!
-//! What is not proven is only a counter: it numbers transactions of a rollup for those who ask for their status.
-//! No vote, certificate or proof depends on it. A voter's check of F1 depends on the ids alone.
+//! A member that starts from a wrong end of a lane finds every block wrong that continues that lane: it does not vote for
+//! it, and stops when such a block is final. It cannot make others accept anything.
 
 use crate::ledger::{DUPLICATE_WINDOW_BLOCKS, length};
 use bytes::BufMut;
@@ -26,8 +28,8 @@ use outrider_types::codec::{EncodeSize, Error, FixedSize, RangeCfg, Read, ReadEx
 use outrider_types::limits::{LANES_PER_PAYLOAD_MAX, TRANSACTIONS_PER_PAYLOAD_MAX};
 use outrider_types::merkle::{self, Hash};
 use outrider_types::{
-    Batch, Block, BlockId, EpochEnd, FinalityCertificate, Height, Payload, PayloadId, RollupId,
-    TransactionId, crypto::sha256,
+    Batch, Block, BlockId, EpochEnd, FinalityCertificate, Height, LaneBlock, LaneTip, Payload,
+    PayloadId, RollupId, TransactionId, crypto::sha256,
 };
 
 mod verify;
@@ -36,37 +38,41 @@ pub use verify::{SnapshotError, SnapshotVerifier, Taken};
 
 /// Members remember the [`state_digest`] at heights that are a multiple of this.
 pub const DIGEST_EVERY_BLOCKS: u64 = 1_000;
+/// Blocks after which the [`Peaks`](outrider_types::merkle::Peaks) of the history are kept.
+pub const HISTORY_CHUNK: u64 = 256;
 /// Rollups in one item.
 pub const LANES_PER_ITEM_MAX: usize = 4_096;
 /// Rollups in one snapshot.
 pub const LANES_PER_SNAPSHOT_MAX: usize = 1 << 20;
 
-/// How many transactions a rollup has, up to some block.
+/// A rollup and the end of its lane, up to some block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LaneCount {
+pub struct LaneEnd {
     /// Which.
     pub rollup: RollupId,
-    /// How many; not 0.
-    pub transactions: u64,
+    /// Where its lane ends; not at 0.
+    pub tip: LaneTip,
 }
 
-impl Write for LaneCount {
+impl Write for LaneEnd {
     fn write(&self, buf: &mut impl BufMut) {
         self.rollup.write(buf);
-        self.transactions.write(buf);
+        self.tip.write(buf);
     }
 }
 
-impl FixedSize for LaneCount {
-    const SIZE: usize = RollupId::SIZE + u64::SIZE;
+impl EncodeSize for LaneEnd {
+    fn encode_size(&self) -> usize {
+        self.rollup.encode_size() + self.tip.encode_size()
+    }
 }
 
-impl Read for LaneCount {
+impl Read for LaneEnd {
     type Cfg = ();
     fn read_cfg(buf: &mut impl Buf, _: &()) -> Result<Self, Error> {
         Ok(Self {
             rollup: RollupId::read(buf)?,
-            transactions: u64::read(buf)?,
+            tip: LaneTip::read_cfg(buf, &())?,
         })
     }
 }
@@ -86,6 +92,8 @@ pub struct Checkpoint {
     pub transactions: u64,
     /// How many rollups have transactions.
     pub rollups: u32,
+    /// All blocks below [`history_begins`](Self::history_begins), as peaks.
+    pub history: Vec<Hash>,
 }
 
 impl Checkpoint {
@@ -93,6 +101,18 @@ impl Checkpoint {
     #[must_use]
     pub fn window_of(last: Height) -> Height {
         Height((last.0 + 1).saturating_sub(DUPLICATE_WINDOW_BLOCKS).max(1))
+    }
+
+    /// How many blocks, from genesis on, the checkpoint gives as peaks: the blocks of the window that are at or above this height
+    /// complete the history.
+    #[must_use]
+    pub const fn history_begins(&self) -> u64 {
+        let whole = self.block.height.0 - self.block.height.0 % HISTORY_CHUNK;
+        if whole < self.first.0 {
+            self.first.0
+        } else {
+            whole
+        }
     }
 }
 
@@ -104,13 +124,17 @@ impl Write for Checkpoint {
         self.certificate.write(buf);
         self.transactions.write(buf);
         self.rollups.write(buf);
+        self.history.write(buf);
     }
 }
 
 impl EncodeSize for Checkpoint {
     fn encode_size(&self) -> usize {
         let numbers = BlockId::SIZE + Height::SIZE + u64::SIZE + u32::SIZE;
-        numbers + self.block.encode_size() + self.certificate.encode_size()
+        numbers
+            + self.block.encode_size()
+            + self.certificate.encode_size()
+            + self.history.encode_size()
     }
 }
 
@@ -124,29 +148,30 @@ impl Read for Checkpoint {
             certificate: FinalityCertificate::read_cfg(buf, &())?,
             transactions: u64::read(buf)?,
             rollups: u32::read(buf)?,
+            history: Vec::read_cfg(buf, &(RangeCfg::from(0..=64), ()))?,
         })
     }
 }
 
-/// Ids of a rollup's transactions in one block, in order.
+/// A lane block and the ids of its transactions, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaneIds {
-    /// Whose.
-    pub rollup: RollupId,
+    /// The lane block.
+    pub lane: LaneBlock,
     /// Which; at least one.
     pub ids: Vec<TransactionId>,
 }
 
 impl Write for LaneIds {
     fn write(&self, buf: &mut impl BufMut) {
-        self.rollup.write(buf);
+        self.lane.write(buf);
         self.ids.write(buf);
     }
 }
 
 impl EncodeSize for LaneIds {
     fn encode_size(&self) -> usize {
-        RollupId::SIZE + self.ids.encode_size()
+        self.lane.encode_size() + self.ids.encode_size()
     }
 }
 
@@ -155,13 +180,13 @@ impl Read for LaneIds {
     fn read_cfg(buf: &mut impl Buf, _: &()) -> Result<Self, Error> {
         let many = RangeCfg::from(1..=TRANSACTIONS_PER_PAYLOAD_MAX);
         Ok(Self {
-            rollup: RollupId::read(buf)?,
+            lane: LaneBlock::read_cfg(buf, &())?,
             ids: Vec::read_cfg(buf, &(many, ()))?,
         })
     }
 }
 
-/// What of a payload proves which transactions it holds: everything but their bytes.
+/// What proves which transactions a block holds, and where in their lanes: everything but their bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PayloadIds {
     /// Rollups strictly ascending.
@@ -169,15 +194,24 @@ pub struct PayloadIds {
 }
 
 impl PayloadIds {
-    /// Of this payload.
+    /// Of this payload, which makes these lane blocks.
+    ///
+    /// # Panics
+    ///
+    /// If there is not one lane block for each batch.
     #[must_use]
-    pub fn of(payload: &Payload) -> Self {
-        let lane = |batch: &Batch| LaneIds {
-            rollup: batch.rollup,
+    pub fn of(payload: &Payload, lanes: &[LaneBlock]) -> Self {
+        assert!(
+            lanes.len() == payload.batches.len(),
+            "each batch makes one lane block"
+        );
+        let lane = |(batch, lane): (&Batch, &LaneBlock)| LaneIds {
+            lane: *lane,
             ids: batch.ids().collect(),
         };
+        let batches = payload.batches.iter().zip(lanes);
         Self {
-            lanes: payload.batches.iter().map(lane).collect(),
+            lanes: batches.map(lane).collect(),
         }
     }
 
@@ -185,11 +219,17 @@ impl PayloadIds {
     #[must_use]
     pub fn commitment(&self) -> PayloadId {
         let leaf = |lane: &LaneIds| {
-            let leaves: Vec<Hash> = lane.ids.iter().map(|id| merkle::leaf_hash(&id.0)).collect();
-            Batch::leaf(lane.rollup, length(leaves.len()), &merkle::root(&leaves))
+            let root = Batch::root(&lane.ids);
+            Batch::leaf(lane.lane.rollup, length(lane.ids.len()), &root)
         };
         let lanes: Vec<Hash> = self.lanes.iter().map(leaf).collect();
         Payload::commitment(length(lanes.len()), &merkle::root(&lanes))
+    }
+
+    /// The lane blocks.
+    #[must_use]
+    pub fn lane_blocks(&self) -> Vec<LaneBlock> {
+        self.lanes.iter().map(|lane| lane.lane).collect()
     }
 
     /// All ids, in the order of the payload.
@@ -263,7 +303,7 @@ pub enum SnapshotItem {
     /// The block to start from.
     Checkpoint(Box<Checkpoint>),
     /// Some of its rollups, ascending.
-    Lanes(Vec<LaneCount>),
+    Lanes(Vec<LaneEnd>),
     /// A block of the window, from the checkpoint's own down to the first.
     Block(SnapshotBlock),
 }
@@ -318,21 +358,19 @@ impl Read for SnapshotItem {
     }
 }
 
-/// SHA-256 over a block and how many transactions every rollup has up to it: the same at every honest member.
-/// Rollups ascending.
+/// SHA-256 over a block and the end of every lane up to it: the same at every honest member. Rollups ascending.
 #[must_use]
 pub fn state_digest(
     height: Height,
     block: BlockId,
-    lanes: impl IntoIterator<Item = (RollupId, u64)>,
+    lanes: impl IntoIterator<Item = (RollupId, LaneTip)>,
 ) -> Hash {
     let mut bytes = b"OUTRSTAT".to_vec();
-    bytes.extend_from_slice(&height.0.to_be_bytes());
-    bytes.extend_from_slice(&block.0);
-    for (rollup, transactions) in lanes {
-        if transactions > 0 {
-            bytes.extend_from_slice(&rollup.0.to_be_bytes());
-            bytes.extend_from_slice(&transactions.to_be_bytes());
+    height.write(&mut bytes);
+    block.write(&mut bytes);
+    for (rollup, tip) in lanes {
+        if tip.transactions > 0 {
+            LaneEnd { rollup, tip }.write(&mut bytes);
         }
     }
     sha256(&[&bytes])

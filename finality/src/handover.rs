@@ -196,9 +196,9 @@ impl Trust {
         Ok(())
     }
 
-    /// Check a proof of an epoch that is known.
-    pub fn verify(&self, proof: &FinalityProof) -> Result<Checked, ProofError> {
-        let (epoch, height) = (proof.block.epoch, proof.block.height);
+    /// The committee under which a block must stand, if its epoch is known and has a block at that height.
+    pub(crate) fn committee_of(&self, block: &Block) -> Result<&Committee, ProofError> {
+        let (epoch, height) = (block.epoch, block.height);
         let Some(start) = self.epochs.get(&epoch) else {
             let first = self.epochs.first_key_value().map(|(first, _)| *first);
             return Err(ProofError::UnknownEpoch {
@@ -216,7 +216,12 @@ impl Trust {
                 last,
             });
         }
-        verify(&start.committee, proof)
+        Ok(&start.committee)
+    }
+
+    /// Check a proof of an epoch that is known.
+    pub fn verify(&self, proof: &FinalityProof) -> Result<Checked, ProofError> {
+        verify(self.committee_of(&proof.block)?, proof)
     }
 
     /// The same for a proof's text, which must be the canonical one; see [`verify_json`](crate::verify_json).

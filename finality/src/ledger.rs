@@ -1,19 +1,34 @@
 //! The ledger: committed blocks in order, and a place in it for every transaction.
 
 use crate::records::{LedgerTip, TransactionLocation};
+use outrider_types::merkle::Peaks;
 use outrider_types::zoo::{self, Mutant};
-use outrider_types::{Block, BlockId, CheckedPayload, Height, PayloadId, RollupId, TransactionId};
+use outrider_types::{
+    Block, BlockId, CheckedPayload, Height, HistoryRoot, LaneBlock, LaneTip, LanesRoot, PayloadId,
+    RollupId, Roots, TransactionId, TransactionsRoot,
+};
 use std::collections::BTreeMap;
 
 /// Heights within which a transaction may not be ordered twice (F1).
 pub const DUPLICATE_WINDOW_BLOCKS: u64 = 100_000;
 
-/// The end of the committed chain, and how many transactions each rollup has in it. One number is kept per rollup that
-/// ever had a transaction: whoever admits rollups bounds it.
+/// The end of the committed chain, and the end of each rollup's lane. 48 bytes are kept per rollup that ever had a
+/// transaction: whoever admits rollups bounds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ledger {
     tip: LedgerTip,
-    lanes: BTreeMap<RollupId, u64>,
+    lanes: BTreeMap<RollupId, LaneTip>,
+    /// All blocks from genesis to the tip.
+    history: Peaks,
+}
+
+/// A block between the tip and one that is looked at: what counts of it for the [`Roots`] of those above it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ahead<'a> {
+    /// Its id.
+    pub id: BlockId,
+    /// Its lane blocks, rollups ascending.
+    pub lanes: &'a [LaneBlock],
 }
 
 /// What a block added.
@@ -23,8 +38,8 @@ pub struct Appended {
     pub height: Height,
     /// Its transactions, in order.
     pub entries: Vec<LedgerEntry>,
-    /// Rollups that have transactions in it, ascending, with how many they have now.
-    pub lanes_changed: Vec<(RollupId, u64)>,
+    /// Its lane blocks, rollups ascending.
+    pub lanes: Vec<LaneBlock>,
 }
 
 /// A transaction's place.
@@ -86,6 +101,30 @@ pub enum LedgerError {
         /// Commitment in the header.
         expected: PayloadId,
     },
+    /// The header says something else of the ledger than the ledger does.
+    #[error(
+        "the {what} of the block at height {height} is {found} in its header and {expected} by the ledger"
+    )]
+    Roots {
+        /// The block's height.
+        height: Height,
+        /// Which of them.
+        what: &'static str,
+        /// In the header.
+        found: String,
+        /// By the ledger.
+        expected: String,
+    },
+    /// The history is not that of the tip.
+    #[error(
+        "a history of {found} blocks, the tip has {expected} up to itself: take the snapshot again from a peer"
+    )]
+    History {
+        /// How many.
+        found: u64,
+        /// One more than the tip's height.
+        expected: u64,
+    },
     /// A snapshot whose rollups do not add up, or name one twice.
     #[error(
         "the rollups of the snapshot have {found} transactions, its tip says {expected}: take it again from a peer"
@@ -102,33 +141,79 @@ impl Ledger {
     /// The ledger that holds only the genesis block.
     #[must_use]
     pub fn new(genesis: &Block) -> Self {
+        let mut history = Peaks::default();
+        history.push(HistoryRoot::leaf(genesis.id()));
         Self {
             tip: LedgerTip::of(genesis, 0),
             lanes: BTreeMap::new(),
+            history,
         }
     }
 
-    /// The ledger as it was stored: its tip, and for every rollup how many transactions it has (all `lanes_changed`
-    /// up to the tip, the last of each rollup).
+    /// The ledger as it was stored: its tip, the end of every lane, and all blocks up to the tip.
     pub fn restore(
         tip: LedgerTip,
-        lanes: impl IntoIterator<Item = (RollupId, u64)>,
+        lanes: impl IntoIterator<Item = (RollupId, LaneTip)>,
+        history: Peaks,
     ) -> Result<Self, LedgerError> {
-        let lanes: BTreeMap<RollupId, u64> = lanes.into_iter().collect();
+        let lanes: BTreeMap<RollupId, LaneTip> = lanes.into_iter().collect();
         let found = lanes
             .values()
-            .fold(0_u64, |sum, count| sum.saturating_add(*count));
-        if found == tip.transactions {
-            Ok(Self { tip, lanes })
-        } else {
-            Err(LedgerError::Snapshot {
+            .fold(0_u64, |sum, lane| sum.saturating_add(lane.transactions));
+        if found != tip.transactions {
+            return Err(LedgerError::Snapshot {
                 found,
                 expected: tip.transactions,
-            })
+            });
         }
+        let (found, expected) = (history.len(), tip.height.0.saturating_add(1));
+        if found != expected {
+            return Err(LedgerError::History { found, expected });
+        }
+        Ok(Self {
+            tip,
+            lanes,
+            history,
+        })
     }
 
-    /// Append a committed block with its payload, which must be the one that its header commits to. An error changes nothing.
+    /// The lane blocks of a payload in a block on top of `branch`, which leads up from the tip, parents first; and what the
+    /// header of that block says of the ledger.
+    #[must_use]
+    pub(crate) fn outlook(
+        &self,
+        branch: &[Ahead<'_>],
+        payload: &CheckedPayload,
+    ) -> (Vec<LaneBlock>, Roots) {
+        let tip = |rollup: RollupId| {
+            let above = branch.iter().rev().find_map(|ahead| {
+                let at = ahead
+                    .lanes
+                    .binary_search_by_key(&rollup, |lane| lane.rollup);
+                at.ok().and_then(|at| ahead.lanes.get(at))
+            });
+            above.map_or_else(|| self.lane(rollup), LaneBlock::tip)
+        };
+        let batches = payload.payload.batches.iter().zip(&*payload.roots);
+        let lanes: Vec<LaneBlock> = batches
+            .map(|(batch, root)| {
+                let rollup = batch.rollup;
+                tip(rollup).extend(rollup, batch.count(), TransactionsRoot(*root))
+            })
+            .collect();
+        let mut history = self.history.clone();
+        for ahead in branch {
+            history.push(HistoryRoot::leaf(ahead.id));
+        }
+        let roots = Roots {
+            lanes: LanesRoot::of(&lanes),
+            history: HistoryRoot(history.root()),
+        };
+        (lanes, roots)
+    }
+
+    /// Append a committed block with its payload, which must be the one that its header commits to; what the header says of
+    /// lanes and history must be so. An error changes nothing.
     ///
     /// F1 is not checked here: the block is committed, so its voters did.
     pub fn append(
@@ -159,25 +244,24 @@ impl Ledger {
             });
         }
 
+        let (lanes, roots) = self.outlook(&[], payload);
+        check_roots(block, &roots)?;
+
         let ids = &payload.transactions;
-        let batches = &payload.payload.batches;
         let mut entries = Vec::with_capacity(ids.len());
-        let mut lanes_changed = Vec::with_capacity(batches.len());
         let mut rest = ids.iter();
-        for (lane_index, batch) in (0..).zip(batches) {
-            let rollup = batch.rollup;
-            let next = self.lanes.entry(rollup).or_default();
-            for (index, id) in (0..).zip(rest.by_ref().take(batch.transactions.len())) {
+        for (lane_index, lane) in (0..).zip(&lanes) {
+            let own = rest.by_ref().take(lane.count as usize);
+            for ((index, position), id) in (0..).zip(lane.first..).zip(own) {
                 entries.push(LedgerEntry {
                     id: *id,
-                    rollup,
-                    position: *next,
+                    rollup: lane.rollup,
+                    position,
                     lane_index,
                     index,
                 });
-                *next += 1;
             }
-            lanes_changed.push((rollup, *next));
+            self.lanes.insert(lane.rollup, lane.tip());
         }
         assert!(
             entries.len() == ids.len(),
@@ -185,10 +269,11 @@ impl Ledger {
         );
         let added = entries.len() as u64;
         self.tip = LedgerTip::of(block, self.tip.transactions + added);
+        self.history.push(HistoryRoot::leaf(self.tip.id));
         Ok(Appended {
             height,
             entries,
-            lanes_changed,
+            lanes,
         })
     }
 
@@ -204,16 +289,43 @@ impl Ledger {
         self.tip.transactions
     }
 
-    /// Transactions of one rollup, which is the position of its next.
+    /// The end of a rollup's lane.
     #[must_use]
-    pub fn lane(&self, rollup: RollupId) -> u64 {
-        self.lanes.get(&rollup).copied().unwrap_or(0)
+    pub fn lane(&self, rollup: RollupId) -> LaneTip {
+        self.lanes.get(&rollup).copied().unwrap_or_default()
     }
 
-    /// Every rollup that has transactions, ascending, with how many.
-    pub fn lanes(&self) -> impl Iterator<Item = (RollupId, u64)> + '_ {
-        self.lanes.iter().map(|(rollup, count)| (*rollup, *count))
+    /// Every rollup that has transactions, ascending, with the end of its lane.
+    pub fn lanes(&self) -> impl Iterator<Item = (RollupId, LaneTip)> + '_ {
+        self.lanes.iter().map(|(rollup, lane)| (*rollup, *lane))
     }
+
+    /// All blocks from genesis to the tip.
+    #[must_use]
+    pub const fn history(&self) -> &Peaks {
+        &self.history
+    }
+}
+
+/// F13: a block says of the ledger what the ledger itself says.
+pub(crate) fn check_roots(block: &Block, expected: &Roots) -> Result<(), LedgerError> {
+    let wrong = |what, found: String, expected: String| LedgerError::Roots {
+        height: block.height,
+        what,
+        found,
+        expected,
+    };
+    let found = block.roots;
+    if found == *expected {
+        return Ok(());
+    }
+    Err(if found.lanes == expected.lanes {
+        let (found, expected) = (found.history, expected.history);
+        wrong("history root", found.to_string(), expected.to_string())
+    } else {
+        let (found, expected) = (found.lanes, expected.lanes);
+        wrong("lanes root", found.to_string(), expected.to_string())
+    })
 }
 
 /// A length as it is hashed; a payload's limits keep it far below the end of `u32`.

@@ -34,6 +34,9 @@
 //!   blocks and transaction ids that are the chain's; what it cannot prove shows in [`state_digest`]
 //!   (`tests/checkpoint.rs`).
 //!
+//! - **F13** The header of every block of the ledger says which lane blocks it has, each on top of the one before it in its lane,
+//!   and what all blocks before it are; voters check this with an [`Outlook`] (`outlook::tests`, `ledger::tests`).
+//!
 //! Assumptions: at most `f` stake of the committee is Byzantine, and the verifier got the committee from a source that
 //! it trusts. Limits: [`PATH_HEADERS_MAX`] headers between a block and the certificate; a ledger remembers one number
 //! per rollup that ever had a transaction; a light client remembers [`EPOCHS_KEPT_MAX`] committees. Deliberately absent:
@@ -43,15 +46,17 @@ mod checkpoint;
 mod evidence;
 mod forensics;
 mod handover;
+mod lane_proof;
 mod ledger;
+mod outlook;
 mod proof;
 mod records;
 mod text;
 
 pub use checkpoint::{
-    Checkpoint, DIGEST_EVERY_BLOCKS, LANES_PER_ITEM_MAX, LANES_PER_SNAPSHOT_MAX, LaneCount,
-    LaneIds, PayloadIds, SnapshotBlock, SnapshotError, SnapshotItem, SnapshotVerifier, Taken,
-    state_digest,
+    Checkpoint, DIGEST_EVERY_BLOCKS, HISTORY_CHUNK, LANES_PER_ITEM_MAX, LANES_PER_SNAPSHOT_MAX,
+    LaneEnd, LaneIds, PayloadIds, SnapshotBlock, SnapshotError, SnapshotItem, SnapshotVerifier,
+    Taken, state_digest,
 };
 pub use evidence::{
     CERTIFICATES_BYTES_MAX, CERTIFICATES_VERSION, CertificatePage, CertificateStore,
@@ -64,10 +69,16 @@ pub use handover::{
     EPOCHS_KEPT_MAX, HANDOVERS_BYTES_MAX, HANDOVERS_VERSION, HandoverError, HandoverFile,
     HandoverFileError, Trust,
 };
+pub use lane_proof::{
+    CheckedHeader, CheckedLane, FinalHeader, LANE_BLOCKS_PER_PROOF_MAX, LANE_PROOF_BYTES_MAX,
+    LANE_PROOF_VERSION, LaneClaim, LaneGap, LaneMember, LaneNeighbour, LaneProof, LaneRangeProof,
+    Skip, SkipProof,
+};
 pub use ledger::{Appended, DUPLICATE_WINDOW_BLOCKS, Ledger, LedgerEntry, LedgerError, duplicate};
+pub use outlook::Outlook;
 pub use proof::{
     Checked, FinalityProof, Inclusion, PATH_HEADERS_MAX, PROOF_BYTES_MAX, PROOF_VERSION,
-    ProofError, verify, verify_json,
+    ProofError, Signed, verify, verify_json,
 };
-pub use records::{LedgerTip, TransactionLocation};
+pub use records::{HistoryChunk, LedgerTip, TransactionLocation};
 pub use text::TextError;

@@ -1,5 +1,6 @@
 //! A proof that a transaction is final, checkable by anyone who knows the committee, offline.
 
+use crate::lane_proof::LANE_PROOF_VERSION;
 use crate::ledger::length;
 use bytes::Bytes;
 use outrider_types::block::BLOCK_VERSION;
@@ -7,12 +8,12 @@ use outrider_types::limits::TRANSACTION_BYTES_MAX;
 use outrider_types::merkle::{self, Hash};
 use outrider_types::{
     Batch, Block, BlockId, ChainId, Committee, CommitteeId, Epoch, FinalityCertificate, Height,
-    Invalid, Payload, RollupId, Stake, Transaction, TransactionId, View,
+    Invalid, LaneHeight, Payload, RollupId, Roots, Stake, Transaction, TransactionId, View,
 };
 use serde::{Deserialize, Serialize};
 
 /// Version of the proof's format.
-pub const PROOF_VERSION: u16 = 1;
+pub const PROOF_VERSION: u16 = 2;
 /// Most headers between the transaction's block and the certified one, that one included.
 pub const PATH_HEADERS_MAX: usize = 1_024;
 /// Most bytes of a proof's text: the largest proof with every part at its limit is under this.
@@ -118,6 +119,14 @@ pub enum ProofError {
         "proof version {found}, this build checks version {PROOF_VERSION}: use the release that wrote it"
     )]
     Version {
+        /// Its version.
+        found: u16,
+    },
+    /// Another format of a proof about a lane.
+    #[error(
+        "version {found} of the lane proofs, this build checks version {LANE_PROOF_VERSION}: use the release that wrote it"
+    )]
+    LaneVersion {
         /// Its version.
         found: u16,
     },
@@ -239,6 +248,46 @@ pub enum ProofError {
         /// Stated.
         expected: TransactionId,
     },
+    /// A block that the history of the later one does not hold.
+    #[error(
+        "the Merkle path of the block at height {height} does not lead to the history of the block at height {to}"
+    )]
+    NotInHistory {
+        /// The block's height.
+        height: Height,
+        /// Height of the later block.
+        to: Height,
+    },
+    /// A lane block that the header does not cover, or neighbours that do not prove that there is none.
+    #[error(
+        "the Merkle paths do not prove what the block at height {height} holds for rollup {rollup}: {reason}"
+    )]
+    Lane {
+        /// Whose lane.
+        rollup: RollupId,
+        /// The block's height.
+        height: Height,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A lane block is not the parent of the next.
+    #[error(
+        "the lane of rollup {rollup} is broken at lane height {lane}: that lane block is not the parent of the next one"
+    )]
+    BrokenLane {
+        /// Whose lane.
+        rollup: RollupId,
+        /// The lane height.
+        lane: LaneHeight,
+    },
+    /// More lane blocks than one proof holds.
+    #[error("{found} lane blocks, at most {limit} are allowed in one proof")]
+    TooManyLanes {
+        /// How many.
+        found: usize,
+        /// The most.
+        limit: usize,
+    },
     /// The paths lead elsewhere.
     #[error(
         "the Merkle paths of transaction {transaction} do not lead to the payload of block {block}"
@@ -303,42 +352,7 @@ impl FinalityProof {
 
     /// All headers and the certificate's statement, without signatures; the id of the transaction's block.
     fn check_headers(&self, committee: &Committee) -> Result<BlockId, ProofError> {
-        if self.path.len() > PATH_HEADERS_MAX {
-            return Err(ProofError::PathTooLong {
-                headers: self.path.len(),
-            });
-        }
-        check_header(&self.block, committee)?;
-        let block = self.block.id();
-        let (mut last, mut last_id) = (&self.block, block);
-        let mut over = self.block.next != CommitteeId::NONE;
-        for child in &self.path {
-            check_header(child, committee)?;
-            let height = last.height.next();
-            if child.height != height || child.height == last.height || child.parent != last_id {
-                return Err(ProofError::BrokenPath { height });
-            }
-            let names = child.next != CommitteeId::NONE;
-            if over && (names || child.payload != Payload::default().id()) {
-                return Err(ProofError::NotFiller { height });
-            }
-            over |= names;
-            (last, last_id) = (child, child.id());
-        }
-        let (found, view) = (self.certificate.block(), self.certificate.view());
-        if found != last_id {
-            return Err(ProofError::OtherBlock {
-                found,
-                expected: last_id,
-            });
-        }
-        if view != last.view {
-            return Err(ProofError::OtherView {
-                found: view,
-                expected: last.view,
-            });
-        }
-        Ok(block)
+        check_chain(committee, &self.block, &self.path, &self.certificate)
     }
 
     fn check_inclusion(&self) -> Result<(), ProofError> {
@@ -418,6 +432,94 @@ impl Inclusion {
     }
 }
 
+/// Headers from a block up to the certified one, and the certificate's statement, without signatures; the id of the block.
+pub(crate) fn check_chain(
+    committee: &Committee,
+    first: &Block,
+    path: &[Block],
+    certificate: &FinalityCertificate,
+) -> Result<BlockId, ProofError> {
+    if path.len() > PATH_HEADERS_MAX {
+        return Err(ProofError::PathTooLong {
+            headers: path.len(),
+        });
+    }
+    check_header(first, committee)?;
+    let block = first.id();
+    let (mut last, mut last_id) = (first, block);
+    let mut over = first.next != CommitteeId::NONE;
+    for child in path {
+        check_header(child, committee)?;
+        let height = last.height.next();
+        if child.height != height || child.height == last.height || child.parent != last_id {
+            return Err(ProofError::BrokenPath { height });
+        }
+        let names = child.next != CommitteeId::NONE;
+        let carries = child.payload != Payload::default().id() || child.roots != Roots::NONE;
+        if over && (names || carries) {
+            return Err(ProofError::NotFiller { height });
+        }
+        over |= names;
+        (last, last_id) = (child, child.id());
+    }
+    let (found, view) = (certificate.block(), certificate.view());
+    if found != last_id {
+        return Err(ProofError::OtherBlock {
+            found,
+            expected: last_id,
+        });
+    }
+    if view != last.view {
+        return Err(ProofError::OtherView {
+            found: view,
+            expected: last.view,
+        });
+    }
+    Ok(block)
+}
+
+/// Who signed, once the signatures are checked.
+pub(crate) fn check_signatures(
+    committee: &Committee,
+    certificate: &FinalityCertificate,
+) -> Result<Signed, ProofError> {
+    let invalid = |reason| ProofError::Certificate { reason };
+    let certificate = certificate.clone().verify(committee).map_err(invalid)?;
+    let (fast, stake, signers) = match &*certificate {
+        FinalityCertificate::Fast(votes) => (true, votes.stake(committee), votes.signatures.len()),
+        FinalityCertificate::Slow(votes) => (false, votes.stake(committee), votes.signatures.len()),
+    };
+    Ok(Signed {
+        certified_view: certificate.view(),
+        fast,
+        signed_stake: stake.map_err(invalid)?,
+        signers,
+    })
+}
+
+/// What a certificate that was checked says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Signed {
+    /// View of the certificate.
+    pub certified_view: View,
+    /// By votes alone (R6), else by commit votes (R7).
+    pub fast: bool,
+    /// Stake that signed.
+    pub signed_stake: Stake,
+    /// How many members signed.
+    pub signers: usize,
+}
+
+/// The committee that a proof names is this one.
+pub(crate) fn check_committee(committee: &Committee, found: CommitteeId) -> Result<(), ProofError> {
+    let expected = committee.id();
+    if found == expected {
+        Ok(())
+    } else {
+        Err(ProofError::OtherCommittee { found, expected })
+    }
+}
+
 fn check_header(block: &Block, committee: &Committee) -> Result<(), ProofError> {
     let Block {
         version,
@@ -456,32 +558,24 @@ pub fn verify(committee: &Committee, proof: &FinalityProof) -> Result<Checked, P
             found: proof.version,
         });
     }
-    if proof.committee != committee.id() {
-        return Err(ProofError::OtherCommittee {
-            found: proof.committee,
-            expected: committee.id(),
-        });
-    }
+    check_committee(committee, proof.committee)?;
     let block = proof.check_headers(committee)?;
     proof.check_inclusion()?;
-    let certificate = proof
-        .certificate
-        .clone()
-        .verify(committee)
-        .map_err(|reason| ProofError::Certificate { reason })?;
-    let (fast, signed, signers) = match &*certificate {
-        FinalityCertificate::Fast(votes) => (true, votes.stake(committee), votes.signatures.len()),
-        FinalityCertificate::Slow(votes) => (false, votes.stake(committee), votes.signatures.len()),
-    };
+    let Signed {
+        certified_view,
+        fast,
+        signed_stake,
+        signers,
+    } = check_signatures(committee, &proof.certificate)?;
     Ok(Checked {
         transaction: proof.inclusion.transaction,
         rollup: proof.inclusion.rollup,
         height: proof.block.height,
         epoch: proof.block.epoch,
         block,
-        certified_view: certificate.view(),
+        certified_view,
         fast,
-        signed_stake: signed.map_err(|reason| ProofError::Certificate { reason })?,
+        signed_stake,
         signers,
     })
 }
@@ -554,20 +648,20 @@ mod hex_data {
 }
 
 /// Hashes as lower-case hex, without `0x` as ids are.
-mod hex_hashes {
+pub(crate) mod hex_hashes {
     use super::Hash;
     use outrider_types::merkle::PATH_MAX;
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(
+    pub(crate) fn serialize<S: Serializer>(
         hashes: &[Hash],
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(hashes.iter().map(hex::encode))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Vec<Hash>, D::Error> {
         let texts = Vec::<String>::deserialize(deserializer)?;

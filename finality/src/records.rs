@@ -1,8 +1,10 @@
 //! The small records that the store keeps about the ledger, fixed width.
 
+use crate::checkpoint::HISTORY_CHUNK;
 use bytes::BufMut;
 use commonware_codec::Buf;
-use outrider_types::codec::{Error, FixedSize, Read, ReadExt, Write};
+use outrider_types::codec::{EncodeSize, Error, FixedSize, RangeCfg, Read, ReadExt, Write};
+use outrider_types::merkle::Hash;
 use outrider_types::{Block, BlockId, Height, Timestamp, View};
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +64,40 @@ impl Read for LedgerTip {
     }
 }
 
+/// The history at a height that is a multiple of [`HISTORY_CHUNK`], so that what a header says of all blocks before it can be
+/// told again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryChunk {
+    /// All blocks below that height.
+    pub peaks: Vec<Hash>,
+    /// The last [`HISTORY_CHUNK`] of them, lowest first; none where a snapshot began later.
+    pub ids: Vec<BlockId>,
+}
+
+impl Write for HistoryChunk {
+    fn write(&self, buf: &mut impl BufMut) {
+        self.peaks.write(buf);
+        self.ids.write(buf);
+    }
+}
+
+impl EncodeSize for HistoryChunk {
+    fn encode_size(&self) -> usize {
+        self.peaks.encode_size() + self.ids.encode_size()
+    }
+}
+
+impl Read for HistoryChunk {
+    type Cfg = ();
+    fn read_cfg(buf: &mut impl Buf, _: &()) -> Result<Self, Error> {
+        let ids = RangeCfg::from(0..=HISTORY_CHUNK as usize);
+        Ok(Self {
+            peaks: Vec::read_cfg(buf, &(RangeCfg::from(0..=64), ()))?,
+            ids: Vec::read_cfg(buf, &(ids, ()))?,
+        })
+    }
+}
+
 /// Where a committed transaction stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -117,7 +153,7 @@ mod tests {
         };
         assert_eq!(
             hex::encode(encode(&location)),
-            "02000000000000000100000002000000030000000000000004"
+            "03000000000000000100000002000000030000000000000004"
         );
         let tip = LedgerTip {
             height: Height(1),
@@ -128,7 +164,7 @@ mod tests {
         };
         let id = "ab".repeat(32);
         let expected =
-            format!("020000000000000001{id}000000000000000200000000000000030000000000000004");
+            format!("030000000000000001{id}000000000000000200000000000000030000000000000004");
         assert_eq!(hex::encode(encode(&tip)), expected);
     }
 

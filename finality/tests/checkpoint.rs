@@ -6,32 +6,41 @@
 )]
 
 use outrider_finality::{
-    Checkpoint, DIGEST_EVERY_BLOCKS, DUPLICATE_WINDOW_BLOCKS, LaneCount, Ledger, PayloadIds,
-    SnapshotBlock, SnapshotError, SnapshotItem, SnapshotVerifier, Taken, state_digest,
+    Checkpoint, DIGEST_EVERY_BLOCKS, DUPLICATE_WINDOW_BLOCKS, HISTORY_CHUNK, LaneEnd, Ledger,
+    Outlook, PayloadIds, SnapshotBlock, SnapshotError, SnapshotItem, SnapshotVerifier, Taken,
+    state_digest,
 };
+use outrider_types::merkle::{Hash, Peaks};
 use outrider_types::{
     Aggregate, Batch, Block, BlockId, CheckedPayload, CommitVote, Committee, CommitteeId, EpochEnd,
-    FinalityCertificate, Height, MemberIndex, Payload, RollupId, SecretKey, Signed, Timestamp,
-    Transaction, TransactionId, View, decode, encode, testing,
+    FinalityCertificate, Height, HistoryRoot, LaneBlock, LaneTip, MemberIndex, Payload, RollupId,
+    SecretKey, Signed, Timestamp, Transaction, TransactionId, TransactionsRoot, View, decode,
+    encode, testing,
 };
 
 fn checked(payload: &Payload) -> CheckedPayload {
     CheckedPayload::new(payload.clone()).unwrap()
 }
 
-/// A chain with a transaction in every third block, of two rollups in turn.
+/// A chain with a transaction in every third block, of two rollups in turn; and one of rollup 0 in the first block.
 struct Chain {
     committee: Committee,
     keys: Vec<SecretKey>,
     ledger: Ledger,
     blocks: Vec<(Block, Payload)>,
+    lanes: Vec<Vec<LaneBlock>>,
 }
 
 fn payload_at(height: u64) -> Payload {
-    if !height.is_multiple_of(3) {
+    if height > 1 && !height.is_multiple_of(3) {
         return Payload::default();
     }
-    let batches = (1..=1 + height % 2).map(|rollup| Batch {
+    let rollups = if height == 1 {
+        0..=0
+    } else {
+        1..=1 + height % 2
+    };
+    let batches = rollups.map(|rollup| Batch {
         rollup: RollupId(rollup),
         transactions: vec![format!("{height} of {rollup}").into()],
     });
@@ -40,8 +49,10 @@ fn payload_at(height: u64) -> Payload {
     }
 }
 
-fn child(parent: &Block, payload: &Payload) -> Block {
+fn child(ledger: &Ledger, parent: &Block, payload: &Payload) -> Block {
+    let roots = Outlook::default().roots(ledger, parent.id(), &checked(payload));
     Block {
+        roots: roots.unwrap(),
         view: View(parent.view.0 + 1),
         height: parent.height.next(),
         parent: parent.id(),
@@ -76,18 +87,20 @@ impl Chain {
             committee,
             keys,
             blocks: vec![(genesis, Payload::default())],
+            lanes: vec![Vec::new()],
         };
         for height in 1..=blocks {
             let payload = payload_at(height);
-            let block = child(chain.tip(), &payload);
+            let block = child(&chain.ledger, chain.tip(), &payload);
             chain.push(block, payload);
         }
         chain
     }
 
     fn push(&mut self, block: Block, payload: Payload) {
-        self.ledger.append(&block, &checked(&payload)).unwrap();
+        let appended = self.ledger.append(&block, &checked(&payload)).unwrap();
         self.blocks.push((block, payload));
+        self.lanes.push(appended.lanes);
     }
 
     fn tip(&self) -> &Block {
@@ -102,26 +115,52 @@ impl Chain {
             certificate: certify(committee, &self.keys, self.tip()),
             transactions: self.ledger.transactions(),
             rollups: self.ledger.lanes().count() as u32,
+            history: self.history(),
         }
     }
 
-    /// All items of a snapshot of the tip; `wrong` is added to the counter of the first rollup.
+    /// Peaks of the blocks that come before those of the window that complete the history.
+    fn history(&self) -> Vec<Hash> {
+        let last = self.tip().height.0;
+        let first = Checkpoint::window_of(Height(last)).0;
+        let whole = last / HISTORY_CHUNK * HISTORY_CHUNK;
+        let mut peaks = Peaks::default();
+        for (block, _) in &self.blocks[..first.max(whole) as usize] {
+            peaks.push(HistoryRoot::leaf(block.id()));
+        }
+        peaks.peaks().to_vec()
+    }
+
+    /// All items of a snapshot of the tip; `wrong` is added to the counter of the first rollup, which has transactions in block 1
+    /// alone.
     fn items(&self, wrong: u64) -> Vec<SnapshotItem> {
         let mut checkpoint = self.checkpoint(&self.committee);
         checkpoint.transactions += wrong;
         let mut items = vec![SnapshotItem::Checkpoint(Box::new(checkpoint.clone()))];
-        let lanes = self.ledger.lanes().enumerate().map(|(at, lane)| LaneCount {
-            rollup: lane.0,
-            transactions: lane.1 + if at == 0 { wrong } else { 0 },
+        let lanes = self.ledger.lanes().enumerate().map(|(at, (rollup, tip))| {
+            let wrong = if at == 0 { wrong } else { 0 };
+            let transactions = tip.transactions + wrong;
+            let tip = LaneTip {
+                transactions,
+                ..tip
+            };
+            LaneEnd { rollup, tip }
         });
         items.push(SnapshotItem::Lanes(lanes.collect()));
         let window = &self.blocks[checkpoint.first.0 as usize..];
-        items.extend(window.iter().rev().map(|(block, payload)| {
-            SnapshotItem::Block(SnapshotBlock {
-                block: *block,
-                holds: PayloadIds::of(payload),
-            })
-        }));
+        let lanes = &self.lanes[checkpoint.first.0 as usize..];
+        items.extend(
+            window
+                .iter()
+                .zip(lanes)
+                .rev()
+                .map(|((block, payload), lanes)| {
+                    SnapshotItem::Block(SnapshotBlock {
+                        block: *block,
+                        holds: PayloadIds::of(payload, lanes),
+                    })
+                }),
+        );
         items
     }
 }
@@ -176,9 +215,9 @@ fn whole_short_chain_is_proven_from_the_genesis_committee() {
 fn wrong_counters_of_a_whole_chain_are_refused() {
     let chain = Chain::new(40);
     let refused = verify(&chain.committee, chain.items(1)).unwrap_err();
-    let expected = SnapshotError::Count {
-        found: 1,
-        expected: 0,
+    let expected = SnapshotError::Lane {
+        rollup: RollupId(0),
+        height: Height(1),
     };
     assert_eq!(refused, expected);
 }
@@ -221,6 +260,8 @@ fn every_lie_about_a_block_is_noticed() {
     let other = TransactionId([9; 32]);
     let replaced = lied(&|items| block(items, 5, &|it| it.holds.lanes[0].ids[0] = other));
     assert_eq!(replaced, SnapshotError::Ids { height: Height(9) });
+    let lane = lied(&|items| block(items, 5, &|it| it.holds.lanes[0].lane.first += 1));
+    assert_eq!(lane, SnapshotError::LaneBlocks { height: Height(9) });
     let missing = lied(&|items| drop(items.remove(4)));
     assert!(matches!(missing, SnapshotError::Block { height, .. } if height == Height(10)));
     let short = lied(&|items| items.truncate(9));
@@ -235,6 +276,18 @@ fn every_lie_about_a_block_is_noticed() {
         }
     });
     assert!(matches!(lanes, SnapshotError::Lanes { .. }));
+    let end = lied(&|items| {
+        if let SnapshotItem::Lanes(lanes) = &mut items[1] {
+            lanes[1].tip.hash.0[0] ^= 1;
+        }
+    });
+    assert!(matches!(end, SnapshotError::Lane { .. }));
+    let history = lied(&|items| {
+        if let SnapshotItem::Checkpoint(checkpoint) = &mut items[0] {
+            checkpoint.history[0][0] ^= 1;
+        }
+    });
+    assert_eq!(history, SnapshotError::History { height: Height(12) });
 }
 
 #[test]
@@ -271,7 +324,7 @@ fn every_lie_about_the_checkpoint_is_noticed() {
 fn checkpoint_of_a_later_epoch_is_proven_through_the_ends_of_epochs() {
     let mut chain = Chain::new(6);
     let next = chain.committee.successor();
-    let mut last = child(chain.tip(), &Payload::default());
+    let mut last = child(&chain.ledger, chain.tip(), &Payload::default());
     last.next = next.id();
     chain.push(last, Payload::default());
     let end = EpochEnd {
@@ -280,7 +333,7 @@ fn checkpoint_of_a_later_epoch_is_proven_through_the_ends_of_epochs() {
         certificate: certify(&chain.committee, &chain.keys, &last),
         change: None,
     };
-    let mut first = child(&last, &Payload::default());
+    let mut first = child(&chain.ledger, &last, &Payload::default());
     (first.epoch, first.view, first.justify) = (next.epoch(), View(1), View(0));
     chain.push(first, Payload::default());
 
@@ -305,7 +358,16 @@ fn checkpoint_of_a_later_epoch_is_proven_through_the_ends_of_epochs() {
 #[test]
 fn a_payload_is_committed_to_by_its_ids_alone() {
     let payload = payload_at(9);
-    let ids = PayloadIds::of(&payload);
+    let lanes: Vec<LaneBlock> = payload
+        .batches
+        .iter()
+        .map(|batch| {
+            let ids: Vec<_> = batch.ids().collect();
+            let root = TransactionsRoot(Batch::root(&ids));
+            LaneTip::default().extend(batch.rollup, batch.count(), root)
+        })
+        .collect();
+    let ids = PayloadIds::of(&payload, &lanes);
     assert_eq!(ids.commitment(), payload.id());
     assert_eq!(PayloadIds::default().commitment(), Payload::default().id());
     let transaction = Transaction {

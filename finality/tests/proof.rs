@@ -168,8 +168,8 @@ fn every_fault_of_headers_is_named() {
         verify(&world.committee, &proof).unwrap_err()
     };
     assert_eq!(
-        check(&|proof| proof.version = 2),
-        ProofError::Version { found: 2 }
+        check(&|proof| proof.version = 3),
+        ProofError::Version { found: 3 }
     );
     let height = Height(3);
     assert_eq!(

@@ -10,7 +10,7 @@
 //! | Meta | `tip` | [`LedgerTip`], written last: what it names is there |
 //! | Meta | `epoch-start`, `epoch-end` + epoch | [`EpochStart`], [`EpochEnd`](outrider_types::EpochEnd) |
 //! | Meta | `change` + epoch + committee | approved changes of that epoch's committee |
-//! | Meta | `lane` + rollup | transactions of the rollup so far, height of the last, and how many there were before that block |
+//! | Lane | see `chain/lanes.rs` | lane blocks, ends of lanes, the history of blocks |
 //! | Meta | `floor`, `swept` | heights, see `chain/pruning.rs` |
 //! | Meta | `unfinal` + kind + id | height at which a block or payload was put that is not final |
 //! | Meta | `digest` + height | [`state_digest`](outrider_finality::state_digest) at that height |
@@ -20,7 +20,9 @@
 
 mod epochs;
 mod evidence;
+mod history;
 mod lanes;
+mod proofs;
 mod pruning;
 mod snapshot;
 #[cfg(test)]
@@ -29,22 +31,21 @@ mod transactions;
 
 pub use epochs::CHANGES_MAX;
 pub use evidence::{EVIDENCE_PER_PAGE, Paged};
+pub use proofs::{LANE_BLOCKS_PER_RANGE_MAX, ServedLane};
 pub use pruning::{InUse, Pruned, UNFINAL_BLOCKS_KEPT};
 pub use snapshot::{BLOCKS_PER_PAGE_MAX, InstallError, Installer, TakeError, lane_items};
 
 use crate::handle::{BlockAt, CommittedBlock, TransactionStatus};
 use bytes::Bytes;
-use outrider_finality::{
-    FinalityProof, Ledger, LedgerEntry, LedgerError, LedgerTip, PATH_HEADERS_MAX,
-};
+use outrider_finality::{Ledger, LedgerError, LedgerTip};
 use outrider_storage::{Store, StoreError, Table};
 use outrider_types::codec::{Encode, Read};
 use outrider_types::limits::{BLOCKS_PER_RANGE_MAX, MESSAGE_BYTES_MAX, TRANSACTIONS_PER_RANGE_MAX};
 use outrider_types::message::{FullBlock, Range};
 use outrider_types::{
     Block, BlockId, BlockRecord, CheckedPayload, Committee, CommitteeId, Contact, DecodeError,
-    EpochStart, FinalityCertificate, Height, Payload, PayloadId, TransactionId, Verified, decode,
-    encode,
+    EpochStart, FinalityCertificate, Height, LaneBlock, Payload, PayloadId, TransactionId,
+    Verified, decode, encode,
 };
 use std::sync::Arc;
 
@@ -94,15 +95,6 @@ pub enum ChainError {
 }
 
 const ADVICE: &str = "stop the member, move the store folder (not the journal) away and start again: it fetches the chain from the others";
-
-/// What proves a final block final.
-struct Proven {
-    /// The last block of the ledger below the certificate.
-    height: Height,
-    /// Fillers from there up to the block of the certificate.
-    fillers: Vec<Block>,
-    certificate: FinalityCertificate,
-}
 
 /// The ledger and what is stored with it.
 #[derive(Debug)]
@@ -191,7 +183,8 @@ impl<S: Store> Chain<S> {
         self.root = self.block_at(tip.height)?.ok_or(ChainError::Missing {
             what: "last final block",
         })?;
-        self.ledger = Ledger::restore(tip, self.lanes(tip.height)?)?;
+        let (lanes, history) = (self.lane_ends(tip.height)?, self.history_to(tip.height)?);
+        self.ledger = Ledger::restore(tip, lanes, history)?;
         self.restore_pruning()?;
         self.restore_transactions()?;
         self.restore_epoch()
@@ -245,13 +238,13 @@ impl<S: Store> Chain<S> {
         Ok(())
     }
 
-    /// Append final blocks, parents first; the certificate is of the last one.
+    /// Append final blocks, parents first; the certificate is of the last one. Gives the block's lane blocks.
     pub fn commit(
         &mut self,
         block: &Block,
         payload: &CheckedPayload,
         certificate: Option<&FinalityCertificate>,
-    ) -> Result<(), ChainError> {
+    ) -> Result<Arc<[LaneBlock]>, ChainError> {
         let id = block.id();
         let appended = self.ledger.append(block, payload)?;
         self.unsynced = true;
@@ -262,25 +255,15 @@ impl<S: Store> Chain<S> {
             self.put_certificate(block.height, certificate)?;
         }
         self.put_transactions(block.height, &appended.entries)?;
-        let first = |entry: &&LedgerEntry| entry.index == 0;
-        for (entry, (rollup, count)) in appended
-            .entries
-            .iter()
-            .filter(first)
-            .zip(&appended.lanes_changed)
-        {
-            assert_eq!(
-                entry.rollup, *rollup,
-                "lanes change in the order of the block"
-            );
-            self.put_lane(*rollup, *count, block.height, entry.position)?;
-        }
+        let lanes = Arc::from(appended.lanes.as_slice());
+        self.put_lanes(block.height, appended.lanes)?;
+        self.put_history()?;
         self.unnote(block)?;
         self.put_digest()?;
         self.store
             .put(Table::Meta, TIP, encode(self.ledger.tip()))?;
         self.root = *block;
-        Ok(())
+        Ok(lanes)
     }
 
     fn put_certificate(
@@ -349,7 +332,7 @@ impl<S: Store> Chain<S> {
         let Some(block) = self.block_at(height)? else {
             return Ok(None);
         };
-        let Some(Proven { certificate, .. }) = self.certificate_from(&block)? else {
+        let Some(proofs::Proven { certificate, .. }) = self.certificate_from(&block)? else {
             return Ok(None);
         };
         let payload = self
@@ -361,49 +344,9 @@ impl<S: Store> Chain<S> {
             block,
             payload: Arc::new(payload),
             transactions: transactions.into(),
+            lanes: self.lane_blocks(height)?.into(),
             certificate: Arc::new(certificate),
         }))
-    }
-
-    /// Proof that a transaction is final.
-    pub fn proof(&self, id: TransactionId) -> Result<Option<FinalityProof>, ChainError> {
-        let Some(location) = self.location(&id)? else {
-            return Ok(None);
-        };
-        if self.pruned(location.height).is_some() {
-            return Ok(None);
-        }
-        let Some(block) = self.block_at(location.height)? else {
-            return Ok(None);
-        };
-        let Some(proven) = self.certificate_from(&block)? else {
-            return Ok(None);
-        };
-        let headers = proven.height.0 - location.height.0 + proven.fillers.len() as u64;
-        if headers > PATH_HEADERS_MAX as u64 {
-            return Ok(None);
-        }
-        let mut path = Vec::new();
-        for height in location.height.0 + 1..=proven.height.0 {
-            path.push(self.block_at(Height(height))?.ok_or(ChainError::Missing {
-                what: "final block",
-            })?);
-        }
-        path.extend(proven.fillers);
-        let Some(start) = self.epoch_start(block.epoch)? else {
-            return Ok(None);
-        };
-        let payload = self
-            .payload(block.payload)?
-            .ok_or(ChainError::Missing { what: "payload" })?;
-        Ok(FinalityProof::build(
-            &start.committee,
-            block,
-            path,
-            proven.certificate,
-            &payload,
-            id,
-        ))
     }
 
     /// Final blocks of one epoch from a height on, up to one that has its own certificate, or to the end of the epoch.
@@ -508,37 +451,6 @@ impl<S: Store> Chain<S> {
 
     fn certificate(&self, height: Height) -> Result<Option<FinalityCertificate>, ChainError> {
         self.read(Table::Certificate, &height_key(height), "certificate")
-    }
-
-    /// The first certificate of the block's epoch that is of this final block or of one above it.
-    fn certificate_from(&self, block: &Block) -> Result<Option<Proven>, ChainError> {
-        let end = self.epoch_end(block.epoch)?;
-        let found = self
-            .store
-            .range(Table::Certificate, &height_key(block.height), 1)?
-            .pop();
-        if let Some((key, value)) = found {
-            let key: [u8; 8] = (&*key).try_into().map_err(|_| ChainError::Missing {
-                what: "certificate",
-            })?;
-            let height = Height(u64::from_be_bytes(key));
-            if end.as_ref().is_none_or(|end| height < end.last.height) {
-                let certificate = decode(value).map_err(|error| ChainError::Decode {
-                    what: "certificate",
-                    error,
-                })?;
-                return Ok(Some(Proven {
-                    height,
-                    fillers: Vec::new(),
-                    certificate,
-                }));
-            }
-        }
-        Ok(end.map(|end| Proven {
-            height: end.last.height,
-            fillers: end.fillers,
-            certificate: end.certificate,
-        }))
     }
 
     fn read<T: Read<Cfg = ()> + Encode>(

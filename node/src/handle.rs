@@ -5,16 +5,24 @@
 
 use crate::chain::{Chain, Pruned, TakeError};
 use crate::tap::Tap;
-use outrider_finality::{CertificatePage, EvidencePage, FinalityProof, SnapshotItem};
+use outrider_finality::{
+    CertificatePage, EvidencePage, FinalityProof, LaneProof, LaneRangeProof, SkipProof,
+    SnapshotItem,
+};
 use outrider_storage::Store;
 use outrider_types::merkle::Hash;
 use outrider_types::{
     Block, BlockId, CommitteeChange, Epoch, EpochEnd, EpochStart, FinalityCertificate, Height,
-    Invalid, MemberIndex, Payload, PublicKey, RollupId, Transaction, TransactionId, View,
+    Invalid, LaneBlock, LaneHeight, MemberIndex, Payload, PublicKey, RollupId, Transaction,
+    TransactionId, View,
 };
 use serde::Serialize;
 use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+mod command;
+
+pub use command::{Command, LanePage, SkipFrom};
 
 /// Commands that may wait for the driver; past that a caller waits for a place.
 pub const COMMANDS_MAX: usize = 4_096;
@@ -23,93 +31,6 @@ pub const FOLLOW_MAX: usize = 1_024;
 
 /// Ends of epochs in one answer.
 pub const EPOCH_ENDS_MAX: usize = 64;
-
-/// A question or order to the driver.
-#[derive(Debug)]
-pub enum Command {
-    /// Admit transactions.
-    Submit {
-        /// What to order, each with its id.
-        list: Vec<(TransactionId, Transaction)>,
-        /// Of each its id, or why not.
-        reply: oneshot::Sender<Vec<Result<TransactionId, SubmitError>>>,
-    },
-    /// Where is a transaction?
-    Status {
-        /// Which.
-        id: TransactionId,
-        /// The answer.
-        reply: oneshot::Sender<TransactionStatus>,
-    },
-    /// A committed block.
-    Block {
-        /// Which.
-        at: BlockAt,
-        /// The answer; none if it is not committed here.
-        reply: oneshot::Sender<Kept<Arc<CommittedBlock>>>,
-    },
-    /// Take a change that the committee approved of.
-    SubmitChange {
-        /// What.
-        change: Box<CommitteeChange>,
-        /// Whether it was taken.
-        reply: oneshot::Sender<Result<(), ChangeError>>,
-    },
-    /// How epochs ended.
-    EpochEnds {
-        /// From which on.
-        from: Epoch,
-        /// At most [`EPOCH_ENDS_MAX`].
-        reply: oneshot::Sender<Vec<EpochEnd>>,
-    },
-    /// Proof that a transaction is final and where.
-    Proof {
-        /// Which.
-        id: TransactionId,
-        /// The answer; none while it is not committed here.
-        reply: oneshot::Sender<Kept<FinalityProof>>,
-    },
-    /// Part of a snapshot.
-    Snapshot {
-        /// Blocks from this height down to that one at most; none: the checkpoint and its rollups.
-        blocks: Option<(Height, Height)>,
-        /// The items.
-        reply: oneshot::Sender<Result<Vec<SnapshotItem>, TakeError>>,
-    },
-    /// The digest of the ledger at a height.
-    StateDigest {
-        /// Which.
-        height: Height,
-        /// The answer; none if it is not remembered.
-        reply: oneshot::Sender<Option<Hash>>,
-    },
-    /// Evidence of offences.
-    Evidence {
-        /// Where the page begins; none: at the start.
-        from: Option<Vec<u8>>,
-        /// The answer.
-        reply: oneshot::Sender<EvidencePage>,
-    },
-    /// Certificates kept for the evidence period.
-    Certificates {
-        /// Of which epoch; none: the current one.
-        epoch: Option<Epoch>,
-        /// Where the page begins; none: at the start.
-        from: Option<Vec<u8>>,
-        /// The answer; none if nothing is known of the epoch.
-        reply: oneshot::Sender<Option<CertificatePage>>,
-    },
-}
-
-impl Command {
-    /// Work it makes, in transactions.
-    pub(crate) const fn weight(&self) -> usize {
-        match self {
-            Self::Submit { list, .. } if !list.is_empty() => list.len(),
-            _ => 1,
-        }
-    }
-}
 
 /// Why a change of the committee was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -165,6 +86,8 @@ pub struct CommittedBlock {
     pub payload: Arc<Payload>,
     /// Ids of what it orders, in order.
     pub transactions: Arc<[TransactionId]>,
+    /// Its lane blocks, one for each batch of the payload.
+    pub lanes: Arc<[LaneBlock]>,
     /// Proof of finality of this block or of a descendant.
     pub certificate: Arc<FinalityCertificate>,
 }
@@ -399,6 +322,60 @@ impl NodeHandle {
     /// Proof that a transaction is final.
     pub async fn proof(&self, id: TransactionId) -> Result<Option<FinalityProof>, AskError> {
         Ok(self.ask(|reply| Command::Proof { id, reply }).await??)
+    }
+
+    /// Lane blocks from a lane height on with their transactions, at most so many and no more than fit into one answer.
+    pub async fn lane_range(
+        &self,
+        rollup: RollupId,
+        from: LaneHeight,
+        limit: usize,
+    ) -> Result<LanePage, Stopped> {
+        self.ask(|reply| Command::LaneRange {
+            rollup,
+            from,
+            limit,
+            reply,
+        })
+        .await
+    }
+
+    /// What a block holds for a rollup, with proof.
+    pub async fn lane_proof(
+        &self,
+        rollup: RollupId,
+        height: Height,
+    ) -> Result<Option<LaneProof>, AskError> {
+        let ask = |reply| Command::LaneProof {
+            rollup,
+            height,
+            reply,
+        };
+        Ok(self.ask(ask).await??)
+    }
+
+    /// Proof that nothing is missing in a lane from one lane height to another.
+    pub async fn lane_range_proof(
+        &self,
+        rollup: RollupId,
+        range: (LaneHeight, LaneHeight),
+    ) -> Result<Option<LaneRangeProof>, Stopped> {
+        self.ask(|reply| Command::LaneRangeProof {
+            rollup,
+            range,
+            reply,
+        })
+        .await
+    }
+
+    /// The way from a block to a later one, by default the last final one.
+    pub async fn skip_proof(
+        &self,
+        from: SkipFrom,
+        to: Option<Height>,
+    ) -> Result<Option<SkipProof>, Stopped> {
+        self.ask(|reply| Command::SkipProof { from, to, reply })
+            .await
     }
 
     /// Part of a snapshot: blocks from one height down to another, a page of them at most; or the checkpoint and its

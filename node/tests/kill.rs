@@ -11,6 +11,7 @@
 )]
 
 use outrider_consensus::{Action, Config, Input, Replica, Restored, Seat, Step};
+use outrider_finality::Outlook;
 use outrider_node::chain::Chain;
 use outrider_node::durable::{persist, vote_left};
 use outrider_storage::{FileJournal, Journal, JournalOptions, SledStore, StoreOptions};
@@ -149,12 +150,21 @@ impl Voter {
                 self.chain.put_payload(payload.id(), &payload).unwrap();
                 // Another process at the same height must make another block, or a second vote could not be seen.
                 let timestamp = Timestamp(after.0 + 1 + u64::from(std::process::id()));
+                let (ledger, empty) = (self.chain.ledger(), CheckedPayload::default());
+                let mut outlook = Outlook::default();
+                for block in self.replica.branch(parent).unwrap() {
+                    outlook.check(ledger, &block, &empty).unwrap().unwrap();
+                }
+                let roots = outlook.roots(ledger, parent, &empty).unwrap();
                 Some(Input::Assembled {
                     view,
                     parent,
-                    payload: payload.id(),
                     timestamp,
-                    next: CommitteeId::NONE,
+                    content: outrider_types::Content {
+                        payload: payload.id(),
+                        roots,
+                        next: CommitteeId::NONE,
+                    },
                 })
             }
             Action::CheckPayload { block } => Some(Input::PayloadChecked {

@@ -1,6 +1,7 @@
 //! A long past, made without living it: a chain on a disk as members that ordered it would hold it, with every signature.
 //! And a store that lies about it, so that a member of a world can answer others wrongly while it votes like the rest.
 
+use outrider_finality::{HISTORY_CHUNK, Outlook};
 use outrider_node::chain::{Chain, ChainError};
 use outrider_node::snapshot::SnapshotFileError;
 use outrider_storage::{
@@ -55,7 +56,9 @@ fn signed<S: Statement + Copy>(
     Aggregate::assemble(&signatures).ok_or(PastError::NoSigners)
 }
 
-fn block_of(parent: &Block, payload: &Payload, members: usize) -> Block {
+fn block_of(chain: &Chain<MemoryStore>, payload: &CheckedPayload, members: usize) -> Block {
+    let parent = chain.root();
+    let roots = Outlook::default().roots(chain.ledger(), parent.id(), payload);
     let view = View(parent.view.0 + 1);
     let proposer = u16::try_from(view.0 as usize % members.max(1)).unwrap_or(0);
     Block {
@@ -63,7 +66,8 @@ fn block_of(parent: &Block, payload: &Payload, members: usize) -> Block {
         height: Height(parent.height.0 + 1),
         parent: parent.id(),
         justify: parent.view,
-        payload: payload.id(),
+        payload: payload.id,
+        roots: roots.unwrap_or_default(),
         timestamp: Timestamp(BEGAN + view.0 * 1_000),
         proposer: MemberIndex(proposer),
         ..*parent
@@ -88,7 +92,8 @@ pub fn make(
                 transactions: vec![format!("long ago, at {height}").into()],
             }],
         };
-        let block = block_of(chain.root(), &payload, committee.members().len());
+        let checked = CheckedPayload::new(payload)?;
+        let block = block_of(chain, &checked, committee.members().len());
         let (epoch, view, id) = (block.epoch, block.view, block.id());
         let vote = Vote {
             epoch,
@@ -111,7 +116,6 @@ pub fn make(
             None
         };
         chain.put_record(&record)?;
-        let checked = CheckedPayload::new(payload)?;
         chain.put_payload(block.payload, &checked.payload)?;
         chain.commit(&block, &checked, certificate.as_ref())?;
         let quorum = Certificate::Quorum(signed(vote, &committee, keys)?);
@@ -194,8 +198,9 @@ impl LyingStore {
         let (lie, end) = self.lie?;
         let asked = matches!(table, Table::Height | Table::Certificate);
         let height = u64::from_be_bytes(key.try_into().ok()?);
-        // The liar itself starts from the last block of the past.
-        (asked && (1..end).contains(&height)).then_some((lie, height))
+        // The liar itself starts from the last block of the past, and from the last chunk of its history.
+        let lies = 1..end.saturating_sub(HISTORY_CHUNK);
+        (asked && lies.contains(&height)).then_some((lie, height))
     }
 }
 

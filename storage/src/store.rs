@@ -30,11 +30,13 @@ pub enum Table {
     Meta = 6,
     /// Evidence of offences and the certificates that lead to it, by epoch and view.
     Evidence = 7,
+    /// Lanes: their blocks, by height of the block or of the lane, their ends, and the history of blocks.
+    Lane = 8,
 }
 
 impl Table {
     /// All tables, in the order of their bytes.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Block,
         Self::Payload,
         Self::Certificate,
@@ -42,6 +44,7 @@ impl Table {
         Self::Transaction,
         Self::Meta,
         Self::Evidence,
+        Self::Lane,
     ];
 
     /// The table's byte on disk.

@@ -7,6 +7,8 @@ use crate::crypto::{SecretKey, Signature, sha256};
 use crate::ids::{
     BlockId, ChainId, CommitteeId, Epoch, Height, MemberIndex, PayloadId, Timestamp, View,
 };
+use crate::lane::Roots;
+use crate::payload::Payload;
 use crate::statement::{Propose, Signed};
 use crate::verified::{Invalid, Verified};
 use bytes::BufMut;
@@ -14,7 +16,7 @@ use commonware_codec::Buf;
 use serde::{Deserialize, Serialize};
 
 /// Version of the block header. A change of its fields is a new version.
-pub const BLOCK_VERSION: u16 = 2;
+pub const BLOCK_VERSION: u16 = 3;
 
 /// A block header. The payload is named by its commitment and travels apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +44,8 @@ pub struct Block {
     pub proposer: MemberIndex,
     /// In the last block of an epoch, the committee of the next one (R13); [`CommitteeId::NONE`] in every other block.
     pub next: CommitteeId,
+    /// What it adds to the lanes, and what came before it.
+    pub roots: Roots,
 }
 
 wire_struct!(Block {
@@ -55,12 +59,13 @@ wire_struct!(Block {
     payload,
     timestamp,
     proposer,
-    next
+    next,
+    roots
 });
 
 impl Block {
     /// Bytes of the fixed-width header.
-    pub const BYTES: usize = 2 + 8 * 6 + 32 * 3 + 2;
+    pub const BYTES: usize = 2 + 8 * 6 + 32 * 5 + 2;
 
     /// The header as hashed: every field, fixed width, big-endian, in declaration order.
     #[must_use]
@@ -96,6 +101,30 @@ impl Block {
             payload: PayloadId(committee.id().0),
             timestamp: Timestamp(0),
             proposer: MemberIndex(0),
+            next: CommitteeId::NONE,
+            roots: Roots::NONE,
+        }
+    }
+}
+
+/// What a proposer puts into its block: everything in the header that the protocol does not fix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// Commitment to the payload.
+    pub payload: PayloadId,
+    /// What it adds to the lanes, and what came before it.
+    pub roots: Roots,
+    /// The next committee, if the block is the last of the epoch (R13); else [`CommitteeId::NONE`].
+    pub next: CommitteeId,
+}
+
+impl Content {
+    /// Of a filler (R13).
+    #[must_use]
+    pub fn filler() -> Self {
+        Self {
+            payload: Payload::default().id(),
+            roots: Roots::NONE,
             next: CommitteeId::NONE,
         }
     }

@@ -6,6 +6,7 @@ use crate::codec::{EncodeSize, Error, FixedSize, RangeCfg, Read, Write, hex_byte
 use crate::committee::Committee;
 use crate::crypto::{Preimage, preimage, sha256};
 use crate::ids::{BlockId, ChainId, ChangeId, CommitteeId, Epoch};
+use crate::lane::Roots;
 use crate::limits::{CONTACT_NAME_BYTES_MAX, CONTACT_RPC_BYTES_MAX, FILLERS_MAX, MEMBERS_MAX};
 use crate::payload::Payload;
 use crate::statement::Statement;
@@ -290,6 +291,7 @@ pub fn is_filler_of(parent: &Block, block: &Block) -> bool {
         && block.epoch == parent.epoch
         && block.height == parent.height.next()
         && block.payload == Payload::default().id()
+        && block.roots == Roots::NONE
         && block.next == CommitteeId::NONE
 }
 

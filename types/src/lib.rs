@@ -27,6 +27,7 @@ pub mod crypto;
 pub mod epoch;
 pub mod evidence;
 pub mod ids;
+pub mod lane;
 pub mod limits;
 pub mod merkle;
 pub mod message;
@@ -39,7 +40,7 @@ pub mod testing;
 pub mod verified;
 pub mod zoo;
 
-pub use block::{Block, BlockRecord, Proposal, ProposalKind};
+pub use block::{Block, BlockRecord, Content, Proposal, ProposalKind};
 pub use bytes::Bytes;
 pub use certificate::{
     Aggregate, Certificate, CommitCertificate, FinalityCertificate, Justification,
@@ -53,6 +54,10 @@ pub use evidence::{Evidence, Offence};
 pub use ids::{
     BatchId, BlockId, ChainId, ChangeId, CommitteeId, Epoch, Height, MemberIndex, PayloadId,
     RollupId, Stake, Timestamp, TransactionId, View,
+};
+pub use lane::{
+    HistoryRoot, LaneBlock, LaneBlocks, LaneHash, LaneHeight, LaneTip, LaneTips, LanesRoot, Roots,
+    TransactionsRoot,
 };
 pub use message::{ConsensusMessage, PayloadMessage, SyncMessage};
 pub use payload::{Batch, CheckedPayload, Payload, PayloadError, Transaction};

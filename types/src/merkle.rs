@@ -15,7 +15,9 @@ pub fn leaf_hash(leaf: &[u8]) -> Hash {
     sha256(&[&[0], leaf])
 }
 
-fn node_hash(left: &Hash, right: &Hash) -> Hash {
+/// `sha256(0x01 || left || right)`.
+#[must_use]
+pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
     sha256(&[&[1], left, right])
 }
 
@@ -80,6 +82,70 @@ pub fn root_from_path(leaf: Hash, index: usize, len: usize, siblings: &[Hash]) -
     }
 }
 
+/// What must be remembered of a list to append to it and to know its root: the roots of its perfect subtrees, largest
+/// first. At most 64 hashes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Peaks {
+    len: u64,
+    peaks: Vec<Hash>,
+}
+
+impl Peaks {
+    /// Of a list of so many leaves; none if that is not how many peaks it has.
+    #[must_use]
+    pub fn new(len: u64, peaks: Vec<Hash>) -> Option<Self> {
+        (len.count_ones() as usize == peaks.len()).then_some(Self { len, peaks })
+    }
+
+    /// How many leaves the list has.
+    #[must_use]
+    pub const fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether the list is empty.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The roots of the perfect subtrees, largest first.
+    #[must_use]
+    pub fn peaks(&self) -> &[Hash] {
+        &self.peaks
+    }
+
+    /// Append an already hashed leaf.
+    ///
+    /// # Panics
+    ///
+    /// If the list has `2^64 - 1` leaves.
+    pub fn push(&mut self, leaf: Hash) {
+        let mut node = leaf;
+        for _ in 0..self.len.trailing_ones() {
+            let left = self.peaks.pop();
+            assert!(
+                left.is_some(),
+                "there is one peak for each bit of the length"
+            );
+            node = node_hash(&left.unwrap_or_default(), &node);
+        }
+        self.peaks.push(node);
+        assert!(self.len < u64::MAX, "no list is that long");
+        self.len += 1;
+    }
+
+    /// Root of the list, as [`root`] would give it.
+    #[must_use]
+    pub fn root(&self) -> Hash {
+        let mut from_right = self.peaks.iter().rev();
+        let Some(last) = from_right.next() else {
+            return root(&[]);
+        };
+        from_right.fold(*last, |right, left| node_hash(left, &right))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +177,20 @@ mod tests {
             }
             assert_eq!(path(&leaves, len), None);
         }
+    }
+
+    #[test]
+    fn peaks_know_the_root_of_every_prefix() {
+        let leaves: Vec<Hash> = (0..70_u8).map(|i| leaf_hash(&[i])).collect();
+        let mut peaks = Peaks::default();
+        for len in 0..leaves.len() {
+            assert_eq!(peaks.root(), root(&leaves[..len]), "of {len} leaves");
+            assert_eq!(peaks.len(), len as u64);
+            let again = Peaks::new(peaks.len(), peaks.peaks().to_vec());
+            assert_eq!(again.as_ref(), Some(&peaks));
+            peaks.push(leaves[len]);
+        }
+        assert_eq!(Peaks::new(3, vec![[0; 32]]), None);
     }
 
     #[test]

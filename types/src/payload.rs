@@ -86,10 +86,17 @@ impl Batch {
         merkle::leaf_hash(&leaf)
     }
 
-    fn hash(&self, ids: &[TransactionId]) -> Hash {
+    /// How many transactions it has, as it is hashed: the limits of a payload keep it far below the end of `u32`.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.transactions.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Merkle root over the ids of its transactions.
+    #[must_use]
+    pub fn root(ids: &[TransactionId]) -> Hash {
         let leaves: Vec<Hash> = ids.iter().map(|id| merkle::leaf_hash(&id.0)).collect();
-        let count = u32::try_from(leaves.len()).unwrap_or(u32::MAX);
-        Self::leaf(self.rollup, count, &merkle::root(&leaves))
+        merkle::root(&leaves)
     }
 }
 
@@ -210,21 +217,29 @@ impl Payload {
     /// The commitment to its batches, rollups ascending.
     #[must_use]
     pub fn id(&self) -> PayloadId {
-        self.id_of(&self.ids().collect::<Vec<_>>())
+        self.id_of(&self.batch_roots(&self.ids().collect::<Vec<_>>()))
     }
 
-    /// Its commitment, from the ids of its transactions in order: no transaction is hashed again.
-    fn id_of(&self, ids: &[TransactionId]) -> PayloadId {
+    /// The Merkle root of each batch, from the ids of all transactions in order: no transaction is hashed again.
+    fn batch_roots(&self, ids: &[TransactionId]) -> Vec<Hash> {
         assert!(ids.len() == self.len(), "each transaction has one id");
         let mut rest = ids;
+        let mut roots = Vec::with_capacity(self.batches.len());
+        for batch in &self.batches {
+            let (own, others) = rest.split_at(batch.transactions.len());
+            rest = others;
+            roots.push(Batch::root(own));
+        }
+        roots
+    }
+
+    /// Its commitment, from the Merkle root of each batch.
+    fn id_of(&self, roots: &[Hash]) -> PayloadId {
         let leaves: Vec<Hash> = self
             .batches
             .iter()
-            .map(|batch| {
-                let (own, others) = rest.split_at(batch.transactions.len());
-                rest = others;
-                batch.hash(own)
-            })
+            .zip(roots)
+            .map(|(batch, root)| Batch::leaf(batch.rollup, batch.count(), root))
             .collect();
         let count = u32::try_from(leaves.len()).unwrap_or(u32::MAX);
         Self::commitment(count, &merkle::root(&leaves))
@@ -317,6 +332,8 @@ pub struct CheckedPayload {
     pub payload: Arc<Payload>,
     /// Ids of its transactions, in order.
     pub transactions: Arc<[TransactionId]>,
+    /// Merkle root of each batch, in order.
+    pub roots: Arc<[Hash]>,
 }
 
 impl CheckedPayload {
@@ -343,10 +360,12 @@ impl CheckedPayload {
         {
             return Err(PayloadError::Duplicate { id });
         }
+        let roots = payload.batch_roots(&ids);
         Ok(Self {
-            id: payload.id_of(&ids),
+            id: payload.id_of(&roots),
             payload: Arc::new(payload),
             transactions: ids.into(),
+            roots: roots.into(),
         })
     }
 }
@@ -359,6 +378,7 @@ impl Default for CheckedPayload {
             id: payload.id(),
             payload: Arc::new(payload),
             transactions: Arc::new([]),
+            roots: Arc::new([]),
         }
     }
 }

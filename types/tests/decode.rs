@@ -216,8 +216,8 @@ fn frame_faults_are_told_apart() {
         Err(DecodeError::Empty)
     ));
     assert!(matches!(
-        decode::<Payload>(vec![3, 0]),
-        Err(DecodeError::Version { found: 3 })
+        decode::<Payload>(vec![9, 0]),
+        Err(DecodeError::Version { found: 9 })
     ));
     assert!(decode::<Payload>(vec![WIRE_VERSION, 0]).is_ok());
     assert!(

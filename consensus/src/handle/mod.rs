@@ -38,10 +38,9 @@ impl Replica {
             Input::Assembled {
                 view,
                 parent,
-                payload,
+                content,
                 timestamp,
-                next,
-            } => self.on_assembled(view, parent, (payload, next), timestamp),
+            } => self.on_assembled(view, parent, content, timestamp),
             Input::CaughtUp { block, certificate } => self.on_caught_up(now, block, &certificate),
         }
     }

@@ -166,9 +166,12 @@ impl Member {
                     let answer = Input::Assembled {
                         view,
                         parent,
-                        payload,
+                        content: outrider_types::Content {
+                            payload,
+                            roots: outrider_types::Roots::NONE,
+                            next: CommitteeId::NONE,
+                        },
                         timestamp: Timestamp(0),
-                        next: CommitteeId::NONE,
                     };
                     self.hear(answer, inputs, lab);
                 }

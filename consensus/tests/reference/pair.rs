@@ -447,9 +447,12 @@ impl World {
                 let answer = Input::Assembled {
                     view,
                     parent,
-                    payload,
                     timestamp,
-                    next: CommitteeId::NONE,
+                    content: outrider_types::Content {
+                        payload: payload,
+                        roots: outrider_types::Roots::NONE,
+                        next: CommitteeId::NONE,
+                    },
                 };
                 self.post(member, Event::Input(answer));
             }

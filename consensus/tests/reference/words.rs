@@ -191,15 +191,14 @@ pub fn heard(input: &Input) -> Heard {
         Input::Assembled {
             view,
             parent,
-            payload,
+            content,
             timestamp,
-            next,
         } => Heard::Assembled {
             view: view.0,
             parent: *parent,
-            payload: *payload,
+            payload: content.payload,
             timestamp: timestamp.0,
-            next: *next,
+            next: content.next,
         },
         Input::CaughtUp { block, certificate } => Heard::CaughtUp {
             block: *block,

@@ -143,6 +143,7 @@ impl Lab {
     /// A block of a view by its leader, on a parent, justified by a rank. `salt` tells twins apart.
     pub fn block(&self, view: u64, parent: &Block, justify: u64, salt: u64) -> Block {
         Block {
+            roots: outrider_types::Roots::NONE,
             version: BLOCK_VERSION,
             chain: self.committee.chain(),
             epoch: self.committee.epoch(),
@@ -209,9 +210,12 @@ impl Lab {
         self.step(Input::Assembled {
             view: View(view),
             parent,
-            payload: PayloadId([9; 32]),
             timestamp: Timestamp(self.now),
-            next: if last { next } else { CommitteeId::NONE },
+            content: outrider_types::Content {
+                payload: PayloadId([9; 32]),
+                roots: outrider_types::Roots::NONE,
+                next: if last { next } else { CommitteeId::NONE },
+            },
         })
     }
 

@@ -416,13 +416,16 @@ impl World {
                 let answer = Input::Assembled {
                     view,
                     parent,
-                    payload: PayloadId(sha256(&[
-                        &view.0.to_be_bytes(),
-                        &parent.0,
-                        &side.to_be_bytes(),
-                    ])),
                     timestamp: Timestamp(self.now),
-                    next: if last { next } else { CommitteeId::NONE },
+                    content: outrider_types::Content {
+                        payload: PayloadId(sha256(&[
+                            &view.0.to_be_bytes(),
+                            &parent.0,
+                            &side.to_be_bytes(),
+                        ])),
+                        roots: outrider_types::Roots::NONE,
+                        next: if last { next } else { CommitteeId::NONE },
+                    },
                 };
                 self.later(node, self.local.assemble, Event::Answer(answer));
             }

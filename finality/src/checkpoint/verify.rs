@@ -1,14 +1,15 @@
 //! Checking a snapshot item by item, with the genesis committee alone.
 
 use super::{
-    Checkpoint, DIGEST_EVERY_BLOCKS, LANES_PER_SNAPSHOT_MAX, LaneCount, SnapshotBlock,
+    Checkpoint, DIGEST_EVERY_BLOCKS, LANES_PER_SNAPSHOT_MAX, LaneEnd, LaneIds, SnapshotBlock,
     SnapshotItem, state_digest,
 };
 use crate::ledger::LedgerEntry;
 use outrider_types::block::BLOCK_VERSION;
-use outrider_types::merkle::Hash;
+use outrider_types::merkle::{Hash, Peaks};
 use outrider_types::{
-    Block, BlockId, Committee, CommitteeId, Epoch, EpochEnd, Height, Invalid, RollupId, Verified,
+    Block, BlockId, Committee, CommitteeId, Epoch, EpochEnd, Height, HistoryRoot, Invalid, LaneTip,
+    LanesRoot, RollupId, Verified,
 };
 use std::collections::BTreeMap;
 
@@ -87,11 +88,27 @@ pub enum SnapshotError {
         /// Which height.
         height: Height,
     },
-    /// A rollup with more transactions in the window than in all.
-    #[error("rollup {rollup} has more transactions in the window than the snapshot counts")]
-    Underflow {
+    /// Lane blocks of another block.
+    #[error(
+        "the lane blocks given for the block at height {height} are not those that its header covers"
+    )]
+    LaneBlocks {
+        /// Which height.
+        height: Height,
+    },
+    /// A lane that does not end in its last lane block of the window, or ids that are not that lane block's.
+    #[error("the lane of rollup {rollup} does not fit the block at height {height}")]
+    Lane {
         /// Which.
         rollup: RollupId,
+        /// Where.
+        height: Height,
+    },
+    /// The history before the window is not that of the chain.
+    #[error("the blocks before the window are not those that the block at height {height} covers")]
+    History {
+        /// Of the checkpoint.
+        height: Height,
     },
 }
 
@@ -103,7 +120,7 @@ pub enum Taken {
     /// The block to start from, signed by the committee that the ends of epochs lead to.
     Checkpoint(Box<Checkpoint>),
     /// Counters, unproven unless the window reaches the first block.
-    Lanes(Vec<LaneCount>),
+    Lanes(Vec<LaneEnd>),
     /// A block of the window.
     Block {
         /// The block and the ids of its payload.
@@ -120,10 +137,13 @@ pub struct SnapshotVerifier {
     base: Block,
     committee: Committee,
     checkpoint: Option<Checkpoint>,
-    lanes: BTreeMap<RollupId, u64>,
+    lanes: BTreeMap<RollupId, LaneTip>,
+    /// Blocks of the window that complete the history, from the checkpoint's parent down.
+    recent: Vec<BlockId>,
     /// The block that comes next, and its height.
     next: (BlockId, Height),
     digest: Option<(Height, Hash)>,
+    history: Option<Peaks>,
 }
 
 impl SnapshotVerifier {
@@ -137,8 +157,10 @@ impl SnapshotVerifier {
             committee: genesis.clone(),
             checkpoint: None,
             lanes: BTreeMap::new(),
+            recent: Vec::new(),
             next: (block.id(), Height(0)),
             digest: None,
+            history: None,
         }
     }
 
@@ -242,26 +264,23 @@ impl SnapshotVerifier {
         Ok(Taken::Checkpoint(Box::new(checkpoint)))
     }
 
-    fn count(&mut self, lanes: Vec<LaneCount>) -> Result<Taken, SnapshotError> {
-        for LaneCount {
-            rollup,
-            transactions,
-        } in &lanes
-        {
+    fn count(&mut self, lanes: Vec<LaneEnd>) -> Result<Taken, SnapshotError> {
+        for LaneEnd { rollup, tip } in &lanes {
             let ascends = self
                 .lanes
                 .last_key_value()
                 .is_none_or(|(last, _)| last < rollup);
-            if !ascends || *transactions == 0 || self.lanes_complete() {
+            let empty = tip.height.0 == 0 || tip.transactions < tip.height.0;
+            if !ascends || empty || self.lanes_complete() {
                 return Err(SnapshotError::Lanes { rollup: *rollup });
             }
-            self.lanes.insert(*rollup, *transactions);
+            self.lanes.insert(*rollup, *tip);
         }
         if self.lanes_complete() {
             let found = self
                 .lanes
                 .values()
-                .fold(0_u64, |sum, count| sum.saturating_add(*count));
+                .fold(0_u64, |sum, tip| sum.saturating_add(tip.transactions));
             let expected = self.checkpoint.as_ref().map_or(0, |it| it.transactions);
             if found != expected {
                 return Err(SnapshotError::Count { found, expected });
@@ -284,18 +303,18 @@ impl SnapshotVerifier {
         if block.holds.commitment() != block.block.payload {
             return Err(SnapshotError::Ids { height });
         }
+        if LanesRoot::of(&block.holds.lane_blocks()) != block.block.roots.lanes {
+            return Err(SnapshotError::LaneBlocks { height });
+        }
         let mut entries = Vec::new();
-        for (lane_index, lane) in (0..).zip(&block.holds.lanes) {
+        for (lane_index, LaneIds { lane, ids }) in (0..).zip(&block.holds.lanes) {
             let rollup = lane.rollup;
-            let many = lane.ids.len() as u64;
-            let count = self.lanes.get_mut(&rollup);
-            let Some((count, first)) =
-                count.and_then(|count| count.checked_sub(many).map(|first| (count, first)))
-            else {
-                return Err(SnapshotError::Underflow { rollup });
+            let tip = self.lanes.get_mut(&rollup);
+            let Some(tip) = tip.filter(|tip| **tip == lane.tip() && lane.is_of(ids)) else {
+                return Err(SnapshotError::Lane { rollup, height });
             };
-            *count = first;
-            for ((index, position), id) in (0..).zip(first..).zip(&lane.ids) {
+            *tip = lane.before();
+            for ((index, position), id) in (0..).zip(lane.first..).zip(ids) {
                 entries.push(LedgerEntry {
                     id: *id,
                     rollup,
@@ -305,9 +324,45 @@ impl SnapshotVerifier {
                 });
             }
         }
+        self.complete_history(&block.block)?;
         self.next = (block.block.parent, Height(height.0.saturating_sub(1)));
         self.remember_digest();
         Ok(Taken::Block { block, entries })
+    }
+
+    /// The checkpoint's peaks and the blocks that came since make the history that its header covers.
+    fn complete_history(&mut self, block: &Block) -> Result<(), SnapshotError> {
+        let Some(checkpoint) = &self.checkpoint else {
+            return Ok(());
+        };
+        let begins = checkpoint.history_begins();
+        let last = checkpoint.block;
+        if block.height < last.height && block.height.0 >= begins {
+            self.recent.push(block.id());
+        }
+        if block.height.0 != begins {
+            return Ok(());
+        }
+        let height = last.height;
+        let peaks = Peaks::new(begins, checkpoint.history.clone());
+        let Some(mut peaks) = peaks else {
+            return Err(SnapshotError::History { height });
+        };
+        for id in self.recent.iter().rev() {
+            peaks.push(HistoryRoot::leaf(*id));
+        }
+        if HistoryRoot(peaks.root()) != last.roots.history {
+            return Err(SnapshotError::History { height });
+        }
+        peaks.push(HistoryRoot::leaf(last.id()));
+        self.history = Some(peaks);
+        Ok(())
+    }
+
+    /// All blocks from genesis to the checkpoint, once they are proven.
+    #[must_use]
+    pub const fn history(&self) -> Option<&Peaks> {
+        self.history.as_ref()
     }
 
     /// The highest height at which members remember a digest, as soon as the counters are those of it.
@@ -315,7 +370,7 @@ impl SnapshotVerifier {
         let (id, height) = self.next;
         let due = height.0 > 0 && height.0.is_multiple_of(DIGEST_EVERY_BLOCKS);
         if due && self.digest.is_none() && self.lanes_complete() {
-            let lanes = self.lanes.iter().map(|(rollup, count)| (*rollup, *count));
+            let lanes = self.lanes.iter().map(|(rollup, tip)| (*rollup, *tip));
             self.digest = Some((height, state_digest(height, id, lanes)));
         }
     }
@@ -360,8 +415,9 @@ impl SnapshotVerifier {
             if found != expected {
                 return Err(SnapshotError::OtherChain { found, expected });
             }
-            if let Some(left) = self.lanes.values().find(|count| **count > 0) {
-                let (found, expected) = (*left, 0);
+            let beginning = |tip: &&LaneTip| **tip != LaneTip::default();
+            if let Some(left) = self.lanes.values().find(beginning) {
+                let (found, expected) = (left.transactions, 0);
                 return Err(SnapshotError::Count { found, expected });
             }
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 use bytes::Bytes;
-use outrider_types::{Batch, Payload, View, testing};
+use outrider_types::{Batch, LaneHash, LaneHeight, Payload, View, testing};
 use proptest::prelude::*;
 
 fn payload(batches: &[(u64, &[&str])]) -> Payload {
@@ -25,13 +25,21 @@ fn genesis() -> Block {
 fn next(ledger: &Ledger, payload: &Payload) -> Block {
     let tip = ledger.tip();
     let view = View(tip.view.0 + 1);
+    let roots = crate::Outlook::default().roots(ledger, tip.id, &checked(payload));
     Block {
+        roots: roots.unwrap(),
         view,
         height: tip.height.next(),
         parent: tip.id,
         payload: payload.id(),
         ..genesis()
     }
+}
+
+/// Rollup, lane height and transactions of the lanes that a block continues.
+fn ends(appended: &Appended) -> Vec<(u64, u64, u64)> {
+    let end = |lane: &LaneBlock| (lane.rollup.0, lane.height.0, lane.tip().transactions);
+    appended.lanes.iter().map(end).collect()
 }
 
 fn checked(payload: &Payload) -> CheckedPayload {
@@ -45,12 +53,16 @@ fn positions_count_per_rollup_and_over_blocks() {
     let block = next(&ledger, &first);
     let appended = ledger.append(&block, &checked(&first)).unwrap();
     assert_eq!(appended.height, Height(1));
-    assert_eq!(appended.lanes_changed, [(RollupId(1), 2), (RollupId(5), 1)]);
+    assert_eq!(ends(&appended), [(1, 1, 2), (5, 1, 1)]);
+    let before = appended.lanes[1];
 
     let second = payload(&[(3, &["x"]), (5, &["b", "c"])]);
     let block = next(&ledger, &second);
     let appended = ledger.append(&block, &checked(&second)).unwrap();
-    assert_eq!(appended.lanes_changed, [(RollupId(3), 1), (RollupId(5), 3)]);
+    assert_eq!(ends(&appended), [(3, 1, 1), (5, 2, 3)]);
+    assert_eq!(appended.lanes[1].parent, before.hash());
+    assert_eq!(appended.lanes[1].before(), before.tip());
+    assert_eq!(appended.lanes[0].parent, LaneHash::NONE);
     let places: Vec<_> = appended
         .entries
         .iter()
@@ -75,7 +87,8 @@ fn positions_count_per_rollup_and_over_blocks() {
         }
     );
     assert_eq!(ledger.transactions(), 6);
-    assert_eq!((ledger.lane(RollupId(5)), ledger.lane(RollupId(4))), (3, 0));
+    let count = |rollup| ledger.lane(RollupId(rollup)).transactions;
+    assert_eq!((count(5), count(4)), (3, 0));
     assert_eq!(ledger.tip(), &LedgerTip::of(&block, 6));
 
     let empty = Payload::default();
@@ -128,9 +141,31 @@ fn only_the_next_block_with_its_own_payload_is_appended() {
 #[test]
 fn a_snapshot_must_add_up() {
     let tip = LedgerTip::of(&genesis(), 5);
-    let lanes = [(RollupId(1), 2), (RollupId(2), 3)];
-    assert_eq!(Ledger::restore(tip, lanes).unwrap().lane(RollupId(2)), 3);
-    let found = Ledger::restore(tip, [lanes[0], lanes[0], lanes[1], (RollupId(1), 4)]);
+    let lane = |rollup, transactions| {
+        let height = LaneHeight(1);
+        let hash = LaneHash([1; 32]);
+        let tip = LaneTip {
+            height,
+            hash,
+            transactions,
+        };
+        (RollupId(rollup), tip)
+    };
+    let history = Ledger::new(&genesis()).history().clone();
+    let restore = |lanes: &[_]| Ledger::restore(tip, lanes.iter().copied(), history.clone());
+    let lanes = [lane(1, 2), lane(2, 3)];
+    let restored = restore(&lanes).unwrap();
+    assert_eq!(restored.lane(RollupId(2)), lanes[1].1);
+    let found = Ledger::restore(tip, lanes, Peaks::default());
+    let (found, expected) = (
+        found,
+        Err(LedgerError::History {
+            found: 0,
+            expected: 1,
+        }),
+    );
+    assert_eq!(found, expected);
+    let found = restore(&[lanes[0], lanes[0], lanes[1], lane(1, 4)]);
     assert_eq!(
         found,
         Err(LedgerError::Snapshot {
@@ -138,7 +173,7 @@ fn a_snapshot_must_add_up() {
             expected: 5
         })
     );
-    let found = Ledger::restore(tip, [lanes[0]]);
+    let found = restore(&lanes[..1]);
     assert_eq!(
         found,
         Err(LedgerError::Snapshot {
@@ -182,7 +217,7 @@ proptest! {
     ) {
         let mut ledger = Ledger::new(&genesis());
         let mut model: BTreeMap<RollupId, Vec<TransactionId>> = BTreeMap::new();
-        let mut stored: BTreeMap<RollupId, u64> = BTreeMap::new();
+        let mut stored: BTreeMap<RollupId, LaneTip> = BTreeMap::new();
         for (at, lanes) in blocks.iter().enumerate() {
             let batch = |(rollup, count): (&u64, &usize)| Batch {
                 rollup: RollupId(*rollup),
@@ -202,15 +237,16 @@ proptest! {
                 prop_assert_eq!(batch.rollup, entry.rollup);
                 prop_assert_eq!(batch.ids().nth(entry.index as usize), Some(entry.id));
             }
-            stored.extend(appended.lanes_changed.iter().copied());
+            stored.extend(appended.lanes.iter().map(|lane| (lane.rollup, lane.tip())));
             if at == restart {
-                let restored = Ledger::restore(*ledger.tip(), stored.clone()).unwrap();
+                let restored = Ledger::restore(*ledger.tip(), stored.clone(), ledger.history().clone()).unwrap();
                 prop_assert_eq!(&restored, &ledger);
                 ledger = restored;
             }
         }
         let counts: Vec<_> = model.iter().map(|(rollup, ids)| (*rollup, ids.len() as u64)).collect();
-        prop_assert_eq!(ledger.lanes().collect::<Vec<_>>(), counts);
+        let found = ledger.lanes().map(|(rollup, tip)| (rollup, tip.transactions));
+        prop_assert_eq!(found.collect::<Vec<_>>(), counts);
         prop_assert_eq!(ledger.transactions(), model.values().map(|ids| ids.len() as u64).sum::<u64>());
     }
 }

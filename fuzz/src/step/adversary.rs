@@ -102,6 +102,7 @@ impl Adversary {
             leader
         };
         Block {
+            roots: outrider_types::Roots::NONE,
             version: BLOCK_VERSION,
             chain: member.committee.chain(),
             epoch: member.committee.epoch(),
@@ -422,9 +423,12 @@ fn assembled(member: &mut Member, a: u8, b: u8) {
         member.tell(Input::Assembled {
             view,
             parent,
-            payload: salted(b & 3),
             timestamp,
-            next,
+            content: outrider_types::Content {
+                payload: salted(b & 3),
+                roots: outrider_types::Roots::NONE,
+                next: next,
+            },
         });
     }
 }

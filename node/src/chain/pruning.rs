@@ -203,7 +203,7 @@ impl<S: Store> Chain<S> {
         let key = height_key(height);
         let Some(block) = self.block_at(height)? else {
             // Gone before a crash.
-            self.store.delete(Table::Height, &key)?;
+            self.forget_height(height)?;
             return Ok(1);
         };
         let payload = block.payload;
@@ -214,6 +214,7 @@ impl<S: Store> Chain<S> {
         } else if !(in_use.payload)(&payload) && !self.is_shared(&block)? {
             self.store.delete(Table::Payload, &payload.0)?;
         }
+        let lanes = self.forget_lanes(height)?;
         self.forget_entries(height)?;
         self.store.delete(Table::Certificate, &key)?;
         let id = block.id();
@@ -221,8 +222,16 @@ impl<S: Store> Chain<S> {
             self.store.delete(Table::Block, &id.0)?;
         }
         // Last: without it, nothing of this height is found any more.
-        self.store.delete(Table::Height, &key)?;
-        Ok(5)
+        self.forget_height(height)?;
+        Ok(5 + lanes)
+    }
+
+    /// Forget which block was at a height, unless the history still needs it: then [`put_history`](Self::put_history) does it.
+    fn forget_height(&mut self, height: Height) -> Result<(), ChainError> {
+        if self.history_keeps(height) {
+            return Ok(());
+        }
+        Ok(self.store.delete(Table::Height, &height_key(height))?)
     }
 
     /// Whether a later final block holds the same payload, ordered again more than the window of F1 later: then each of its
@@ -244,7 +253,8 @@ impl<S: Store> Chain<S> {
             return Ok(Some(PayloadIds::default()));
         }
         if let Some(payload) = self.payload(block.payload)? {
-            return Ok(Some(PayloadIds::of(&payload)));
+            let lanes = self.lanes_of(block)?;
+            return Ok(lanes.map(|lanes| PayloadIds::of(&payload, &lanes)));
         }
         self.read(Table::Meta, &ids_key(block.height), "ids of a block")
     }

@@ -3,14 +3,15 @@
 use super::transactions::put_entries;
 use super::{Chain, ChainError, TIP, height_key};
 use outrider_finality::{
-    Checkpoint, LANES_PER_ITEM_MAX, LaneCount, LedgerTip, PATH_HEADERS_MAX, SnapshotBlock,
-    SnapshotError, SnapshotItem, SnapshotVerifier, Taken,
+    Checkpoint, HISTORY_CHUNK, LANES_PER_ITEM_MAX, LaneEnd, LaneIds, LedgerTip, PATH_HEADERS_MAX,
+    SnapshotBlock, SnapshotError, SnapshotItem, SnapshotVerifier, Taken,
 };
 use outrider_storage::{Store, Table};
 use outrider_types::codec::EncodeSize as _;
+use outrider_types::merkle::Peaks;
 use outrider_types::{
-    Block, BlockRecord, Bytes, Committee, CommitteeId, Contact, EpochStart, Height, RollupId,
-    encode,
+    Block, BlockRecord, Bytes, Committee, CommitteeId, Contact, EpochStart, Height, LaneTip,
+    LaneTips, RollupId, encode,
 };
 use std::collections::BTreeMap;
 
@@ -62,8 +63,8 @@ pub enum InstallError {
 
 impl<S: Store> Chain<S> {
     /// The newest block that a snapshot can start from, and how many transactions each rollup has up to it.
-    pub fn checkpoint(&self) -> Result<(Checkpoint, Vec<LaneCount>), TakeError> {
-        let mut lanes: BTreeMap<RollupId, u64> = self.ledger.lanes().collect();
+    pub fn checkpoint(&self) -> Result<(Checkpoint, Vec<LaneEnd>), TakeError> {
+        let mut lanes: BTreeMap<RollupId, LaneTip> = self.ledger.lanes().collect();
         let mut block = self.root;
         for _ in 0..PATH_HEADERS_MAX {
             if block.height == Height(0) {
@@ -72,25 +73,24 @@ impl<S: Store> Chain<S> {
             let certificate = self.certificate(block.height)?;
             let own = certificate.filter(|it| it.block() == block.id());
             if let Some(certificate) = own.filter(|_| block.next == CommitteeId::NONE) {
-                lanes.retain(|_, count| *count > 0);
-                let checkpoint = Checkpoint {
+                lanes.retain(|_, tip| *tip != LaneTip::default());
+                let mut checkpoint = Checkpoint {
                     genesis: self.genesis.id(),
                     first: Checkpoint::window_of(block.height),
                     block,
                     certificate,
-                    transactions: lanes.values().sum(),
+                    transactions: lanes.values().map(|tip| tip.transactions).sum(),
                     rollups: u32::try_from(lanes.len()).unwrap_or(u32::MAX),
+                    history: Vec::new(),
                 };
-                let count = |(rollup, transactions)| LaneCount {
-                    rollup,
-                    transactions,
-                };
-                return Ok((checkpoint, lanes.into_iter().map(count).collect()));
+                let before = Height(checkpoint.history_begins() - 1);
+                checkpoint.history = self.history_to(before)?.peaks().to_vec();
+                let end = |(rollup, tip)| LaneEnd { rollup, tip };
+                return Ok((checkpoint, lanes.into_iter().map(end).collect()));
             }
             let first = Checkpoint::window_of(block.height);
-            for lane in self.snapshot_block(block, first)?.holds.lanes {
-                let count = lanes.entry(lane.rollup).or_default();
-                *count = count.saturating_sub(lane.ids.len() as u64);
+            for LaneIds { lane, .. } in self.snapshot_block(block, first)?.holds.lanes {
+                lanes.insert(lane.rollup, lane.before());
             }
             block = self.header(Height(block.height.0 - 1), first)?;
         }
@@ -139,7 +139,7 @@ impl<S: Store> Chain<S> {
 }
 
 /// The items of a list of rollups.
-pub fn lane_items(lanes: &[LaneCount]) -> impl Iterator<Item = SnapshotItem> + '_ {
+pub fn lane_items(lanes: &[LaneEnd]) -> impl Iterator<Item = SnapshotItem> + '_ {
     let pages = lanes.chunks(LANES_PER_ITEM_MAX);
     pages.map(|page| SnapshotItem::Lanes(page.to_vec()))
 }
@@ -190,9 +190,13 @@ impl<S: Store> Installer<S> {
             }
             Taken::Checkpoint(checkpoint) => self.checkpoint = Some(*checkpoint),
             Taken::Lanes(lanes) => {
-                for lane in lanes {
-                    let count = lane.transactions;
-                    self.chain.put_lane(lane.rollup, count, Height(0), count)?;
+                for LaneEnd { rollup, tip } in lanes {
+                    let tips = LaneTips {
+                        height: Height(0),
+                        now: tip,
+                        before: tip,
+                    };
+                    self.chain.put_lane_tips(rollup, tips)?;
                 }
             }
             Taken::Block { block, entries } => {
@@ -200,6 +204,8 @@ impl<S: Store> Installer<S> {
                 // What is open is read when the chain is opened.
                 put_entries(&mut self.chain.store, height, &entries)?;
                 self.chain.put_header(&block.block)?;
+                let lanes = block.holds.lane_blocks();
+                self.chain.put_lane_blocks(height, lanes)?;
                 self.chain.put_ids(&block.block, &block.holds)?;
             }
         }
@@ -212,15 +218,21 @@ impl<S: Store> Installer<S> {
         let Some(checkpoint) = self.checkpoint else {
             return Err(InstallError::NotEmpty);
         };
+        let begins = checkpoint.history_begins();
         let Checkpoint {
             first,
             block,
             certificate,
             transactions,
+            history,
             ..
         } = checkpoint;
         let chain = &mut self.chain;
         chain.put_certificate(block.height, &certificate)?;
+        let peaks = Peaks::new(begins, history).filter(|_| begins.is_multiple_of(HISTORY_CHUNK));
+        if let Some(peaks) = peaks {
+            chain.put_history_chunk(&peaks, Vec::new())?;
+        }
         chain.begin_pruned(first, block.height.next())?;
         let tip = LedgerTip {
             height: block.height,

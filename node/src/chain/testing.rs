@@ -1,6 +1,7 @@
 //! A chain that grows without a network, for the tests of pruning and snapshots: real hashes, real certificates.
 
 use super::Chain;
+use outrider_finality::Outlook;
 use outrider_storage::Store;
 use outrider_types::testing::{committee, key};
 use outrider_types::{
@@ -37,8 +38,12 @@ pub(super) fn payload(height: u64, bytes: usize) -> Payload {
     }
 }
 
-pub(super) fn child(parent: &Block, payload: &Payload) -> Block {
+pub(super) fn child<S: Store>(chain: &Chain<S>, payload: &Payload) -> Block {
+    let parent = chain.root();
+    let checked = CheckedPayload::new(payload.clone()).unwrap();
+    let roots = Outlook::default().roots(chain.ledger(), parent.id(), &checked);
     Block {
+        roots: roots.unwrap(),
         view: View(parent.view.0 + 1),
         height: Height(parent.height.0 + 1),
         parent: parent.id(),
@@ -66,7 +71,7 @@ pub(super) fn certificate(block: &Block) -> FinalityCertificate {
 
 /// One more final block, as the driver appends it.
 pub(super) fn append<S: Store>(chain: &mut Chain<S>, payload: &Payload) -> Block {
-    let block = child(chain.root(), payload);
+    let block = child(chain, payload);
     let record = BlockRecord {
         block,
         justification: None,

@@ -19,7 +19,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         match action {
             Action::Broadcast { message } => {
                 if let ConsensusMessage::Proposal(proposal) = &message {
-                    self.hold_own(&proposal.block);
+                    self.hold_own(&proposal.block)?;
                 }
                 self.send(Channel::Consensus, To::All, encode(&message));
             }
@@ -100,7 +100,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             }
         }
         self.forget_old();
-        Ok(())
+        self.check_waiting(self.chain.root().id())
     }
 
     /// A final block joins the ledger, and everyone who waits for it hears.
@@ -115,7 +115,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         let id: BlockId = block.id();
         self.chain.put_record(record)?;
         self.chain.put_payload(payload.id, &payload.payload)?;
-        self.chain.commit(&block, payload, own)?;
+        let lanes = self.chain.commit(&block, payload, own)?;
         self.mempool.committed(&payload.transactions);
         self.spread.committed(&payload.transactions);
         let path = match (own.is_some(), &**certificate) {
@@ -135,6 +135,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             id,
             payload: payload.payload.clone(),
             transactions: payload.transactions.clone(),
+            lanes,
             certificate: Arc::new((**certificate).clone()),
         };
         if let Some(tap) = &mut self.tap {
@@ -177,6 +178,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             id,
             payload: payload.payload.clone(),
             transactions: payload.transactions.clone(),
+            lanes: Arc::new([]),
             certificate: Arc::new(FinalityCertificate::Fast(certificate.clone())),
         }));
     }
@@ -186,6 +188,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         let root = self.chain.root().id();
         let replica = &self.replica;
         self.held.retain(|id, _| *id != root && replica.holds(*id));
+        self.outlook.retain(|id| id != root && replica.holds(id));
         self.first_seen.retain(|id, _| replica.holds(*id));
         self.payloads.forget(|block| replica.holds(block));
     }

@@ -360,6 +360,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         }
         self.publish()?;
         self.metrics.fetched(new.len());
+        self.check_waiting(tip.id())?;
         if end.is_none() {
             self.inputs.push(Input::CaughtUp {
                 block: tip,

@@ -39,6 +39,35 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 };
                 let _ = reply.send(kept);
             }
+            Command::LaneRange {
+                rollup,
+                from,
+                limit,
+                reply,
+            } => {
+                let _ = reply.send(self.chain.lane_page(rollup, from, limit)?);
+            }
+            Command::LaneProof {
+                rollup,
+                height,
+                reply,
+            } => {
+                let kept = match self.chain.pruned(height) {
+                    Some(pruned) => Err(pruned),
+                    None => Ok(self.chain.lane_proof(rollup, height)?),
+                };
+                let _ = reply.send(kept);
+            }
+            Command::LaneRangeProof {
+                rollup,
+                range: (from, to),
+                reply,
+            } => {
+                let _ = reply.send(self.chain.lane_range_proof(rollup, from, to)?);
+            }
+            Command::SkipProof { from, to, reply } => {
+                let _ = reply.send(self.chain.skip_proof(from, to)?);
+            }
             Command::Snapshot { blocks, reply } => {
                 let taken = match self.snapshot_items(blocks) {
                     Err(TakeError::Chain(error)) => return Err(error.into()),

@@ -399,9 +399,11 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         self.epochs.waiting.clear();
         let now = self.clock.now();
         let (config, started) = (&self.config, self.epochs.started);
-        let (replica, step, held) = new_replica(config, &self.chain, &self.journal, started, now)?;
+        let (replica, step, (held, outlook)) =
+            new_replica(config, &self.chain, &self.journal, started, now)?;
         self.replica = replica;
         self.held.extend(held);
+        self.outlook = outlook;
         self.forget_old();
         let committee = self.replica.committee();
         tracing::info!(
@@ -440,7 +442,7 @@ pub(super) fn new_replica(
             "this member follows and signs nothing in this epoch: its vote journal is missing or of a later epoch, so it cannot know what it has signed. It speaks again in the next epoch. If you are certain that it signed nothing in this one, start once with --set node.unsafe_accept_lost_journal=true"
         );
     }
-    let (held, blocks) = uncommitted(chain, &safety)?;
+    let (laid, blocks) = uncommitted(chain, &safety)?;
     let restored = Restored {
         root: *chain.root(),
         vote_left: durable::vote_left(chain, &safety)?,
@@ -450,7 +452,7 @@ pub(super) fn new_replica(
     let consensus = config.consensus;
     let (replica, step) =
         Replica::new(consensus, start.committee, seat, &start.base, restored, now);
-    Ok((replica, step, held))
+    Ok((replica, step, laid))
 }
 
 /// The safety state of an epoch, and the epoch of what the journal holds. A state of an epoch before is of no use any more;

@@ -29,6 +29,7 @@ use crate::pipeline::{self, FromPeer};
 use crate::seats::{Seats, SharedHearing};
 use crate::tap::Tap;
 use outrider_consensus::{Action, Config as ConsensusConfig, Input, Replica, Step};
+use outrider_finality::Outlook;
 use outrider_mempool::{Limits, Mempool, Unresolved};
 use outrider_network::{Channel, Context, Network, Outbound, Peer, Peers, To, TrackError};
 use outrider_storage::{Journal, JournalError, Store};
@@ -133,6 +134,8 @@ pub struct Driver<E: Context, J, S> {
     timeouts: u64,
     /// Payloads of blocks above the last final one, by block.
     held: BTreeMap<BlockId, CheckedPayload>,
+    /// Their lane blocks.
+    outlook: Outlook,
     payloads: payloads::Payloads,
     sync: sync::Sync,
     spread: spread::Spread,
@@ -202,7 +205,8 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             base: wall_clock(&context),
         };
         let (started, now) = (clock.base, clock.now());
-        let (replica, step, held) = epochs::new_replica(&config, &chain, &journal, started, now)?;
+        let (replica, step, (held, outlook)) =
+            epochs::new_replica(&config, &chain, &journal, started, now)?;
         let committee = replica.committee().clone();
         let witness = evidence::Witness::restore(&mut chain, &committee, replica.safety())?;
         let hearing = SharedHearing::new(Seats::new(committee, Vec::new()));
@@ -227,6 +231,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             epochs: epochs::Epochs::new(hearing, started),
             timeouts: 0,
             held,
+            outlook,
             payloads: payloads::Payloads::default(),
             sync: sync::Sync::default(),
             spread: spread::Spread::default(),
@@ -444,8 +449,8 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     }
 }
 
-/// Payloads by block.
-type Payloads = BTreeMap<BlockId, CheckedPayload>;
+/// Payloads by block, and their lane blocks.
+type Payloads = (BTreeMap<BlockId, CheckedPayload>, Outlook);
 /// Payloads by block, and the records of those blocks, parents first.
 type Uncommitted = (Payloads, Vec<Verified<BlockRecord>>);
 
@@ -458,16 +463,25 @@ fn uncommitted<S: Store>(
     tips.extend(safety.voted.map(|vote| vote.block));
     tips.extend(safety.high_block());
     let found = chain.uncommitted(&tips)?;
-    let mut held = BTreeMap::new();
-    let mut blocks = Vec::new();
+    let EpochStart {
+        committee, base, ..
+    } = chain.epoch();
+    let last = committee.last_height(base.height);
+    let (mut held, mut outlook) = (BTreeMap::new(), Outlook::default());
+    let mut blocks: Vec<Verified<BlockRecord>> = Vec::new();
     for (record, payload) in found {
-        // It was checked before the vote that kept it.
-        if let Ok(payload) = CheckedPayload::new(payload) {
+        let Ok(payload) = CheckedPayload::new(payload) else {
+            continue;
+        };
+        // Its payload may be here for another block's sake, so what this one says is checked again.
+        let checked = outlook.check(chain.ledger(), &record.block, &payload);
+        let filler = last.is_some_and(|last| record.block.height > last);
+        if filler || matches!(checked, Some(Ok(()))) {
             held.insert(record.block.id(), payload);
             blocks.push(record);
         }
     }
-    Ok((held, blocks))
+    Ok(((held, outlook), blocks))
 }
 
 /// What workers give to the driver, channel by channel, consensus first.

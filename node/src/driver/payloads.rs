@@ -10,8 +10,8 @@ use outrider_network::{Channel, Context, To};
 use outrider_storage::{Journal, Store};
 use outrider_types::message::{PayloadMessage, References};
 use outrider_types::{
-    Block, BlockId, CheckedPayload, CommitteeId, Payload, PayloadId, Timestamp, TransactionId,
-    View, encode,
+    Block, BlockId, CheckedPayload, CommitteeId, Content, Payload, PayloadId, Roots, Timestamp,
+    TransactionId, View, encode,
 };
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -42,6 +42,8 @@ pub(super) struct Payloads {
     wanted: BTreeMap<PayloadId, BTreeMap<BlockId, Block>>,
     /// Payloads that wait for their block, oldest first by sender.
     unclaimed: BTreeMap<PeerIndex, VecDeque<CheckedPayload>>,
+    /// Blocks and their payloads that wait until their parent is checked, by parent.
+    unchecked: BTreeMap<BlockId, BTreeMap<BlockId, (Block, CheckedPayload)>>,
 }
 
 impl Payloads {
@@ -77,6 +79,10 @@ impl Payloads {
             blocks.retain(|block, _| of_use(*block));
         }
         self.wanted.retain(|_, blocks| !blocks.is_empty());
+        for blocks in self.unchecked.values_mut() {
+            blocks.retain(|block, _| of_use(*block));
+        }
+        self.unchecked.retain(|_, blocks| !blocks.is_empty());
     }
 }
 
@@ -100,10 +106,22 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     }
 
     /// A block of one's own is proposed: its payload is held like that of any other.
-    pub(super) fn hold_own(&mut self, block: &Block) {
-        if let Some(payload) = self.payloads.claim(block.payload) {
-            self.held.insert(block.id(), payload);
+    pub(super) fn hold_own(&mut self, block: &Block) -> Result<(), DriverError> {
+        // A filler is no part of the ledger (R13).
+        if block.roots == Roots::NONE {
+            return Ok(());
         }
+        let Some(payload) = self.payloads.claim(block.payload) else {
+            return Ok(());
+        };
+        let checked = self.outlook.check(self.chain.ledger(), block, &payload);
+        assert!(
+            !matches!(checked, Some(Err(_))),
+            "a member proposes only what it holds valid: {checked:?}"
+        );
+        let id = block.id();
+        self.held.insert(id, payload);
+        self.check_waiting(id)
     }
 
     /// Propose if there is something to order, or nothing came for too long.
@@ -128,6 +146,13 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         if payload.payload.is_empty() && now < waiting.deadline {
             return Ok(());
         }
+        let roots = self
+            .outlook
+            .roots(self.chain.ledger(), waiting.parent, &payload);
+        let Some(roots) = roots else {
+            // The ledger is ahead of the replica: what was caught up with is told to it in this turn.
+            return Ok(());
+        };
         self.proposal = None;
         if !payload.payload.is_empty() {
             // Their batches were sent before, on the same connections.
@@ -153,9 +178,12 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         self.inputs.push(Input::Assembled {
             view,
             parent,
-            payload: payload.id,
+            content: Content {
+                payload: payload.id,
+                roots,
+                next,
+            },
             timestamp,
-            next,
         });
         self.payloads.keep(OWN, payload);
         Ok(())
@@ -207,10 +235,39 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         Ok(())
     }
 
-    /// F1: no transaction twice along a chain. Then the payload is kept, and is durable before a vote for its block leaves.
+    /// A block was checked or became final: those that waited for it are next.
+    pub(super) fn check_waiting(&mut self, parent: BlockId) -> Result<(), DriverError> {
+        let mut parents = vec![parent];
+        while let Some(parent) = parents.pop() {
+            for (id, (block, payload)) in
+                self.payloads.unchecked.remove(&parent).unwrap_or_default()
+            {
+                if self.check_one(&block, payload)? {
+                    parents.push(id);
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn check(&mut self, block: &Block, payload: CheckedPayload) -> Result<(), DriverError> {
-        let pending = self.pending(block.parent);
-        let mut failed = None;
+        if self.check_one(block, payload)? {
+            self.check_waiting(block.id())?;
+        }
+        Ok(())
+    }
+
+    /// F1 and F13: no transaction twice along a chain, and what the header says of lanes and history. Then the payload is kept,
+    /// and is durable before a vote for its block leaves. Whether it may stand there; a block whose ancestors were not all
+    /// checked yet waits.
+    fn check_one(&mut self, block: &Block, payload: CheckedPayload) -> Result<bool, DriverError> {
+        let id = block.id();
+        let ledger = self.chain.ledger();
+        let Some(said) = self.outlook.check(ledger, block, &payload) else {
+            let waiting = self.payloads.unchecked.entry(block.parent).or_default();
+            waiting.insert(id, (*block, payload));
+            return Ok(false);
+        };
         let committed = |id: &TransactionId| {
             // What waits is not final: most need not be looked up.
             if self.mempool.contains(id) {
@@ -221,26 +278,30 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 Some(block.height)
             })
         };
-        let above: HashSet<&TransactionId> = pending
+        let above: HashSet<&TransactionId> = self
+            .pending(block.parent)
             .iter()
             .filter_map(|id| self.held.get(id))
             .flat_map(|held| &*held.transactions)
             .collect();
-        if let Some(id) = duplicate(block.height, payload.transactions.iter(), committed, |id| {
+        let twice = duplicate(block.height, payload.transactions.iter(), committed, |id| {
             above.contains(id)
-        }) {
-            failed = Some(format!("transaction {id} is ordered already"));
-        }
-        let id = block.id();
+        });
+        let failed = match (twice, said) {
+            (Some(id), _) => Some(format!("transaction {id} is ordered already")),
+            (None, Err(error)) => Some(error.to_string()),
+            (None, Ok(())) => None,
+        };
         if let Some(reason) = failed {
             tracing::warn!(block = %id, reason, "payload refused");
+            self.outlook.remove(&id);
             self.checked(id, false);
-            return Ok(());
+            return Ok(false);
         }
         self.chain.put_payload(payload.id, &payload.payload)?;
         self.held.insert(id, payload);
         self.checked(id, true);
-        Ok(())
+        Ok(true)
     }
 
     /// Blocks between the last final one and this one, itself included.

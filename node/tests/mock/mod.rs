@@ -3,20 +3,21 @@
 #![allow(dead_code, reason = "not every test uses all of it")]
 
 use outrider_finality::{
-    CertificatePage, CertificateStore, EvidenceFile, EvidencePage, FinalityProof,
+    CertificatePage, CertificateStore, EvidenceFile, EvidencePage, FinalityProof, Outlook,
 };
 use outrider_node::api::{self, RunningApi};
-use outrider_node::chain::TakeError;
+use outrider_node::chain::{Chain, TakeError};
 use outrider_node::config::{NodeConfig, RpcConfig};
 use outrider_node::handle::{
     BlockAt, ChangeError, Command, CommittedBlock, DriverEnds, Head, NodeHandle, SubmitError,
     TransactionStatus,
 };
+use outrider_storage::{MemoryDisk, MemoryStore};
 use outrider_types::evidence::Pair;
 use outrider_types::{
-    Aggregate, Batch, Block, BlockId, CommitVote, Committee, EpochStart, Evidence,
-    FinalityCertificate, Height, MemberIndex, Payload, RollupId, SecretKey, Signed, Timestamp,
-    Transaction, TransactionId, View, Vote, testing,
+    Aggregate, Batch, Block, BlockId, BlockRecord, CheckedPayload, CommitVote, Committee,
+    EpochStart, Evidence, FinalityCertificate, Height, MemberIndex, Payload, RollupId, SecretKey,
+    Signed, Timestamp, Transaction, TransactionId, View, Vote, testing,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -45,6 +46,7 @@ pub struct MockDriver {
     keys: Vec<SecretKey>,
     ends: DriverEnds,
     blocks: Vec<Arc<CommittedBlock>>,
+    chain: Chain<MemoryStore>,
     status: BTreeMap<TransactionId, TransactionStatus>,
 }
 
@@ -59,6 +61,7 @@ impl MockDriver {
             keys,
             ends,
             blocks: Vec::new(),
+            chain: Chain::open(MemoryDisk::new().store(), committee.clone(), Vec::new()).unwrap(),
             status: BTreeMap::new(),
         };
         tokio::spawn(async move {
@@ -103,6 +106,32 @@ impl MockDriver {
                     )
                 });
                 let _ = reply.send(Ok(proof));
+            }
+            Command::LaneRange {
+                rollup,
+                from,
+                limit,
+                reply,
+            } => {
+                let _ = reply.send(self.chain.lane_page(rollup, from, limit).unwrap());
+            }
+            Command::LaneProof {
+                rollup,
+                height,
+                reply,
+            } => {
+                let _ = reply.send(Ok(self.chain.lane_proof(rollup, height).unwrap()));
+            }
+            Command::LaneRangeProof {
+                rollup,
+                range: (from, to),
+                reply,
+            } => {
+                let proof = self.chain.lane_range_proof(rollup, from, to);
+                let _ = reply.send(proof.unwrap());
+            }
+            Command::SkipProof { from, to, reply } => {
+                let _ = reply.send(self.chain.skip_proof(from, to).unwrap());
             }
             Command::SubmitChange { change, reply } => {
                 let taken = change.verify(&self.committee);
@@ -194,14 +223,16 @@ impl MockDriver {
         let payload = Payload {
             batches: vec![batch],
         };
-        let genesis = Block::genesis(&self.committee);
-        let parent = self.blocks.last().map_or(genesis, |last| last.block);
+        let checked = CheckedPayload::new(payload).unwrap();
+        let parent = *self.chain.root();
+        let roots = Outlook::default().roots(self.chain.ledger(), parent.id(), &checked);
         let block = Block {
+            roots: roots.unwrap(),
             view: View(parent.view.0 + 1),
             height: Height(parent.height.0 + 1),
             parent: parent.id(),
             justify: parent.view,
-            payload: payload.id(),
+            payload: checked.id,
             timestamp: Timestamp(parent.timestamp.0 + 1_000),
             proposer: MemberIndex(1),
             ..parent
@@ -218,11 +249,24 @@ impl MockDriver {
             })
             .collect();
         let certificate = FinalityCertificate::Slow(Aggregate::assemble(&votes).unwrap());
+        let record = BlockRecord {
+            block,
+            justification: None,
+        };
+        self.chain.put_record(&record).unwrap();
+        self.chain
+            .put_payload(checked.id, &checked.payload)
+            .unwrap();
+        let lanes = self
+            .chain
+            .commit(&block, &checked, Some(&certificate))
+            .unwrap();
         let committed = Arc::new(CommittedBlock {
             block,
             id: block.id(),
-            payload: Arc::new(payload),
-            transactions: Arc::from([id]),
+            payload: checked.payload,
+            transactions: checked.transactions,
+            lanes,
             certificate: Arc::new(certificate),
         });
         let status = TransactionStatus::Soft {
@@ -282,6 +326,7 @@ pub fn empty_block() -> Arc<CommittedBlock> {
         id: block.id(),
         payload: Arc::new(Payload::default()),
         transactions: Arc::from([]),
+        lanes: Arc::from([]),
         certificate: Arc::new(FinalityCertificate::Slow(
             Aggregate::assemble(&[vote]).unwrap(),
         )),

@@ -136,6 +136,7 @@ impl LyingSyncer {
         let mut view = View(me.view.saturating_add(1));
         for step in 0..RANGE_BLOCKS {
             let block = Block {
+                roots: outrider_types::Roots::NONE,
                 version: outrider_types::block::BLOCK_VERSION,
                 chain: me.committee.chain(),
                 epoch,

@@ -3,7 +3,7 @@
 
 use super::envelope::Held;
 use outrider_consensus::{Restored, Writes};
-use outrider_finality::Ledger;
+use outrider_finality::{Ledger, Outlook};
 use outrider_types::message::{FullBlock, Range};
 use outrider_types::{
     Block, BlockId, BlockRecord, Committee, CommitteeChange, CommitteeId, Epoch, EpochEnd,
@@ -290,6 +290,41 @@ impl Disk {
         })
     }
 
+    /// The ledger.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Blocks of an epoch above the last final one whose payload is kept and may stand there, parents first.
+    #[must_use]
+    pub fn blocks_above(&self, committee: &Committee) -> (Vec<Verified<BlockRecord>>, Outlook) {
+        let root = self.root();
+        let mut records: Vec<&BlockRecord> = self
+            .records
+            .values()
+            .filter(|record| record.block.height > root.height)
+            .filter(|record| record.block.epoch == committee.epoch())
+            .collect();
+        records.sort_by_key(|record| record.block.height);
+        let base = self.ends.last().map_or(Height(0), |end| end.last.height);
+        let last = committee.last_height(base);
+        let mut outlook = Outlook::default();
+        let mut blocks = Vec::new();
+        for record in records {
+            let Some(held) = self.payloads.get(&record.block.payload) else {
+                continue;
+            };
+            // Its payload may be here for another block's sake.
+            let filler = last.is_some_and(|last| record.block.height > last);
+            let said = outlook.check(&self.ledger, &record.block, held);
+            if filler || matches!(said, Some(Ok(()))) {
+                blocks.extend(record.clone().verify(committee).ok());
+            }
+        }
+        (blocks, outlook)
+    }
+
     /// What a member finds when it starts in the epoch of this committee. Certificates are verified again, from bytes: the
     /// disk is outside too. Panics if they do not verify: nothing here damages disks.
     #[must_use]
@@ -306,20 +341,7 @@ impl Disk {
                 Err(error) => unreachable!("the journal of a member cannot be read: {error}"),
             },
         };
-        let mut blocks: Vec<&BlockRecord> = self
-            .records
-            .values()
-            .filter(|record| {
-                record.block.height > root.height
-                    && record.block.epoch == committee.epoch()
-                    && self.payloads.contains_key(&record.block.payload)
-            })
-            .collect();
-        blocks.sort_by_key(|record| record.block.height);
-        let blocks = blocks
-            .into_iter()
-            .filter_map(|record| record.clone().verify(committee).ok())
-            .collect();
+        let (blocks, _) = self.blocks_above(committee);
         let vote_left = safety.voted.is_none_or(|vote| {
             self.stored.contains(&vote.block)
                 || self.chain.iter().rev().any(|block| block.id == vote.block)

@@ -14,12 +14,13 @@ use super::envelope::{Envelope, Held};
 use crate::fact::{Fact, Message};
 use epochs::Epochs;
 use outrider_consensus::{Action, Config, Input, Replica, Seat, Step};
+use outrider_finality::Outlook;
 use outrider_mempool::{Limits, Mempool};
 use outrider_types::message::{BatchRequest, Transactions};
 use outrider_types::zoo::{self, Mutant};
 use outrider_types::{
-    BlockId, ConsensusMessage, PayloadMessage, SecretKey, SyncMessage, Timestamp, Transaction,
-    TransactionId,
+    BlockId, ConsensusMessage, PayloadMessage, Roots, SecretKey, SyncMessage, Timestamp,
+    Transaction, TransactionId,
 };
 use payloads::Payloads;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -61,6 +62,7 @@ struct Life {
     mempool: Mempool,
     /// Payloads of blocks above the last final one that were checked.
     held: BTreeMap<BlockId, Arc<Held>>,
+    outlook: Outlook,
     payloads: Payloads,
     sync: Sync,
     epochs: Epochs,
@@ -162,6 +164,7 @@ impl Node {
         let mut life = Life {
             started: clock.wall,
             held: BTreeMap::new(),
+            outlook: Outlook::default(),
             replica,
             hosts,
             inputs: VecDeque::new(),
@@ -420,9 +423,17 @@ impl Node {
         match action {
             Action::Broadcast { message } => {
                 if let ConsensusMessage::Proposal(proposal) = &message
+                    && proposal.block.roots != Roots::NONE
                     && let Some(held) = life.payloads.claim(proposal.block.payload)
                 {
-                    life.held.insert(proposal.block.id(), held);
+                    let block = proposal.block;
+                    let said = life.outlook.check(self.disk.ledger(), &block, &held);
+                    assert!(
+                        !matches!(said, Some(Err(_))),
+                        "a member proposes only what it holds valid: {said:?}"
+                    );
+                    life.held.insert(block.id(), held);
+                    self.check_waiting(block.id());
                 }
                 port.send(None, Message::Consensus(message));
             }
@@ -530,7 +541,8 @@ impl Node {
         let Some(life) = &mut self.life else {
             return;
         };
-        let blocks = self.disk.restore(life.replica.committee()).blocks;
+        let blocks;
+        (blocks, life.outlook) = self.disk.blocks_above(life.replica.committee());
         for record in blocks {
             if let Some(held) = self.disk.payload(record.block.payload) {
                 life.held.insert(record.block.id(), held);

@@ -214,9 +214,12 @@ impl Outrider {
             } => answers.push_back(Input::Assembled {
                 view,
                 parent,
-                payload: PayloadId(sha256(&[b"empty", &view.0.to_be_bytes()])),
                 timestamp: Timestamp(now.max(after.0 + 1)),
-                next: CommitteeId::NONE,
+                content: outrider_types::Content {
+                    payload: PayloadId(sha256(&[b"empty", &view.0.to_be_bytes()])),
+                    roots: outrider_types::Roots::NONE,
+                    next: CommitteeId::NONE,
+                },
             }),
             Action::Fetch { block, from } => self.fetch(block, &from, now, out),
             Action::CatchUp { to } => {

@@ -404,9 +404,12 @@ impl<'a> World<'a> {
         Input::Assembled {
             view,
             parent,
-            payload: PayloadId(payload),
             timestamp: self.now().max(Timestamp(after.0 + 1)),
-            next: CommitteeId::NONE,
+            content: outrider_types::Content {
+                payload: PayloadId(payload),
+                roots: outrider_types::Roots::NONE,
+                next: CommitteeId::NONE,
+            },
         }
     }
 

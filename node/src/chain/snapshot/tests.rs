@@ -182,7 +182,7 @@ fn joined_member_knows_the_epochs_before() {
     // Block 8 has a certificate of its own and ends the epoch.
     let nothing = outrider_types::Payload::default();
     let next = chain.epoch().committee.successor();
-    let mut last = super::super::testing::child(chain.root(), &nothing);
+    let mut last = super::super::testing::child(&chain, &nothing);
     last.next = next.id();
     let end = EpochEnd {
         last,
@@ -214,7 +214,7 @@ fn joined_member_knows_the_epochs_before() {
     let (checkpoint, _) = chain.checkpoint().unwrap();
     assert_eq!(checkpoint.block.height, Height(4));
 
-    let mut first = super::super::testing::child(chain.root(), &nothing);
+    let mut first = super::super::testing::child(&chain, &nothing);
     (first.epoch, first.view, first.justify) = (next.epoch(), View(1), View(0));
     put(&mut chain, first);
     let mut file = Vec::new();

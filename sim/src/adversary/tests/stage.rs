@@ -186,6 +186,7 @@ impl Stage {
 
     pub fn block(&self, view: u64, proposer: usize, salt: u64) -> Block {
         Block {
+            roots: outrider_types::Roots::NONE,
             version: BLOCK_VERSION,
             chain: CHAIN,
             epoch: self.committee.epoch(),

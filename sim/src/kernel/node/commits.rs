@@ -85,7 +85,9 @@ impl Node {
         if let Some(life) = &mut self.life {
             let replica = &life.replica;
             life.held.retain(|id, _| replica.holds(*id));
+            life.outlook.retain(|id| replica.holds(id));
             life.payloads.forget(&|id| replica.holds(id));
         }
+        self.check_waiting(self.disk.root().id());
     }
 }

@@ -8,7 +8,7 @@ use outrider_mempool::{AssemblyLimits, ResolveError, Unresolved, Waiting};
 use outrider_types::limits::BATCHES_PER_REQUEST_MAX;
 use outrider_types::message::{BatchRequest, References, Transactions};
 use outrider_types::{
-    Block, BlockId, CommitteeId, PayloadId, PayloadMessage, Timestamp, TransactionId, View,
+    Block, BlockId, CommitteeId, Content, PayloadId, PayloadMessage, Timestamp, TransactionId, View,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -36,6 +36,8 @@ struct Proposing {
 pub(super) struct Payloads {
     wanted: BTreeMap<PayloadId, Vec<Block>>,
     unclaimed: BTreeMap<usize, VecDeque<Arc<Held>>>,
+    /// What waits until its parent is checked, by parent.
+    unchecked: BTreeMap<BlockId, BTreeMap<BlockId, (Block, Arc<Held>)>>,
     unresolved: Unresolved,
     proposal: Option<Proposing>,
 }
@@ -95,11 +97,16 @@ impl Payloads {
             blocks.retain(|block| of_use(block.id()));
         }
         self.wanted.retain(|_, blocks| !blocks.is_empty());
+        for blocks in self.unchecked.values_mut() {
+            blocks.retain(|block, _| of_use(*block));
+        }
+        self.unchecked.retain(|_, blocks| !blocks.is_empty());
     }
 
     pub(super) fn len(&self) -> usize {
         self.wanted.len()
             + self.unresolved.len()
+            + self.unchecked.values().map(BTreeMap::len).sum::<usize>()
             + self.unclaimed.values().map(VecDeque::len).sum::<usize>()
     }
 }
@@ -131,6 +138,10 @@ impl Node {
         if held.payload.is_empty() && clock.now < waiting.deadline {
             return;
         }
+        let ledger = self.disk.ledger();
+        let Some(roots) = life.outlook.roots(ledger, waiting.parent, &held) else {
+            return;
+        };
         life.payloads.proposal = None;
         if !held.payload.is_empty() {
             let message = match assembled.references {
@@ -151,9 +162,12 @@ impl Node {
         life.inputs.push_back(Input::Assembled {
             view: waiting.view,
             parent: waiting.parent,
-            payload: held.id,
+            content: Content {
+                payload: held.id,
+                roots,
+                next,
+            },
             timestamp: clock.wall.max(Timestamp(waiting.after.0.saturating_add(1))),
-            next,
         });
         life.payloads.keep(OWN, held);
     }
@@ -255,12 +269,39 @@ impl Node {
         }
     }
 
-    /// F1: no transaction twice along a chain. Then the payload is kept.
     fn check(&mut self, block: &Block, held: Arc<Held>) {
+        if self.check_one(block, held) {
+            self.check_waiting(block.id());
+        }
+    }
+
+    /// A block was checked or became final: those that waited for it are next.
+    pub(super) fn check_waiting(&mut self, parent: BlockId) {
+        let mut parents = vec![parent];
+        while let Some(parent) = parents.pop() {
+            let waiting = self
+                .life
+                .as_mut()
+                .and_then(|life| life.payloads.unchecked.remove(&parent));
+            for (id, (block, held)) in waiting.unwrap_or_default() {
+                if self.check_one(&block, held) {
+                    parents.push(id);
+                }
+            }
+        }
+    }
+
+    /// F1 and F13: no transaction twice along a chain, and what the header says of lanes and history. Then the payload is kept.
+    fn check_one(&mut self, block: &Block, held: Arc<Held>) -> bool {
         let Some(life) = &mut self.life else {
-            return;
+            return false;
         };
         let id = block.id();
+        let Some(said) = life.outlook.check(self.disk.ledger(), block, &held) else {
+            let waiting = life.payloads.unchecked.entry(block.parent).or_default();
+            waiting.insert(id, (*block, held));
+            return false;
+        };
         let above: BTreeSet<TransactionId> = if held.transactions.is_empty() {
             BTreeSet::new()
         } else {
@@ -282,12 +323,15 @@ impl Node {
             },
             |id| above.contains(id),
         );
-        let valid = twice.is_none();
+        let valid = twice.is_none() && said.is_ok();
         if valid {
             self.disk.put_payload(held.clone());
             life.held.insert(id, held);
+        } else {
+            life.outlook.remove(&id);
         }
         life.inputs
             .push_back(Input::PayloadChecked { block: id, valid });
+        valid
     }
 }
