@@ -1,7 +1,8 @@
 //! What wallets speak, at `/rollup/{id}`.
 
+use super::errors::{ErrorCode, bad_transaction, refused};
 use super::submit::Hex;
-use super::table::{EXECUTION_METHODS, ErrorCode, bad_transaction, refused};
+use super::table::METHODS;
 use super::{Api, Route};
 use crate::ethereum::decode;
 use crate::handle::SubmitError;
@@ -81,10 +82,14 @@ pub(super) fn register(module: &mut RpcModule<Api>) -> Result<(), RegisterMethod
             }
         },
     )?;
-    module.register_method("eth_getTransactionReceipt", |_, _, extensions| {
-        rollup(extensions).map(|_| serde_json::Value::Null)
+    module.register_method("eth_accounts", |_, _, extensions| {
+        rollup(extensions).map(|_| Vec::<String>::new())
     })?;
-    for name in EXECUTION_METHODS {
+    for name in METHODS
+        .iter()
+        .filter(|method| method.proxied)
+        .map(|method| method.name)
+    {
         module.register_method(name, move |_, _, extensions| {
             let rollup = rollup(extensions)?;
             let text = format!(
