@@ -33,11 +33,15 @@ pub enum ErrorCode {
     NeedsExecution,
     /// The execution node cannot be asked now.
     ExecutionDown,
+    /// Ordered, and no receipt in time (EIP-7966).
+    ReceiptTimeout,
+    /// Ordered, and its nonce is not the next one (EIP-7966).
+    NonceGap,
 }
 
 impl ErrorCode {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::InvalidParams,
         Self::WrongPath,
         Self::Full,
@@ -50,6 +54,8 @@ impl ErrorCode {
         Self::BadTransaction,
         Self::NeedsExecution,
         Self::ExecutionDown,
+        Self::ReceiptTimeout,
+        Self::NonceGap,
     ];
 
     /// Its name in the OpenRPC document.
@@ -68,6 +74,8 @@ impl ErrorCode {
             Self::BadTransaction => "BadTransaction",
             Self::NeedsExecution => "NeedsExecution",
             Self::ExecutionDown => "ExecutionDown",
+            Self::ReceiptTimeout => "ReceiptTimeout",
+            Self::NonceGap => "NonceGap",
         }
     }
 
@@ -110,6 +118,17 @@ impl ErrorCode {
                 -32_058,
                 "the rollup's execution node does not answer, or not in time, or too much",
                 "yes, later",
+            ),
+            // The numbers of EIP-7966.
+            Self::ReceiptTimeout => (
+                4,
+                "the transaction is taken and has no receipt yet; data is its hash",
+                "no need: ask for the receipt",
+            ),
+            Self::NonceGap => (
+                6,
+                "the transaction is ordered and its nonce is not the next one of its sender; data is the next one",
+                "yes, with that nonce",
             ),
             // What Ethereum clients use for a transaction that is refused.
             Self::BadTransaction => (

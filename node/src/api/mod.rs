@@ -1,14 +1,16 @@
 //! JSON-RPC 2.0 over HTTP and WebSocket on one port.
 //!
-//! `/` serves the native methods, `/rollup/{id}` the ones that wallets speak, `/rollup/{id}/submit` takes transactions as
-//! plain bytes. One table of methods drives the
-//! documentation and `rpc.discover`; a test calls every one of them.
+//! `/` serves the native methods, `/rollup/{id}` the ones that wallets speak (what needs state is asked of the rollup's
+//! execution node), `/rollup/{id}/submit` takes transactions as plain bytes, and GET answers files. One table of methods
+//! drives the documentation and `rpc.discover`; a test calls every one of them.
 
 mod errors;
 mod ethereum;
+mod execution;
 mod get;
 mod native;
 mod openrpc;
+mod receipt;
 mod submit;
 mod table;
 mod wire;
@@ -16,6 +18,7 @@ mod wire;
 use crate::config::RpcConfig;
 use crate::handle::NodeHandle;
 use ethereum::HashIndex;
+use execution::Executions;
 use jsonrpsee::RpcModule;
 use jsonrpsee::server::{BatchRequestConfig, PingConfig, Server, ServerConfig, ServerHandle};
 use outrider_mempool::Limits;
@@ -56,6 +59,9 @@ pub(crate) struct Api {
     pub(crate) handle: NodeHandle,
     pub(crate) limits: LimitsInfo,
     pub(crate) hashes: Mutex<HashIndex>,
+    pub(crate) executions: Executions,
+    /// Longest that `eth_sendRawTransactionSync` waits; the request must not time out before.
+    pub(crate) receipt_wait_ms_max: u64,
 }
 
 /// Which rollup a request is for: put there from its path.
@@ -119,6 +125,8 @@ fn module(
         handle,
         limits: LimitsInfo::new(config, mempool),
         hashes: Mutex::default(),
+        executions: Executions::new(config),
+        receipt_wait_ms_max: config.request_timeout_ms / 2,
     });
     native::register(&mut module)?;
     submit::register(&mut module)?;

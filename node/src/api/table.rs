@@ -2,8 +2,8 @@
 
 use super::errors::ErrorCode;
 use super::errors::ErrorCode::{
-    BadTransaction, Duplicate, ExecutionDown, Full, NeedsExecution, NotHeld, Pruned, Size,
-    Stopping, UnknownRollup,
+    BadTransaction, Duplicate, ExecutionDown, Full, NeedsExecution, NonceGap, NotHeld, Pruned,
+    ReceiptTimeout, Size, Stopping, UnknownRollup,
 };
 use std::fmt::Write as _;
 
@@ -158,6 +158,8 @@ pub const METHODS: &[Method] = &[
         "None: keys stay in wallets."),
     method("eth_sendRawTransaction", ROLLUP, &[need("transaction", "Payload")], "EthereumHash", &[BadTransaction, Full, Size, UnknownRollup, NotHeld, Stopping],
         "Order a signed Ethereum transaction after checking its chain id and signature. Answers when members of stake f+1 hold it."),
+    method("eth_sendRawTransactionSync", ROLLUP, &[need("transaction", "Payload"), may("timeout_ms", "Timeout")], "EthereumObject", &[BadTransaction, Full, Size, UnknownRollup, NotHeld, Stopping, NeedsExecution, ExecutionDown, ReceiptTimeout, NonceGap],
+        "The same, and wait for the receipt (EIP-7966), by default for 2,000 ms, at most for half of rpc.request_timeout_ms."),
     proxied("eth_blobBaseFee", &[], "Quantity", "Price of blob gas."),
     proxied("eth_blockNumber", &[], "Quantity", "Number of the last executed block."),
     proxied("eth_call", &[CALL, TAG, may("state_overrides", "EthereumObject"), may("block_overrides", "EthereumObject")], "HexBytes", "Run a call without ordering it."),
