@@ -1,4 +1,4 @@
-//! `outrider docs`: reference tables as Markdown, printed from the tables that the code runs on.
+//! `outrider docs`: reference tables as Markdown, and the RPC as an OpenRPC document, printed from the tables that the code runs on.
 
 use crate::failure::Failure;
 use crate::output::say;
@@ -7,7 +7,7 @@ use crate::sim::tables;
 use clap::{Args, ValueEnum};
 use std::fmt::Write as _;
 
-/// Print a reference table as Markdown.
+/// Print a reference table: as Markdown, or the RPC as OpenRPC.
 #[derive(Debug, Args)]
 pub struct Docs {
     /// Which.
@@ -22,6 +22,8 @@ enum Table {
     Metrics,
     /// Methods and error codes of the RPC.
     Rpc,
+    /// The same as an OpenRPC document.
+    Openrpc,
     /// This command line.
     Cli,
     /// Keys of a scenario file.
@@ -54,6 +56,7 @@ impl Docs {
             Table::Config => outrider_node::config::to_markdown(),
             Table::Metrics => outrider_node::metrics::to_markdown(),
             Table::Rpc => outrider_node::api::to_markdown(),
+            Table::Openrpc => outrider_node::api::to_openrpc(),
             Table::Cli => cli_markdown(command),
             #[cfg(feature = "sim")]
             Table::SimScenario => tables::scenario(),

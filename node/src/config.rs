@@ -13,6 +13,7 @@ use outrider_consensus::Config as ConsensusConfig;
 use outrider_mempool::Limits;
 use outrider_network::Tuning;
 use outrider_storage::{JournalOptions, StoreOptions};
+use outrider_types::RollupId;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read as _;
@@ -94,6 +95,12 @@ pub struct RpcConfig {
     pub max_buffered_messages: u32,
     /// Time for one HTTP request, its body and answer included.
     pub request_timeout_ms: u64,
+    /// Execution nodes, by rollup.
+    pub execution: BTreeMap<RollupId, String>,
+    /// Time for one question to an execution node.
+    pub execution_timeout_ms: u64,
+    /// Questions to one execution node at once.
+    pub execution_requests: usize,
 }
 
 /// The port for the operator.
@@ -412,6 +419,15 @@ impl NodeConfig {
             "mempool.lane_transactions",
             "one rollup's share (mempool.lane_transactions, mempool.lane_bytes) is more than the whole (mempool.total_transactions, mempool.total_bytes)",
         );
+        for (rollup, url) in &self.rpc.execution {
+            let is_url = url.parse::<http::Uri>().is_ok_and(|url| {
+                url.scheme_str() == Some("http") && url.host().is_some_and(|host| !host.is_empty())
+            });
+            let problem = format!(
+                "{url:?} of rollup {rollup} is not a URL as http://127.0.0.1:8545; only http is spoken to execution nodes"
+            );
+            check(is_url, "rpc.execution", &problem);
+        }
         if let Err(error) = crate::logging::check_filter(&self.log.filter) {
             check(false, "log.filter", &error);
         }
@@ -507,6 +523,10 @@ impl Loading {
         let text = match (&option.kind, value) {
             (Kind::Flag(_), Value::Boolean(flag)) => flag.to_string(),
             (kind, Value::Integer(number)) if kind.is_number() => number.to_string(),
+            (Kind::Rollups(_), Value::Table(table)) => match options::rollups_text(table) {
+                Some(text) => text,
+                None => return self.mistyped(option, "a text in quotes for each rollup", value),
+            },
             (Kind::Flag(_), other) => return self.mistyped(option, "true or false", other),
             (kind, other) if kind.is_number() => {
                 return self.mistyped(option, "a whole number without quotes", other);

@@ -1,14 +1,15 @@
 //! What wallets speak, at `/rollup/{id}`.
 
+use super::errors::{ErrorCode, bad_transaction, refused};
 use super::submit::Hex;
-use super::table::{EXECUTION_METHODS, ErrorCode, bad_transaction, refused};
-use super::{Api, Route};
-use crate::ethereum::decode;
+use super::table::METHODS;
+use super::{Api, Route, receipt};
+use crate::ethereum::{Decoded, decode};
 use crate::handle::SubmitError;
 use jsonrpsee::core::RegisterMethodError;
 use jsonrpsee::types::ErrorObjectOwned;
 use jsonrpsee::{Extensions, RpcModule};
-use outrider_types::{RollupId, Transaction, TransactionId};
+use outrider_types::{Bytes, RollupId, Transaction, TransactionId};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::PoisonError;
 
@@ -57,46 +58,59 @@ pub(super) fn register(module: &mut RpcModule<Api>) -> Result<(), RegisterMethod
         "eth_sendRawTransaction",
         |params, api, extensions| async move {
             let rollup = rollup(&extensions)?;
-            let data = params.one::<Hex>()?.0?;
-            let decoded = decode(rollup, &data).map_err(|error| bad_transaction(&error))?;
-            let transaction = Transaction { rollup, data };
-            let id = transaction.id();
-            let answer = api.handle.submit(transaction).await;
-            // One that too few members confirmed may still be ordered, and be asked for.
-            if matches!(
-                answer,
-                Ok(_) | Err(SubmitError::Duplicate { .. } | SubmitError::NotHeld { .. })
-            ) {
-                api.hashes
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(decoded.hash, id);
-            }
-            match answer {
-                // Wallets send again when they are unsure; the same hash is the right answer.
-                Ok(_) | Err(SubmitError::Duplicate { .. }) => {
-                    Ok(format!("0x{}", hex::encode(decoded.hash)))
-                }
-                Err(error) => Err(refused(&error)),
-            }
+            let ordered = order(&api, rollup, params.one::<Hex>()?.0?).await?;
+            Ok::<_, ErrorObjectOwned>(format!("0x{}", hex::encode(ordered.decoded.hash)))
         },
     )?;
-    module.register_method("eth_getTransactionReceipt", |_, _, extensions| {
-        rollup(extensions).map(|_| serde_json::Value::Null)
+    module.register_async_method("eth_sendRawTransactionSync", receipt::send_sync)?;
+    module.register_method("eth_accounts", |_, _, extensions| {
+        rollup(extensions).map(|_| Vec::<String>::new())
     })?;
-    for name in EXECUTION_METHODS {
-        module.register_method(name, move |_, _, extensions| {
-            let rollup = rollup(extensions)?;
-            let text = format!(
-                "{name} needs the state of rollup {rollup}; a sequencer only orders, ask the rollup's execution node"
-            );
-            Err::<(), _>(ErrorCode::NeedsExecution.error(text, None))
+    for method in METHODS.iter().filter(|method| method.proxied) {
+        module.register_async_method(method.name, move |params, api, extensions| async move {
+            let rollup = rollup(&extensions)?;
+            api.executions
+                .forward(rollup, method, params.as_str())
+                .await
         })?;
     }
     Ok(())
 }
 
-fn rollup(extensions: &Extensions) -> Result<RollupId, ErrorObjectOwned> {
+/// A transaction that was put to the committee.
+pub(super) struct Ordered {
+    pub(super) id: TransactionId,
+    pub(super) decoded: Decoded,
+}
+
+/// Check a signed transaction, and have it ordered.
+pub(super) async fn order(
+    api: &Api,
+    rollup: RollupId,
+    data: Bytes,
+) -> Result<Ordered, ErrorObjectOwned> {
+    let decoded = decode(rollup, &data).map_err(|error| bad_transaction(&error))?;
+    let transaction = Transaction { rollup, data };
+    let id = transaction.id();
+    let answer = api.handle.submit(transaction).await;
+    // One that too few members confirmed may still be ordered, and be asked for.
+    if matches!(
+        answer,
+        Ok(_) | Err(SubmitError::Duplicate { .. } | SubmitError::NotHeld { .. })
+    ) {
+        api.hashes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(decoded.hash, id);
+    }
+    match answer {
+        // Wallets send again when they are unsure; the same hash is the right answer.
+        Ok(_) | Err(SubmitError::Duplicate { .. }) => Ok(Ordered { id, decoded }),
+        Err(error) => Err(refused(&error)),
+    }
+}
+
+pub(super) fn rollup(extensions: &Extensions) -> Result<RollupId, ErrorObjectOwned> {
     match extensions.get::<Route>() {
         Some(Route::Rollup(rollup)) => Ok(*rollup),
         _ => Err(ErrorCode::WrongPath.error(

@@ -1,11 +1,16 @@
 //! JSON-RPC 2.0 over HTTP and WebSocket on one port.
 //!
-//! `/` serves the native methods, `/rollup/{id}` the ones that wallets speak, `/rollup/{id}/submit` takes transactions as
-//! plain bytes. One table of methods drives the
-//! documentation and `rpc.discover`; a test calls every one of them.
+//! `/` serves the native methods, `/rollup/{id}` the ones that wallets speak (what needs state is asked of the rollup's
+//! execution node), `/rollup/{id}/submit` takes transactions as plain bytes, and GET answers files. One table of methods
+//! drives the documentation and `rpc.discover`; a test calls every one of them.
 
+mod errors;
 mod ethereum;
+mod execution;
+mod get;
 mod native;
+mod openrpc;
+mod receipt;
 mod submit;
 mod table;
 mod wire;
@@ -13,6 +18,7 @@ mod wire;
 use crate::config::RpcConfig;
 use crate::handle::NodeHandle;
 use ethereum::HashIndex;
+use execution::Executions;
 use jsonrpsee::RpcModule;
 use jsonrpsee::server::{BatchRequestConfig, PingConfig, Server, ServerConfig, ServerHandle};
 use outrider_mempool::Limits;
@@ -21,8 +27,10 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
+pub use errors::ErrorCode;
+pub use openrpc::to_json as to_openrpc;
 pub use submit::SUBMIT_MANY_MAX;
-pub use table::{EXECUTION_METHODS, ErrorCode, METHODS, Method, to_markdown};
+pub use table::{BLOCK_TAG, EVENT_FILTER, METHODS, Method, Parameter, to_markdown};
 pub use wire::{
     BlockInfo, Health, LimitsInfo, Notification, Refusal, ServedBlock, ServedTransaction,
     Submitted, SubmittedBytes, SubmittedOne,
@@ -51,6 +59,9 @@ pub(crate) struct Api {
     pub(crate) handle: NodeHandle,
     pub(crate) limits: LimitsInfo,
     pub(crate) hashes: Mutex<HashIndex>,
+    pub(crate) executions: Executions,
+    /// Longest that `eth_sendRawTransactionSync` waits; the request must not time out before.
+    pub(crate) receipt_wait_ms_max: u64,
 }
 
 /// Which rollup a request is for: put there from its path.
@@ -104,20 +115,32 @@ impl RunningApi {
     }
 }
 
+/// All methods.
+fn module(
+    handle: NodeHandle,
+    config: &RpcConfig,
+    mempool: &Limits,
+) -> Result<RpcModule<Api>, ApiError> {
+    let mut module = RpcModule::new(Api {
+        handle,
+        limits: LimitsInfo::new(config, mempool),
+        hashes: Mutex::default(),
+        executions: Executions::new(config),
+        receipt_wait_ms_max: config.request_timeout_ms / 2,
+    });
+    native::register(&mut module)?;
+    submit::register(&mut module)?;
+    ethereum::register(&mut module)?;
+    Ok(module)
+}
+
 /// Start serving. What the mempool takes is said by `outrider_limits`.
 pub async fn serve(
     handle: NodeHandle,
     config: &RpcConfig,
     mempool: &Limits,
 ) -> Result<RunningApi, ApiError> {
-    let mut module = RpcModule::new(Api {
-        handle,
-        limits: LimitsInfo::new(config, mempool),
-        hashes: Mutex::default(),
-    });
-    native::register(&mut module)?;
-    submit::register(&mut module)?;
-    ethereum::register(&mut module)?;
+    let module = module(handle, config, mempool)?;
     let limits = ServerConfig::builder()
         .max_connections(config.max_connections)
         .max_request_body_size(config.max_request_bytes)
@@ -130,7 +153,8 @@ pub async fn serve(
         .build();
     let route = tower::ServiceBuilder::new()
         .timeout(Duration::from_millis(config.request_timeout_ms))
-        .map_request(submit::route);
+        .map_request(submit::route)
+        .layer(get::GetLayer);
     let listen = |source| ApiError::Listen {
         address: config.listen,
         source,
@@ -146,4 +170,31 @@ pub async fn serve(
         address,
         handle: server.start(module),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::NodeConfig;
+    use crate::handle::Head;
+    use outrider_types::{Block, EpochStart, testing};
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    #[test]
+    fn the_table_has_what_is_served_and_nothing_else() {
+        let (committee, keys) = testing::committee(&[1; 4]);
+        let start = EpochStart {
+            committee: committee.clone(),
+            contacts: Vec::new(),
+            base: Block::genesis(&committee),
+        };
+        let (handle, _ends) = NodeHandle::new(start, Head::default(), keys[0].public_key());
+        let config = NodeConfig::from_parts(&toml::Table::new(), [], &[], Path::new("")).unwrap();
+        let module = module(handle, &config.rpc, &config.mempool).unwrap();
+        let served: BTreeSet<_> = module.method_names().collect();
+        let described: BTreeSet<_> = METHODS.iter().map(|method| method.name).collect();
+        assert_eq!(served, described);
+        assert_eq!(described.len(), METHODS.len(), "no name twice");
+    }
 }

@@ -1,6 +1,7 @@
 //! The native methods.
 
-use super::table::{ErrorCode, discover};
+use super::errors::ErrorCode;
+use super::openrpc;
 use super::wire::{BlockInfo, Health, Notification, ServedBlock};
 use super::{Api, Route};
 use crate::handle::{AskError, BlockAt};
@@ -80,7 +81,7 @@ pub(super) fn register(module: &mut RpcModule<Api>) -> Result<(), RegisterMethod
         })
     })?;
     module.register_method("rpc.discover", |_, _, _| {
-        Ok::<_, ErrorObjectOwned>(discover())
+        Ok::<_, ErrorObjectOwned>(openrpc::document())
     })?;
     module.register_subscription(
         "outrider_subscribe",

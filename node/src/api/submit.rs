@@ -7,8 +7,8 @@
 //! `outrider_submitBytes` with the body beside it, so the limits of the server (connections, bytes, time) hold for it
 //! as for every other call.
 
+use super::errors::{ErrorCode, refused};
 use super::native::{invalid, native};
-use super::table::{ErrorCode, refused};
 use super::wire::{SubmittedBytes, SubmittedOne};
 use super::{Api, Refusal, Route, Submitted};
 use crate::handle::SubmitError;

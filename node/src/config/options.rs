@@ -6,9 +6,14 @@ use super::{
 };
 use outrider_mempool::Limits;
 use outrider_network::Tuning;
+use outrider_types::RollupId;
 use outrider_types::limits::TRANSACTION_BYTES_MAX;
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+
+/// Rollups that an option may name.
+const ROLLUPS_MAX: usize = 1_024;
 
 /// One option.
 #[derive(Debug)]
@@ -34,6 +39,8 @@ pub enum Kind {
     Address(fn(&mut NodeConfig) -> &mut SocketAddr),
     /// A text.
     Text(fn(&mut NodeConfig) -> &mut String),
+    /// A text for each of some rollups: `7=text,8=text`, or a table in the file.
+    Rollups(fn(&mut NodeConfig) -> &mut BTreeMap<RollupId, String>),
     /// One of these words.
     Choice(&'static [&'static str], fn(&mut NodeConfig) -> &mut String),
     /// `true` or `false`.
@@ -83,6 +90,7 @@ impl Kind {
             Self::Path(_) => "path".to_owned(),
             Self::Address(_) => "ip:port".to_owned(),
             Self::Text(_) => "text".to_owned(),
+            Self::Rollups(_) => "rollup=text, or a table".to_owned(),
             Self::Choice(words, _) => words.join(" or "),
             Self::Flag(_) => "true or false".to_owned(),
             Self::U64(from, to, _) => range(*from, *to),
@@ -105,6 +113,7 @@ impl Kind {
                 })?;
             }
             Self::Text(field) => *field(config) = text.to_owned(),
+            Self::Rollups(field) => *field(config) = rollups(text)?,
             Self::Choice(words, field) => {
                 if !words.contains(&text) {
                     return Err(format!("{text:?} is not one of {}", words.join(", ")));
@@ -122,6 +131,37 @@ impl Kind {
         }
         Ok(())
     }
+}
+
+/// `7=text,8=text`; nothing is no rollup.
+fn rollups(text: &str) -> Result<BTreeMap<RollupId, String>, String> {
+    let mut found = BTreeMap::new();
+    for item in text.split(',').filter(|item| !item.trim().is_empty()) {
+        let parsed = item.trim().split_once('=').and_then(|(rollup, text)| {
+            let rollup = rollup.trim().parse().ok()?;
+            Some((RollupId(rollup), text.trim().to_owned()))
+        });
+        let (rollup, text) =
+            parsed.ok_or_else(|| format!("{item:?} is not a rollup and a text, as 7=text"))?;
+        if found.insert(rollup, text).is_some() {
+            return Err(format!("rollup {rollup} is there twice"));
+        }
+    }
+    if found.len() > ROLLUPS_MAX {
+        return Err(format!("at most {ROLLUPS_MAX} rollups"));
+    }
+    Ok(found)
+}
+
+/// A table of the file as such a text; none if it is no such table.
+pub(super) fn rollups_text(table: &toml::Table) -> Option<String> {
+    let items = table.iter().map(|(rollup, text)| {
+        let text = text.as_str().filter(|text| !text.contains(','))?;
+        Some(format!("{rollup}={text}"))
+    });
+    items
+        .collect::<Option<Vec<_>>>()
+        .map(|items| items.join(","))
 }
 
 fn range(from: u64, to: u64) -> String {
@@ -194,6 +234,9 @@ impl NodeConfig {
                 max_subscriptions_per_connection: 0,
                 max_buffered_messages: 0,
                 request_timeout_ms: 0,
+                execution: BTreeMap::new(),
+                execution_timeout_ms: 0,
+                execution_requests: 0,
             },
             metrics: MetricsConfig {
                 listen: nowhere,
@@ -241,7 +284,7 @@ const fn option(
     }
 }
 
-use Kind::{Address, Choice, Flag, Path, Size, Text, U32, U64};
+use Kind::{Address, Choice, Flag, Path, Rollups, Size, Text, U32, U64};
 
 /// Every option, section by section.
 #[rustfmt::skip]
@@ -284,6 +327,9 @@ pub const OPTIONS: &[Opt] = &[
     option("rpc.max_subscriptions_per_connection", U32(1, 1_024, |c| &mut c.rpc.max_subscriptions_per_connection), "16", "subscriptions", "Subscriptions of one WebSocket connection."),
     option("rpc.max_buffered_messages", U32(1, 65_536, |c| &mut c.rpc.max_buffered_messages), "64", "messages", "Messages that wait for one WebSocket connection; then its calls and subscriptions wait."),
     option("rpc.request_timeout_ms", U64(1_000, 10 * MINUTE_MS, |c| &mut c.rpc.request_timeout_ms), "30000", "ms", "One HTTP request, its body and its answer included."),
+    option("rpc.execution", Rollups(|c| &mut c.rpc.execution), "", "", "Execution nodes that answer wallets at /rollup/{id}: 7=http://127.0.0.1:8545,8=http://127.0.0.1:8546, or a table [rpc.execution]. They need no public address."),
+    option("rpc.execution_timeout_ms", U64(10, MINUTE_MS, |c| &mut c.rpc.execution_timeout_ms), "10000", "ms", "One question to an execution node, waiting for its turn included."),
+    option("rpc.execution_requests", Size(1, 4_096, |c| &mut c.rpc.execution_requests), "64", "requests", "Questions to one execution node at once; others wait."),
 
     option("metrics.listen", Address(|c| &mut c.metrics.listen), "127.0.0.1:9100", "", "Prometheus metrics at /metrics, state at /health."),
     option("metrics.allow_remote", Flag(|c| &mut c.metrics.allow_remote), "false", "", "Allow metrics.listen to be an address that others can reach."),

@@ -1,4 +1,4 @@
-//! The tables of docs/reference.md and docs/simulation.md equal what the code prints.
+//! The tables of docs/reference.md and docs/simulation.md, and the whole of docs/openrpc.json, equal what the code prints.
 //!
 //! Between `<!-- generated: outrider docs config -->` and `<!-- end -->` stands exactly what that command prints.
 
@@ -35,6 +35,9 @@ const DOCUMENTS: [Document; 2] = [
     },
 ];
 
+/// Documents that are printed as a whole, and the command that prints each.
+const WHOLE: [(&str, &str); 1] = [("docs/openrpc.json", "outrider docs openrpc")];
+
 const OPEN: &str = "<!-- generated: ";
 const OPEN_END: &str = " -->";
 const CLOSE: &str = "<!-- end -->";
@@ -45,7 +48,30 @@ pub fn run(root: &Path, fix: bool) -> Result<Vec<Fault>, String> {
     for document in &DOCUMENTS {
         faults.extend(check(root, document, fix)?);
     }
+    for (path, words) in WHOLE {
+        faults.extend(check_whole(root, path, words, fix)?);
+    }
     Ok(faults)
+}
+
+fn check_whole(root: &Path, path: &str, words: &str, fix: bool) -> Result<Vec<Fault>, String> {
+    let place = root.join(path);
+    let printed = print(words)?;
+    if printed.trim().is_empty() {
+        return Ok(vec![Fault::new(path, format!("`{words}` prints nothing"))]);
+    }
+    // One that is missing is as one that is stale.
+    if std::fs::read_to_string(&place).is_ok_and(|text| text == printed) {
+        return Ok(Vec::new());
+    }
+    if fix {
+        std::fs::write(&place, &printed)
+            .map_err(|error| format!("cannot write {}: {error}", place.display()))?;
+        println!("rewrote {path}");
+        return Ok(Vec::new());
+    }
+    let what = format!("differs from what `{words}` prints; to rewrite: cargo xtask tidy --fix");
+    Ok(vec![Fault::new(path, what)])
 }
 
 fn check(root: &Path, document: &Document, fix: bool) -> Result<Vec<Fault>, String> {
