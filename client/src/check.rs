@@ -63,10 +63,11 @@ struct Anchor {
     base: Option<Height>,
 }
 
+/// Other fields are not looked at, so that the committee file of a network is one.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct CommitteeAt {
     committee: Committee,
+    #[serde(default)]
     base: Option<Height>,
 }
 
@@ -102,7 +103,7 @@ impl Anchor {
 }
 
 /// Check a proof of a kind against what the caller trusts, which is the JSON of a committee, or `{committee, base}` as a
-/// chain of epochs gives it. Says what is proven.
+/// chain of epochs gives it; a network's committee file is one. Says what is proven.
 ///
 /// - `finality`: a transaction is final; the proof of `outrider_transactionProof`.
 /// - `epochs`: `{version, ends}` with the answers of `outrider_epochEnds`; says the last committee, to be trusted next.

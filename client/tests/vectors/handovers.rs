@@ -12,6 +12,8 @@ pub fn vectors() -> Vectors {
     vectors.trust("genesis", &chain.committees[0]);
     let later = json!({ "committee": chain.committees[1], "base": epochs::BLOCKS });
     vectors.trust("epoch 1", &later);
+    let network = json!({ "committee": chain.committees[0], "members": [], "peers": null });
+    vectors.trust("committee file", &network);
     let endless = chain.committees[0].with_epoch_blocks(0);
     vectors.trust("endless", &endless);
     good(&mut vectors, &chain);
@@ -74,7 +76,7 @@ fn file(ends: &[EpochEnd]) -> HandoverFile {
 fn good(vectors: &mut Vectors, chain: &epochs::Chain) {
     for (name, trust, from, to) in [
         ("over three epochs", "genesis", 0, 3),
-        ("over one epoch", "genesis", 0, 1),
+        ("over one epoch", "committee file", 0, 1),
         ("from the second epoch", "epoch 1", 1, 3),
         ("nothing to follow", "epoch 1", 1, 1),
     ] {

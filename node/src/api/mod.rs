@@ -11,6 +11,7 @@ mod native;
 mod openrpc;
 mod submit;
 mod table;
+mod ui;
 mod wire;
 
 use crate::config::RpcConfig;
