@@ -12,7 +12,7 @@ export class Browser {
     const root = process.getuid() === 0 ? ['--no-sandbox'] : [];
     const browser = new Browser();
     browser.folder = folder;
-    browser.process = spawn(program, ['--headless', ...root, '--disable-gpu', '--disable-dev-shm-usage', '--hide-scrollbars', `--user-data-dir=${folder}`, '--remote-debugging-pipe', 'about:blank'], {
+    browser.process = spawn(program, ['--headless', ...root, '--disable-gpu', '--disable-dev-shm-usage', '--hide-scrollbars', '--disable-lcd-text', `--user-data-dir=${folder}`, '--remote-debugging-pipe', 'about:blank'], {
       stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'],
     });
     browser.next = 1;

@@ -1,9 +1,9 @@
-// Uses the page of a member as a reader would. Called by ui.sh: node ui.mjs BROWSER URL COMMITTEE OTHER-COMMITTEE
+// Uses the page of a member as a reader would. Called by ui.sh: node ui.mjs BROWSER URL COMMITTEE OTHER-COMMITTEE PID-OF-MEMBER-3
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { Browser } from './browser.mjs';
 
-const [program, url, committee, others] = process.argv.slice(2);
+const [program, url, committee, others, member] = process.argv.slice(2);
 const shots = process.env.OUTRIDER_SCREENSHOTS;
 const browser = await Browser.start(program);
 const text = (id) => browser.evaluate(`document.getElementById('${id}').textContent`);
@@ -77,9 +77,22 @@ try {
   await browser.until('a fault', `document.getElementById('trust-fault').textContent.includes('Not a committee file')`);
   ok('proofs are checked with the committee that the reader gives');
 
-  await shot('ui-dark', 1200, 900, 'dark');
+  const changes = `Number(/, ([0-9]+) since/.exec(document.getElementById('views-note').textContent)?.[1])`;
+  const before = await browser.evaluate(changes);
+  process.kill(Number(member), 'SIGKILL');
+  await browser.until('a view change', `${changes} > ${before} && document.querySelector('#views rect.bad')`);
+  const height = await browser.evaluate(`Number(document.getElementById('height').textContent.replace(/,/g, ''))`);
+  await browser.until('blocks without the member', `Number(document.getElementById('height').textContent.replace(/,/g, '')) > ${height + 100}`);
+  ok('a member that is killed shows as view changes');
+
+  await browser.evaluate(`document.getElementById('send-text').value = 'hello, world'; document.getElementById('send').requestSubmit()`);
+  await browser.until('the proof of another', `document.querySelectorAll('#path li.done').length === 5`);
+  await browser.evaluate(`document.getElementById('tamper').click(); document.activeElement.blur()`);
+  ok('without that member transactions are final and proven as well');
+
+  await shot('ui-dark', 1080, 900, 'dark');
   await shot('ui-phone', 375, 800, 'light');
-  await shot('ui', 1200, 900, 'light');
+  await shot('ui', 1080, 900, 'light');
   ok('it fits a phone and a screen, light and dark');
 
   const own = new URL(url).host;

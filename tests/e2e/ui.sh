@@ -33,5 +33,5 @@ PYTHON
 [[ $headers == "text/html"*"default-src 'none'"*"'wasm-unsafe-eval'"* && $headers != *unsafe-inline* ]] || fail "headers of /ui: $headers"
 ok "the page comes with a strict policy"
 
-timeout --kill-after=5 240 node "$ROOT/tests/e2e/ui.mjs" "$BROWSER" "$(url 0)" "$NET/committee.json" "$WORK/others/committee.json" ||
+timeout --kill-after=5 240 node "$ROOT/tests/e2e/ui.mjs" "$BROWSER" "$(url 0)" "$NET/committee.json" "$WORK/others/committee.json" "$(pid_of 3)" ||
     fail "the page in $BROWSER"

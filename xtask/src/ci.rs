@@ -15,7 +15,7 @@ pub struct Step {
     check: fn() -> Result<(), String>,
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step {
         name: "fmt",
         about: "the code is formatted",
@@ -55,6 +55,11 @@ const STEPS: [Step; 9] = [
         name: "wasm",
         about: "the light client of browsers builds, and passes the shared vectors in Node",
         check: wasm::check,
+    },
+    Step {
+        name: "python",
+        about: "the verifier written from docs/wire-format.md alone judges the shared vectors",
+        check: python,
     },
     Step {
         name: "e2e",
@@ -182,6 +187,13 @@ fn zoo() -> Result<(), String> {
         "regressions",
         "--locked",
     ]))
+}
+
+fn python() -> Result<(), String> {
+    command::run(command::program(
+        "python3",
+        &["client/python/vectors.py", "client/vectors/finality.json"],
+    ))
 }
 
 fn e2e() -> Result<(), String> {

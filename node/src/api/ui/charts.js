@@ -60,7 +60,10 @@ export function columns(place, list, { words, places, top = 'max', left = '', ri
     svg.append(shape('line', { x1: x, x2: x, y1: TOP - 2, y2: FLOOR, class: 'mark' }));
     svg.append(shape('text', { x: x > width - 60 ? x - 4 : x + 4, y: TOP + 8, 'text-anchor': x > width - 60 ? 'end' : 'start' }, text));
   }
-  if (top === 'max') svg.append(shape('text', { x: 0, y: 10 }, list.length ? `most: ${count(most === 1 && list.every(({ value }) => value === 0) ? 0 : most)}` : ''));
+  if (top === 'max' && list.length) {
+    const none = list.every(({ value }) => value === 0);
+    svg.append(shape('text', { x: 0, y: 10 }, none ? 'none' : `most: ${count(most)}`));
+  }
   svg.append(shape('text', { x: 0, y: HEIGHT - 4 }, left));
   svg.append(shape('text', { x: width, y: HEIGHT - 4, 'text-anchor': 'end' }, right));
   place.replaceChildren(svg);

@@ -111,7 +111,7 @@ export class Follow {
     }
     if (run.number !== this.run) return;
     byId('look-id').value = id;
-    mark('held', 'done', `${this.since(run)}, by f+1`);
+    mark('held', 'done', `${this.since(run)}, by f+1 members`);
     await this.finish(run, id);
   }
 

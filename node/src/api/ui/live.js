@@ -97,7 +97,7 @@ export class Live {
     const now = performance.now();
     const rate = this.rate(now);
     if (this.head) {
-      byId('height').textContent = count(Math.max(this.head.height, this.blocks.at(-1)?.height ?? 0));
+      byId('height').textContent = count(this.head.height);
       byId('view').textContent = count(this.head.view);
       byId('waiting').textContent = count(this.head.pending);
       byId('rate').textContent = rate < 10 && rate > 0 ? rate.toFixed(1) : count(rate);
