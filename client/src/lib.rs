@@ -15,6 +15,8 @@
 //!   hand-overs from the committee trusted, and only for the transaction asked for
 //!   (`proof_of_another_transaction_is_refused`, `proof_that_does_not_verify_is_refused`, `tests/epochs.rs`).
 //! - **L3** Every call ends within a stated time (`a_silent_member_is_a_timeout`).
+//! - **L4** [`check`], the same door for every kind of proof, answers as the shared vectors say, here and in WebAssembly
+//!   (`tests/vectors.rs`, `wasm/test.mjs`).
 //!
 //! Assumptions: the committee file is right; everything that a member says is unproved until a proof verifies.
 //!
@@ -22,20 +24,34 @@
 //! at a time; a follower holds at most
 //! [`FOLLOW_BUFFER_MAX`] blocks, then fetches what it missed by height.
 //!
+//! Without the feature `net` there are no calls and streams: what checks proofs is left, and builds for wasm32.
+//!
 //! Deliberately absent: nodes, consensus, keys of members, execution of transactions.
 
+#[cfg(feature = "net")]
 mod calls;
+mod check;
+#[cfg(feature = "net")]
 mod error;
+#[cfg(feature = "net")]
 mod follow;
+#[cfg(feature = "net")]
 mod model;
+#[cfg(feature = "net")]
 mod session;
+#[cfg(feature = "net")]
 mod submit;
 
+#[cfg(feature = "net")]
 pub use calls::{Client, FOLLOW_REQUESTS_MAX, REQUEST_TIMEOUT, RESPONSE_BYTES_MAX, RollupClient};
+pub use check::{Rejected, TRUST_BYTES_MAX, check};
+#[cfg(feature = "net")]
 pub use error::{
     CODE_DUPLICATE, CODE_FULL, CODE_NOT_HELD, CODE_PRUNED, CODE_STOPPING, ClientError,
 };
+#[cfg(feature = "net")]
 pub use follow::{FOLLOW_BUFFER_MAX, Follower};
+#[cfg(feature = "net")]
 pub use model::{BlockSummary, CurrentCommittee, Head, RawSubmitted, Status};
 pub use outrider_finality::{
     CERTIFICATES_BYTES_MAX, CertificatePage, CertificateStore, CertificateStoreError, Charge,
@@ -44,5 +60,7 @@ pub use outrider_finality::{
     HandoverFileError, PROOF_BYTES_MAX, ProofError, SnapshotItem, SnapshotVerifier, Trust, Verdict,
     investigate, offence_name, verify, verify_evidence_json, verify_json,
 };
+#[cfg(feature = "net")]
 pub use session::{SESSION_REQUESTS_MAX, Session};
+#[cfg(feature = "net")]
 pub use submit::{Refusal, SUBMIT_MANY_MAX};

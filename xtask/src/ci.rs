@@ -1,6 +1,6 @@
 //! `cargo xtask ci`: everything that must hold before a commit, cheapest first.
 
-use crate::{command, tidy};
+use crate::{command, tidy, wasm};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -15,7 +15,7 @@ pub struct Step {
     check: fn() -> Result<(), String>,
 }
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 10] = [
     Step {
         name: "fmt",
         about: "the code is formatted",
@@ -50,6 +50,16 @@ const STEPS: [Step; 8] = [
         name: "zoo",
         about: "the simulator finds bugs that are let loose",
         check: zoo,
+    },
+    Step {
+        name: "wasm",
+        about: "the light client of browsers builds, and passes the shared vectors in Node",
+        check: wasm::check,
+    },
+    Step {
+        name: "python",
+        about: "the verifier written from docs/wire-format.md alone judges the shared vectors",
+        check: python,
     },
     Step {
         name: "e2e",
@@ -177,6 +187,13 @@ fn zoo() -> Result<(), String> {
         "regressions",
         "--locked",
     ]))
+}
+
+fn python() -> Result<(), String> {
+    command::run(command::program(
+        "python3",
+        &["client/python/vectors.py", "client/vectors/finality.json"],
+    ))
 }
 
 fn e2e() -> Result<(), String> {

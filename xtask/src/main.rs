@@ -1,13 +1,14 @@
 //! `cargo xtask`: the checks and chores of this repository, in Rust, the same on every machine.
 //!
 //! `cargo xtask ci` runs everything that must hold before a commit; `cargo xtask tidy` runs only the house rules
-//! that no compiler knows; `cargo xtask fuzz` lets libFuzzer search. All print what failed, where, and what to do, and
+//! that no compiler knows; `cargo xtask fuzz` lets libFuzzer search; `cargo xtask wasm` builds the light client of browsers. All print what failed, where, and what to do, and
 //! end with exit code 1.
 
 mod ci;
 mod command;
 mod fuzz;
 mod tidy;
+mod wasm;
 
 use std::process::ExitCode;
 
@@ -19,6 +20,7 @@ Verbs:
   tidy [--fix]          the house rules; --fix rewrites the generated tables of docs/reference.md
   fuzz TARGET [--time T]
                         search for inputs that break a promise (docs/fuzzing.md); T as 60s, 10m or 2h
+  wasm                  build the light client of browsers, test it in Node, and keep it for the node to embed
   help                  this text
 ";
 
@@ -38,6 +40,7 @@ fn run(arguments: &[String]) -> Result<(), String> {
     match words.as_slice() {
         ["ci", rest @ ..] => ci::run(&ci::steps_named(rest)?),
         ["fuzz", rest @ ..] => fuzz::Search::parse(rest)?.run(),
+        ["wasm"] => wasm::keep(),
         ["tidy"] => tidy::run(false),
         ["tidy", "--fix"] => tidy::run(true),
         [] | ["help" | "--help" | "-h"] => {

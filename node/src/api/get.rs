@@ -3,7 +3,7 @@
 //! [`FILES`] is the one table of files: a page is added by adding rows. Requests that become a WebSocket, and all other
 //! methods, go on to the JSON-RPC server.
 
-use super::openrpc;
+use super::{openrpc, ui};
 use bytes::Bytes;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, UPGRADE,
@@ -27,7 +27,7 @@ pub(super) struct File {
     pub(super) body: fn() -> Bytes,
 }
 
-/// Every file there is.
+/// Every file there is, beside those of the page.
 pub(super) const FILES: &[File] = &[File {
     path: "/openrpc.json",
     kind: "application/json",
@@ -35,7 +35,7 @@ pub(super) const FILES: &[File] = &[File {
 }];
 
 /// A page may use what it was served with and what this node answers, and nothing else.
-const POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Puts [`Gets`] in front of the JSON-RPC server.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +87,11 @@ fn upgrades(request: &HttpRequest) -> bool {
 
 /// A file, or the word that there is none.
 fn file(path: &str, method: &Method) -> HttpResponse {
-    let Some(file) = FILES.iter().find(|file| file.path == path) else {
+    let Some(file) = FILES
+        .iter()
+        .chain(&ui::FILES)
+        .find(|file| file.path == path)
+    else {
         let text =
             "nothing is served here with GET; JSON-RPC is called with POST or over a WebSocket\n";
         // As the JSON-RPC server says it: the paths exist, the method is wrong.

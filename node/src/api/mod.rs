@@ -13,6 +13,7 @@ mod openrpc;
 mod receipt;
 mod submit;
 mod table;
+mod ui;
 mod wire;
 
 use crate::config::RpcConfig;
