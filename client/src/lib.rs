@@ -24,6 +24,7 @@
 //!
 //! Deliberately absent: nodes, consensus, keys of members, execution of transactions.
 
+mod block_data;
 mod calls;
 mod error;
 mod follow;
@@ -31,6 +32,7 @@ mod model;
 mod session;
 mod submit;
 
+pub use block_data::BlockData;
 pub use calls::{Client, FOLLOW_REQUESTS_MAX, REQUEST_TIMEOUT, RESPONSE_BYTES_MAX, RollupClient};
 pub use error::{
     CODE_DUPLICATE, CODE_FULL, CODE_NOT_HELD, CODE_PRUNED, CODE_STOPPING, ClientError,
