@@ -1,6 +1,8 @@
 //! Driving anvil: the real EVM of foundry, block by block in the order of the lane.
 //!
-//! `anvil --no-mining --order fifo --disable-pool-balance-checks --accounts 0 --init genesis.json --hardfork cancun`.
+//! `anvil --no-mining --order fifo --disable-pool-balance-checks --disable-default-create2-deployer --accounts 0
+//! --init genesis.json --hardfork cancun`. Without the last but two, it has an account that its genesis does not name, and other
+//! states than an engine.
 
 use crate::aggregate::Interval;
 use crate::evm_node::{EvmBlock, EvmNode, Plan};

@@ -7,10 +7,11 @@ ANVIL=$TOOLS/node_modules/.bin/anvil
 ANVIL=$(find "$TOOLS"/node_modules/@foundry-rs/anvil-*/bin -name 'anvil*' -type f | head -n 1)
 GENESIS=$ROOT/tests/e2e/genesis.json
 CHAIN=42069
-# The keys that every development tool knows, and one that has nothing.
+# The keys that every development tool knows: three that send, one that burns gas, and one that has nothing.
 KEYS=(0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80
     0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d
     0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a)
+BURNER=0x47e179ec197488593b187f80a00eb0da91f1b9d0b13f8733639f19c30a34926a
 POOR=0x7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6
 SINK=0x000000000000000000000000000000000000dEaD
 declare -A PROCESS NONCE
@@ -43,7 +44,8 @@ kill_9() {
 }
 
 anvil_at() {
-    run_as "$1" "$ANVIL" --port "$2" --no-mining --order fifo --disable-pool-balance-checks --accounts 0 --init "$GENESIS" --hardfork cancun
+    run_as "$1" "$ANVIL" --port "$2" --no-mining --order fifo --disable-pool-balance-checks --accounts 0 \
+        --disable-default-create2-deployer --init "$GENESIS" --hardfork cancun
     wait_until 30 "$1 to answer" rpc_works "http://127.0.0.1:$2" eth_chainId
 }
 
