@@ -7,12 +7,14 @@ use outrider_client::{
     CertificateStoreError, ClientError, EvidenceFileError, ForensicsError, HandoverError,
     HandoverFileError, ProofError,
 };
+use outrider_conductor::StartError;
 use outrider_node::committee_file::{CommitteeFileError, MemberFault};
 use outrider_node::config::ConfigError;
 use outrider_node::keys::KeyFileError;
 use outrider_node::member::MemberError;
 use outrider_node::snapshot::{SnapshotFileError, SnapshotFolderError};
 use outrider_types::{Height, Stake};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -285,6 +287,17 @@ pub enum Failure {
     /// No member could be reached.
     #[error("none of the members can be reached: {0}")]
     NoMember(Box<ClientError>),
+    /// `outrider conduct`.
+    #[error(transparent)]
+    Conduct(Box<StartError>),
+    /// A port that cannot be used.
+    #[error("cannot listen on {listen}: {error}")]
+    Listen {
+        /// Where.
+        listen: SocketAddr,
+        /// Why not.
+        error: std::io::Error,
+    },
     /// `outrider sim`.
     #[cfg(feature = "sim")]
     #[error(transparent)]
@@ -297,6 +310,12 @@ pub enum Failure {
         /// How long was waited.
         drain: Duration,
     },
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        Self::Conduct(Box::new(error))
+    }
 }
 
 impl From<SnapshotFolderError> for Failure {
@@ -323,6 +342,7 @@ impl Failure {
         ExitCode::from(match self {
             #[cfg(feature = "sim")]
             Self::Sim(failure) => failure.exit_code(),
+            Self::Conduct(error) if error.is_usage() => 2,
             Self::Config(_)
             | Self::Members { .. }
             | Self::EpochBlocks { .. }

@@ -5,6 +5,7 @@
 
 mod candidate;
 mod committee;
+mod conduct;
 mod devnet;
 mod docs;
 mod epochs;
@@ -18,6 +19,7 @@ mod load;
 mod numbers;
 mod output;
 mod proof;
+mod signal;
 #[cfg(feature = "sim")]
 mod sim;
 mod snapshot;
@@ -25,6 +27,7 @@ mod start;
 mod status;
 mod submit;
 mod verify;
+mod vm;
 
 use crate::output::tell;
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -76,6 +79,11 @@ enum Verb {
     /// Make, check and install snapshots: a new member need not replay the chain.
     #[command(subcommand)]
     Snapshot(snapshot::Snapshot),
+    /// Execute what a rollup's transactions say.
+    Conduct(Box<conduct::Conduct>),
+    /// Reference virtual machines.
+    #[command(subcommand)]
+    Vm(vm::Vm),
     /// Simulated worlds, and real processes under faults.
     #[cfg(feature = "sim")]
     #[command(subcommand)]
@@ -111,6 +119,8 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Submit(submit) => wait_for(submit.run()),
         Verb::Status(status) => wait_for(status.run()),
         Verb::Proof(proof) => wait_for(proof.run()),
+        Verb::Conduct(conduct) => wait_for(conduct.run()),
+        Verb::Vm(vm) => wait_for(vm.run()),
         #[cfg(feature = "sim")]
         Verb::Sim(sim) => sim.run(),
     }
@@ -159,6 +169,11 @@ mod tests {
             "outrider load --rate 0 --size 1 --duration 1s --dir d",
             "outrider submit --rpc u --rollup 1",
             "outrider submit --rpc u --rollup 1 --hex 00 --file f",
+            "outrider conduct --rollup 1 --driver anvil --execution e",
+            "outrider conduct --rollup 1 --member m --execution e",
+            "outrider conduct --rollup 1 --member m --driver anvil",
+            "outrider vm",
+            "outrider vm kv --listen here",
             "outrider load --rate 1 --size 64 --duration 1s",
         ] {
             assert!(

@@ -29,6 +29,8 @@
 //! Deliberately absent: nodes, consensus, keys of members, execution of transactions.
 
 #[cfg(feature = "net")]
+mod block_data;
+#[cfg(feature = "net")]
 mod calls;
 mod check;
 #[cfg(feature = "net")]
@@ -42,6 +44,8 @@ mod session;
 #[cfg(feature = "net")]
 mod submit;
 
+#[cfg(feature = "net")]
+pub use block_data::BlockData;
 #[cfg(feature = "net")]
 pub use calls::{Client, FOLLOW_REQUESTS_MAX, REQUEST_TIMEOUT, RESPONSE_BYTES_MAX, RollupClient};
 pub use check::{Rejected, TRUST_BYTES_MAX, check};

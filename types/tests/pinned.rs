@@ -92,40 +92,142 @@ fn identities_are_pinned() {
 }
 
 const ENCODINGS: &Table = &[
-    ("committee", "413074fdcac702c570040e6b1999a03ad74a9300604bd75a20dd1ddbaf1e6927"),
-    ("block-record", "3774be27bfdd53e5061e16d2c21344080509155bb1f27008a57b44aabe1c664b"),
-    ("safety-state", "d9601579add904e0feed7115affc241aa996f99529759023d220e9d63e885d2f"),
-    ("safety-state/fresh", "7f29ea49d39c73ac11df4a9b0cc516dfd09d3547c6f725f0a439f50ed88161c6"),
-    ("payload-record", "58c4ac148aa218cc8e53ec4d61df7db72ca93002cf50561b518ef2354d88c6ef"),
-    ("finality/fast", "3de4fc287207e87f6fcd63f89512967879a3201abc2c96d022fc7339eb8d3b4c"),
-    ("finality/slow", "86ab6baceacf0f1c8b2db5610db2eba02287014c88b10db1d220254e7f5742a0"),
-    ("justification", "cc8f40c9718a361c0936d33b33bfa063435c934270bd7f658d2d9319cd7e9e89"),
-    ("consensus/proposal", "6b0214c1cd535416172aa077b5a056cbef61d7da2186b2778369871e915b2a52"),
-    ("consensus/vote", "86b85aa580e4d9b2ed253fd2d3db3e6475878816b984ac475762b309c51ad033"),
-    ("consensus/commit-vote", "09e98fc50ed0cd8f385353824d94089c734447bca20bc56bba7dcf44a11aea1a"),
-    ("consensus/timeout", "a7e2a35054315994fdcc91602305c59d799cd627381fddf776b7a9ad8bf4a5c3"),
-    ("consensus/certificate-quorum", "1e0ada8ffb21c9cf22b969e131dd42e827f8ed8945dc5917bef80390c90527c3"),
-    ("consensus/certificate-commit", "3e68a4bf38c0cf053c3c48b04ea977ce30f84ad36384c096d9b47da677419238"),
-    ("consensus/certificate-adopting", "391adfa288ec0843bc4f197064a014f56c114682925e707deb0c8c584c7b8c69"),
-    ("consensus/certificate-timeout", "baa42d427248778a2ad32558942ea19c597cdb98b9852aff00bedeb4ddd1ae74"),
-    ("consensus/epoch-end", "86ed694969a50a20b244552f832ea9bbcb46dd616a00f5e30a73bc80623ef585"),
-    ("payload/payload", "aa65a0635876548766b7d63f913c52bc4bc30803f3d48db2ef29f5a286d448bc"),
-    ("payload/transactions", "f61bfcd9f1f2b78687f42333c6038d9e4a7cd926fc92af89b220465afdcf1c66"),
-    ("payload/received", "1aa05f9323cbd0d6f64f2e5ede785a95a469edded8df188aa09b0d141b3fe413"),
-    ("payload/references", "6335623ef2f2f05a31218dbe6322bd057eec79f635abf3636c6862d5f4af8f37"),
-    ("payload/batch-request", "5f71df1d3d7eb60da6d68adf78de56a307341c5e3e21190fb027723c88f0656c"),
-    ("sync/block-request", "a01e3bee8fa0caf3942bcc61c9bba72e17fee8fd1728cfd6b4272d3b679fb4de"),
-    ("sync/block", "39e969ac6fc1088465a71bf5466e74e29bcf8cc0d54850f07ca45de8bfba6b72"),
-    ("sync/range-request", "440d18ad2d095179a33f5d9d887213e732e76011787022698e1cf8c9a6a8be16"),
-    ("sync/range", "680ac2fe0f171824fdc534b5cee9c9ad12c096d1fde4657f1f586a6d6d1854a5"),
-    ("sync/change-request", "628ed8a87c592f0035258a302120d534aff6777b4d43792e3a7427f7222fd42c"),
-    ("sync/change", "62f1ad5174490dbf8eb46eed053d1d3fe5051179dff68f1e3898d4fb205b64d0"),
-    ("sync/evidence", "ca4ae989ce03b6a6503846dc6f4c77dabdf63a704e27bf0605b7cd1f376cb0c6"),
-    ("evidence/e1", "03f85d63b7b386ddfda7182ad5c2d7527f321ecb7b79633d7794fa1a44ebd3d2"),
-    ("evidence/e2", "ce8a924f351e5dd2794a06f4ec56f63daecdf8e55a769a5d4a4740af66ea9561"),
-    ("evidence/e3", "323d39c25aa8f3a77d45e10abcd6b722ca5ab2204a77cb095810476a4ef68e9f"),
-    ("evidence/e4", "53eced1466d17f9adf88b7dcf4c8189d5338fa6b5b2f946e355752343de59711"),
-    ("evidence/e5", "a85b5db7b5a1d148c3fdf51a203627ba5dcd6a5f5b557287cd6216ec6d13bce1"),
+    (
+        "committee",
+        "413074fdcac702c570040e6b1999a03ad74a9300604bd75a20dd1ddbaf1e6927",
+    ),
+    (
+        "block-record",
+        "3774be27bfdd53e5061e16d2c21344080509155bb1f27008a57b44aabe1c664b",
+    ),
+    (
+        "safety-state",
+        "d9601579add904e0feed7115affc241aa996f99529759023d220e9d63e885d2f",
+    ),
+    (
+        "safety-state/fresh",
+        "7f29ea49d39c73ac11df4a9b0cc516dfd09d3547c6f725f0a439f50ed88161c6",
+    ),
+    (
+        "payload-record",
+        "58c4ac148aa218cc8e53ec4d61df7db72ca93002cf50561b518ef2354d88c6ef",
+    ),
+    (
+        "finality/fast",
+        "3de4fc287207e87f6fcd63f89512967879a3201abc2c96d022fc7339eb8d3b4c",
+    ),
+    (
+        "finality/slow",
+        "86ab6baceacf0f1c8b2db5610db2eba02287014c88b10db1d220254e7f5742a0",
+    ),
+    (
+        "justification",
+        "cc8f40c9718a361c0936d33b33bfa063435c934270bd7f658d2d9319cd7e9e89",
+    ),
+    (
+        "consensus/proposal",
+        "6b0214c1cd535416172aa077b5a056cbef61d7da2186b2778369871e915b2a52",
+    ),
+    (
+        "consensus/vote",
+        "86b85aa580e4d9b2ed253fd2d3db3e6475878816b984ac475762b309c51ad033",
+    ),
+    (
+        "consensus/commit-vote",
+        "09e98fc50ed0cd8f385353824d94089c734447bca20bc56bba7dcf44a11aea1a",
+    ),
+    (
+        "consensus/timeout",
+        "a7e2a35054315994fdcc91602305c59d799cd627381fddf776b7a9ad8bf4a5c3",
+    ),
+    (
+        "consensus/certificate-quorum",
+        "1e0ada8ffb21c9cf22b969e131dd42e827f8ed8945dc5917bef80390c90527c3",
+    ),
+    (
+        "consensus/certificate-commit",
+        "3e68a4bf38c0cf053c3c48b04ea977ce30f84ad36384c096d9b47da677419238",
+    ),
+    (
+        "consensus/certificate-adopting",
+        "391adfa288ec0843bc4f197064a014f56c114682925e707deb0c8c584c7b8c69",
+    ),
+    (
+        "consensus/certificate-timeout",
+        "baa42d427248778a2ad32558942ea19c597cdb98b9852aff00bedeb4ddd1ae74",
+    ),
+    (
+        "consensus/epoch-end",
+        "86ed694969a50a20b244552f832ea9bbcb46dd616a00f5e30a73bc80623ef585",
+    ),
+    (
+        "payload/payload",
+        "aa65a0635876548766b7d63f913c52bc4bc30803f3d48db2ef29f5a286d448bc",
+    ),
+    (
+        "payload/transactions",
+        "f61bfcd9f1f2b78687f42333c6038d9e4a7cd926fc92af89b220465afdcf1c66",
+    ),
+    (
+        "payload/received",
+        "1aa05f9323cbd0d6f64f2e5ede785a95a469edded8df188aa09b0d141b3fe413",
+    ),
+    (
+        "payload/references",
+        "6335623ef2f2f05a31218dbe6322bd057eec79f635abf3636c6862d5f4af8f37",
+    ),
+    (
+        "payload/batch-request",
+        "5f71df1d3d7eb60da6d68adf78de56a307341c5e3e21190fb027723c88f0656c",
+    ),
+    (
+        "sync/block-request",
+        "a01e3bee8fa0caf3942bcc61c9bba72e17fee8fd1728cfd6b4272d3b679fb4de",
+    ),
+    (
+        "sync/block",
+        "39e969ac6fc1088465a71bf5466e74e29bcf8cc0d54850f07ca45de8bfba6b72",
+    ),
+    (
+        "sync/range-request",
+        "440d18ad2d095179a33f5d9d887213e732e76011787022698e1cf8c9a6a8be16",
+    ),
+    (
+        "sync/range",
+        "680ac2fe0f171824fdc534b5cee9c9ad12c096d1fde4657f1f586a6d6d1854a5",
+    ),
+    (
+        "sync/change-request",
+        "628ed8a87c592f0035258a302120d534aff6777b4d43792e3a7427f7222fd42c",
+    ),
+    (
+        "sync/change",
+        "62f1ad5174490dbf8eb46eed053d1d3fe5051179dff68f1e3898d4fb205b64d0",
+    ),
+    (
+        "sync/evidence",
+        "ca4ae989ce03b6a6503846dc6f4c77dabdf63a704e27bf0605b7cd1f376cb0c6",
+    ),
+    (
+        "evidence/e1",
+        "03f85d63b7b386ddfda7182ad5c2d7527f321ecb7b79633d7794fa1a44ebd3d2",
+    ),
+    (
+        "evidence/e2",
+        "ce8a924f351e5dd2794a06f4ec56f63daecdf8e55a769a5d4a4740af66ea9561",
+    ),
+    (
+        "evidence/e3",
+        "323d39c25aa8f3a77d45e10abcd6b722ca5ab2204a77cb095810476a4ef68e9f",
+    ),
+    (
+        "evidence/e4",
+        "53eced1466d17f9adf88b7dcf4c8189d5338fa6b5b2f946e355752343de59711",
+    ),
+    (
+        "evidence/e5",
+        "a85b5db7b5a1d148c3fdf51a203627ba5dcd6a5f5b557287cd6216ec6d13bce1",
+    ),
 ];
 const PREIMAGES: &Table = &[
     (
@@ -158,10 +260,28 @@ const PREIMAGES: &Table = &[
     ),
 ];
 const IDENTITIES: &Table = &[
-    ("committee", "413074fdcac702c570040e6b1999a03ad74a9300604bd75a20dd1ddbaf1e6927"),
-    ("block", "39614de691917cefe6f0be4fa48eea23955dd214a486b829793124b44716525f"),
-    ("genesis", "5f1fdd32047470b63d1cdb92292fe2be0ed0d31b488b79c4426b87affa8e3b0f"),
-    ("payload", "15d28118a56d862bd87251272f4dd3ec37a98105926f311f833199459d80c437"),
-    ("payload/empty", "ef6e05891dd1decbeb1567d5ca08228c66db73e06f0e1e614da4445f8f855501"),
-    ("transaction", "4237a0080439ab3639ea210540e78dac30b8b7e95905b1438178ed6bda149ef3"),
+    (
+        "committee",
+        "413074fdcac702c570040e6b1999a03ad74a9300604bd75a20dd1ddbaf1e6927",
+    ),
+    (
+        "block",
+        "39614de691917cefe6f0be4fa48eea23955dd214a486b829793124b44716525f",
+    ),
+    (
+        "genesis",
+        "5f1fdd32047470b63d1cdb92292fe2be0ed0d31b488b79c4426b87affa8e3b0f",
+    ),
+    (
+        "payload",
+        "15d28118a56d862bd87251272f4dd3ec37a98105926f311f833199459d80c437",
+    ),
+    (
+        "payload/empty",
+        "ef6e05891dd1decbeb1567d5ca08228c66db73e06f0e1e614da4445f8f855501",
+    ),
+    (
+        "transaction",
+        "4237a0080439ab3639ea210540e78dac30b8b7e95905b1438178ed6bda149ef3",
+    ),
 ];

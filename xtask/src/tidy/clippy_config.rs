@@ -5,8 +5,9 @@ use super::Fault;
 use super::tree::File;
 
 const ROOT: &str = "clippy.toml";
-const NEEDED: [&str; 4] = [
+const NEEDED: [&str; 5] = [
     "consensus/clippy.toml",
+    "ethereum/clippy.toml",
     "finality/clippy.toml",
     "mempool/clippy.toml",
     "types/clippy.toml",
@@ -92,7 +93,7 @@ mod tests {
             4
         );
         assert_eq!(
-            check(&tree(&format!("a = 1\nb = true\n# {BANS}"))[..4]).len(),
+            check(&tree(&format!("a = 1\nb = true\n# {BANS}"))[..5]).len(),
             1
         );
         assert_eq!(check(&[]).len(), 1);

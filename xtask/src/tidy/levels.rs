@@ -25,17 +25,22 @@ const fn row(folder: &'static str, level: u8, may: May) -> Row {
 }
 
 /// The table of ARCHITECTURE.md, the crates that come later included.
-const TABLE: [Row; 17] = [
+const TABLE: [Row; 18] = [
     row("types", 0, May::Use(&[])),
     row("mempool", 1, May::Use(&["types"])),
     row("consensus", 1, May::Use(&["types"])),
     row("finality", 1, May::Use(&["types"])),
+    row("ethereum", 1, May::Use(&["types"])),
     row("network", 2, May::Use(&["types"])),
     row("storage", 2, May::Use(&["types"])),
     row("l1", 2, May::Use(&["types"])),
     row("node", 3, May::UseBelow),
     row("client", 3, May::Use(&["types", "finality"])),
-    row("conductor", 3, May::Use(&["types", "finality", "client"])),
+    row(
+        "conductor",
+        3,
+        May::Use(&["types", "finality", "ethereum", "client"]),
+    ),
     row("client-wasm", 4, May::Use(&["client"])),
     row("sim", 4, May::UseBelow),
     row("bench", 4, May::UseBelow),

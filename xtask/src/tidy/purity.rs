@@ -8,7 +8,7 @@ use super::levels::{Need, Package};
 use super::source::{self, Parts};
 use super::tree::File;
 
-const PURE: [&str; 4] = ["types", "mempool", "consensus", "finality"];
+const PURE: [&str; 5] = ["types", "mempool", "consensus", "finality", "ethereum"];
 
 /// Direct dependencies that bring in the outside world. Seeded generators (rand_chacha, rand_core) are not here.
 const BANNED_DEPENDENCIES: [&str; 33] = [

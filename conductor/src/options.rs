@@ -1,0 +1,168 @@
+//! From what an operator names to a running conductor.
+
+use crate::anvil::AnvilDriver;
+use crate::conduct::{ConductError, Event, Plan, conduct};
+use crate::engine::EngineDriver;
+use crate::engine_api::Engine;
+use crate::evm_node::EvmNode;
+use crate::jwt::{JwtSecret, NotASecret};
+use crate::member_lane::MemberLane;
+use crate::mirror::MirrorDriver;
+use crate::remote::RemoteDriver;
+use crate::rpc::Rpc;
+use alloy_primitives::Address;
+use outrider_client::ClientError;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Most bytes of a file with a secret.
+const SECRET_FILE_BYTES_MAX: u64 = 1_024;
+
+/// The kinds of execution nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriverKind {
+    /// anvil.
+    Anvil,
+    /// anvil, and an engine that checks every block.
+    Mirror,
+    /// An engine with the extended attributes of the OP Stack.
+    Engine,
+    /// Any process over HTTP.
+    Http,
+}
+
+/// What an operator asks for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Rollup, interval, folder.
+    pub plan: Plan,
+    /// RPC of members; the first is asked, the others when it fails.
+    pub members: Vec<String>,
+    /// Which driver.
+    pub driver: DriverKind,
+    /// The execution node's JSON-RPC; for a mirror anvil's; for [`DriverKind::Http`] the process.
+    pub execution: String,
+    /// The Engine API.
+    pub engine: Option<String>,
+    /// JSON-RPC of the node behind the Engine API, for a mirror.
+    pub mirror: Option<String>,
+    /// File with the secret of the Engine API.
+    pub jwt: Option<PathBuf>,
+    /// Who gets the tips.
+    pub coinbase: [u8; 20],
+}
+
+/// Why a conductor does not start, or stops.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No member.
+    #[error("a conductor needs the RPC of a member: --member http://127.0.0.1:9601")]
+    NoMember,
+    /// Addresses.
+    #[error(transparent)]
+    Member(#[from] ClientError),
+    /// Timestamps of an EVM are whole seconds.
+    #[error(
+        "--block-time {interval:?} is not a whole number of seconds, which an EVM needs: its timestamps have no fractions"
+    )]
+    Interval {
+        /// Asked for.
+        interval: Duration,
+    },
+    /// Something that this driver needs.
+    #[error("this driver needs {0}")]
+    Missing(&'static str),
+    /// The secret.
+    #[error("cannot read the secret in {path}: {error}", path = path.display())]
+    SecretFile {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// The secret.
+    #[error("{path}: {error}", path = path.display())]
+    Secret {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        error: NotASecret,
+    },
+    /// It ran, and had to stop.
+    #[error(transparent)]
+    Conduct(#[from] ConductError),
+}
+
+impl StartError {
+    /// Whether what was asked for cannot be: nothing was started.
+    #[must_use]
+    pub const fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::NoMember | Self::Interval { .. } | Self::Missing(_) | Self::Secret { .. }
+        )
+    }
+}
+
+/// Run a conductor until it has to stop; see [`conduct`].
+pub async fn run(options: &Options, tell: impl FnMut(Event<'_>) + Send) -> Result<(), StartError> {
+    let plan = &options.plan;
+    let lane = MemberLane::new(plan.rollup, &options.members)?.ok_or(StartError::NoMember)?;
+    let evm = options.driver != DriverKind::Http;
+    if evm && (plan.interval.is_zero() || plan.interval.subsec_nanos() != 0) {
+        let interval = plan.interval;
+        return Err(StartError::Interval { interval });
+    }
+    match options.driver {
+        DriverKind::Anvil => {
+            let driver = AnvilDriver::new(options.node(&options.execution));
+            conduct(plan, lane, driver, tell).await?;
+        }
+        DriverKind::Mirror => {
+            let builder = AnvilDriver::new(options.node(&options.execution));
+            let missing = StartError::Missing("--mirror, the JSON-RPC of the engine's node");
+            let mirror = options.mirror.as_deref().ok_or(missing)?;
+            let driver = MirrorDriver::new(builder, options.node(mirror), options.engine()?);
+            conduct(plan, lane, driver, tell).await?;
+        }
+        DriverKind::Engine => {
+            let node = options.node(&options.execution);
+            let driver = EngineDriver::new(node, options.engine()?);
+            conduct(plan, lane, driver, tell).await?;
+        }
+        DriverKind::Http => {
+            let driver = RemoteDriver::new(&options.execution, plan.rollup);
+            conduct(plan, lane, driver, tell).await?;
+        }
+    }
+    Ok(())
+}
+
+impl Options {
+    fn node(&self, url: &str) -> EvmNode {
+        let coinbase = Address::from(self.coinbase);
+        EvmNode::new(Rpc::new(url, None), self.plan.rollup, coinbase)
+    }
+
+    fn engine(&self) -> Result<Engine, StartError> {
+        let missing = StartError::Missing("--engine, the address of the Engine API");
+        let url = self.engine.as_deref().ok_or(missing)?;
+        let missing = StartError::Missing("--jwt, the file with the secret of the Engine API");
+        let path = self.jwt.clone().ok_or(missing)?;
+        let text = std::fs::File::open(&path).and_then(|file| {
+            let mut text = String::new();
+            std::io::Read::read_to_string(
+                &mut std::io::Read::take(file, SECRET_FILE_BYTES_MAX),
+                &mut text,
+            )?;
+            Ok(text)
+        });
+        let text = match text {
+            Ok(text) => text,
+            Err(error) => return Err(StartError::SecretFile { path, error }),
+        };
+        let secret =
+            JwtSecret::from_hex(&text).map_err(|error| StartError::Secret { path, error })?;
+        Ok(Engine::new(Rpc::new(url, Some(secret))))
+    }
+}
