@@ -83,12 +83,17 @@ impl AnvilDriver {
         let _: Value = rpc
             .call("anvil_setNextBlockTimestamp", json!([time]))
             .await?;
+        // It may have been started anew since, empty; then it must not make another first block.
+        self.node.parent(parent).await?;
         let _: Value = rpc.call("evm_mine", json!([])).await?;
         // What was not mined, for lack of gas or behind a gap, must not be in a later block.
         let _: Value = rpc.call("anvil_dropAllTransactions", json!([])).await?;
         let number = parent.number + 1;
         let block = self.node.block(Some(number)).await?;
-        block.ok_or_else(|| rpc.wrong("evm_mine", format!("it made no block {number}")))
+        block.ok_or_else(|| DriverError::NoParent {
+            url: rpc.url().to_owned(),
+            parent,
+        })
     }
 }
 

@@ -97,6 +97,7 @@ pub async fn conduct<L: Lane, D: ExecutionDriver>(
     mut driver: D,
     mut tell: impl FnMut(Event<'_>) + Send,
 ) -> Result<(), ConductError> {
+    // Of the execution node; the lane has its own.
     let mut pauses = Pauses::default();
     let genesis = loop {
         match first_block(plan, &mut driver).await {
@@ -169,7 +170,11 @@ impl Pauses {
         Ok(())
     }
 
-    fn over(&mut self) {
+    const fn is_first(&self) -> bool {
+        self.next.is_none()
+    }
+
+    const fn over(&mut self) {
         self.next = None;
     }
 }
@@ -190,27 +195,32 @@ impl Conductor {
         pauses: &mut Pauses,
         tell: &mut impl FnMut(Event<'_>),
     ) -> Result<(), ConductError> {
+        let before = self.over;
         let cursor = self.resume(driver).await?;
         self.aggregator.clear();
         lane.seek(cursor).await?;
-        let reached = self.journal.last().map_or(0, |last| last.block.number);
-        tell(Event::Resumed {
-            over: self.over,
-            lane_height: cursor.lane_height,
-            reached,
-        });
+        // Not after each try in a row that failed.
+        if pauses.is_first() || before != self.over {
+            tell(Event::Resumed {
+                over: self.over,
+                lane_height: cursor.lane_height,
+                reached: self.journal.last().map_or(0, |last| last.block.number),
+            });
+        }
+        let mut lane_pauses = Pauses::default();
         loop {
             let item = match lane.next().await {
                 Ok(item) => item,
                 // What was collected stays: the lane goes on where it was.
                 Err(error) => {
-                    pauses.wait(error.into(), tell).await?;
+                    lane_pauses.wait(error.into(), tell).await?;
                     continue;
                 }
             };
-            pauses.over();
+            lane_pauses.over();
             if let Some(interval) = self.aggregator.push(item) {
                 self.execute(driver, &interval, tell).await?;
+                pauses.over();
             }
         }
     }
@@ -267,7 +277,7 @@ impl Conductor {
     }
 }
 
-/// Those past the limits of the interval were given to nobody. All but the first are counted by it.
+/// Those past the limits of the interval were given to nobody.
 fn crowd_out(executed: &mut Executed, interval: &Interval) {
     let first = interval.transactions.len();
     let behind = usize::try_from(interval.crowded_out).unwrap_or(usize::MAX);

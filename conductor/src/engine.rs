@@ -50,7 +50,10 @@ impl EngineDriver {
             no_tx_pool: true,
             gas_limit: U64::from(environment.gas_limit),
         };
-        let built = self.engine.build(parent.hash, &attributes).await?;
+        let built = self
+            .engine
+            .build(parent.number + 1, parent.hash, &attributes)
+            .await?;
         if let Built::Payload(payload) = &built
             && payload.transactions != attributes.transactions
         {
@@ -157,7 +160,8 @@ fn without(
 
 impl ExecutionDriver for EngineDriver {
     async fn check(&mut self, rollup: RollupId) -> Result<(), DriverError> {
-        self.node.check(rollup).await
+        self.node.check(rollup).await?;
+        self.engine.check().await
     }
 
     async fn head(&mut self) -> Result<BlockRef, DriverError> {

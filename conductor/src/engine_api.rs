@@ -90,6 +90,12 @@ pub enum Built {
     Invalid(String),
 }
 
+/// What is called.
+const METHODS: [&str; 3] = [
+    "engine_forkchoiceUpdatedV3",
+    "engine_getPayloadV3",
+    "engine_newPayloadV3",
+];
 /// `Invalid payload attributes`.
 const CODE_INVALID_ATTRIBUTES: i64 = -38_003;
 
@@ -112,6 +118,19 @@ impl Engine {
         &self.rpc
     }
 
+    /// Whether it speaks to us, and knows the calls that are needed.
+    pub async fn check(&self) -> Result<(), DriverError> {
+        let method = "engine_exchangeCapabilities";
+        let known: Vec<String> = self.rpc.call(method, json!([METHODS])).await?;
+        match METHODS
+            .iter()
+            .find(|name| !known.iter().any(|one| one == *name))
+        {
+            None => Ok(()),
+            Some(missing) => Err(self.rpc.wrong(method, format!("it lacks {missing}"))),
+        }
+    }
+
     /// Make a block the head.
     pub async fn set_head(&self, number: u64, hash: B256) -> Result<(), DriverError> {
         let answer: Forkchoice = self
@@ -128,8 +147,13 @@ impl Engine {
         self.expect_valid(payload.block_number.to(), &status)
     }
 
-    /// Build a payload over a block from attributes.
-    pub async fn build(&self, parent: B256, attributes: &Attributes) -> Result<Built, DriverError> {
+    /// Build the payload of this number over a block from attributes.
+    pub async fn build(
+        &self,
+        number: u64,
+        parent: B256,
+        attributes: &Attributes,
+    ) -> Result<Built, DriverError> {
         let method = "engine_forkchoiceUpdatedV3";
         let params = json!([state(parent), attributes]);
         let answer: Forkchoice = match self.rpc.try_call(method, params).await? {
@@ -145,7 +169,6 @@ impl Engine {
             let reason = status.validation_error.unwrap_or_default();
             return Ok(Built::Invalid(reason));
         }
-        let number = 0;
         self.expect_valid(number, &status)?;
         let id = answer
             .payload_id

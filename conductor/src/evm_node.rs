@@ -164,16 +164,7 @@ impl EvmNode {
     pub async fn block(&self, number: Option<u64>) -> Result<Option<EvmBlock>, DriverError> {
         let method = "eth_getBlockByNumber";
         let at = number.map_or_else(|| "latest".to_owned(), |number| format!("{number:#x}"));
-        let answer = self.rpc.try_call(method, json!([at, false])).await?;
-        match answer {
-            Ok(block) => Ok(block),
-            // Some say so instead of null.
-            Err(refusal) if number.is_some() && refusal.message.contains("not found") => Ok(None),
-            Err(refusal) if number.is_some() && refusal.message.contains("greater than") => {
-                Ok(None)
-            }
-            Err(refusal) => Err(self.rpc.refused(method, refusal)),
-        }
+        self.rpc.call(method, json!([at, false])).await
     }
 
     /// The last block.

@@ -25,7 +25,7 @@
 //! Failure modes: member or node away: it waits and says so once. Node restarted empty: the lane is executed again from its
 //! genesis and every block compared. Anything else stops it with a [`ConductError`].
 //!
-//! Limits: [`TRANSACTIONS_PER_INTERVAL_MAX`], [`INTERVAL_BYTES_MAX`], [`RECORDS_KEPT`], [`REQUEST_TIMEOUT`],
+//! Limits: [`INTERVAL_MAX`], [`TRANSACTIONS_PER_INTERVAL_MAX`], [`INTERVAL_BYTES_MAX`], [`RECORDS_KEPT`], [`REQUEST_TIMEOUT`],
 //! [`ANSWER_BYTES_MAX`], [`OFFENDERS_MAX`].
 //!
 //! Deliberately absent: settlement, receipts for wallets, starting execution nodes.
@@ -67,7 +67,7 @@ pub use kv_server::serve as serve_kv;
 pub use lane::{Cursor, Lane, LaneBlock, LaneError, LaneItem, MemoryLane};
 pub use member_lane::MemberLane;
 pub use mirror::MirrorDriver;
-pub use options::{DriverKind, Options, StartError, run};
+pub use options::{DriverKind, INTERVAL_MAX, Options, StartError, run};
 pub use remote::{ExecuteAnswer, ExecuteRequest, RemoteDriver, RemoteEnvironment, RemoteSkip};
 pub use rpc::Rpc;
 pub use skip::{SkipReason, Skipped};

@@ -147,7 +147,8 @@ fn rehead(block: &EvmBlock, parent: B256, transactions: Vec<Bytes>) -> (Payload,
 impl ExecutionDriver for MirrorDriver {
     async fn check(&mut self, rollup: RollupId) -> Result<(), DriverError> {
         self.builder.check(rollup).await?;
-        self.mirror.check(rollup).await
+        self.mirror.check(rollup).await?;
+        self.engine.check().await
     }
 
     async fn head(&mut self) -> Result<BlockRef, DriverError> {

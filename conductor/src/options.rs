@@ -15,6 +15,8 @@ use outrider_client::ClientError;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// The longest interval.
+pub const INTERVAL_MAX: Duration = Duration::from_secs(60);
 /// Most bytes of a file with a secret.
 const SECRET_FILE_BYTES_MAX: u64 = 1_024;
 
@@ -61,6 +63,14 @@ pub enum StartError {
     /// Addresses.
     #[error(transparent)]
     Member(#[from] ClientError),
+    /// Longer than an interval may be.
+    #[error(
+        "--block-time {interval:?} is longer than {INTERVAL_MAX:?}: transactions would wait for so long"
+    )]
+    Long {
+        /// Asked for.
+        interval: Duration,
+    },
     /// Timestamps of an EVM are whole seconds.
     #[error(
         "--block-time {interval:?} is not a whole number of seconds, which an EVM needs: its timestamps have no fractions"
@@ -99,7 +109,11 @@ impl StartError {
     pub const fn is_usage(&self) -> bool {
         matches!(
             self,
-            Self::NoMember | Self::Interval { .. } | Self::Missing(_) | Self::Secret { .. }
+            Self::NoMember
+                | Self::Long { .. }
+                | Self::Interval { .. }
+                | Self::Missing(_)
+                | Self::Secret { .. }
         )
     }
 }
@@ -108,9 +122,12 @@ impl StartError {
 pub async fn run(options: &Options, tell: impl FnMut(Event<'_>) + Send) -> Result<(), StartError> {
     let plan = &options.plan;
     let lane = MemberLane::new(plan.rollup, &options.members)?.ok_or(StartError::NoMember)?;
+    let interval = plan.interval;
+    if interval > INTERVAL_MAX {
+        return Err(StartError::Long { interval });
+    }
     let evm = options.driver != DriverKind::Http;
-    if evm && (plan.interval.is_zero() || plan.interval.subsec_nanos() != 0) {
-        let interval = plan.interval;
+    if evm && (interval.is_zero() || interval.subsec_nanos() != 0) {
         return Err(StartError::Interval { interval });
     }
     match options.driver {

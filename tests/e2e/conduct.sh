@@ -82,6 +82,12 @@ wait_until 60 "$SENT transfers after kill -9 of a conductor" both_have "$SENT"
 wait_until 30 "the same head" heads_are_same
 ok "kill -9 of a conductor, three times: each of $SENT transfers is executed once"
 
+rpc "http://127.0.0.1:$PORT_A" evm_mine >/dev/null
+send_transfers 0 1
+wait_until 60 "$SENT transfers with a block of somebody else in between" both_have "$SENT"
+wait_until 30 "the same head" heads_are_same
+ok "a block that somebody else made on top is taken back"
+
 kill_9 anvil-b
 send_transfers 0 5
 anvil_at anvil-b "$PORT_B"

@@ -99,6 +99,13 @@ wait_until 60 "$SENT transfers after kill -9 of both engines" all_have "$SENT"
 wait_until 30 "the same states" same_states
 ok "kill -9 of the engines: each transfer is executed once"
 
+kill_9 anvil
+send_transfers 3 2
+anvil_at anvil "$ANVIL_PORT"
+wait_until 60 "$SENT transfers after kill -9 of the anvil behind the mirror" all_have "$SENT"
+wait_until 30 "the same states" same_states
+ok "kill -9 of the anvil that an engine mirrors: built again, with the states that the engine has"
+
 # Hashes differ between kinds of nodes, all else is the same.
 for name in mirror op; do
     check_lines "$WORK/conductor-$name.out"

@@ -219,7 +219,7 @@ fn e2e() -> Result<(), String> {
         );
         timeout.env("PATH", path_with_tools());
         command::run(timeout).map_err(|reason| {
-            format!("{reason}\n(exit code 124: more than {SCRIPT_SECONDS_MAX} s; no `cast`: run .ci/run setup)")
+            format!("{reason}\n(exit code 124: more than {SCRIPT_SECONDS_MAX} s; no `cast`, `anvil` or `@ethereumjs/client`: run .ci/run setup)")
         })?;
         println!("<-- {name}: ok, {:.1} s", begin.elapsed().as_secs_f64());
     }
