@@ -22,7 +22,6 @@ use criterion::{
 };
 use outrider_bench::{ROLLUPS, START, payload, transactions};
 use outrider_mempool::{AssemblyLimits, Limits, Mempool};
-use outrider_types::message::References;
 use outrider_types::{Transaction, TransactionId};
 use std::hint::black_box;
 
@@ -134,10 +133,7 @@ fn assembly(criterion: &mut Criterion) {
 
 fn resolving(criterion: &mut Criterion) {
     let assembled = sealed(own(identified())).assemble(&AssemblyLimits::default(), &|_| false);
-    let references = References {
-        payload: assembled.payload.id,
-        batches: assembled.references.unwrap(),
-    };
+    let references = assembled.references.unwrap();
     let pool = spread(identified());
     assert_eq!(pool.resolve(&references).unwrap(), assembled.payload);
     group(criterion, "resolve").bench_function(size(), |bencher| {

@@ -29,6 +29,7 @@ fn messages() -> [(&'static str, PayloadMessage); 4] {
             batch,
             left_out: vec![1, 2, 3],
         }],
+        orders: Default::default(),
     };
     let received = Received {
         batch,

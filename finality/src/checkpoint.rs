@@ -15,6 +15,7 @@
 //! | headers of the window | hashes, from the last block down |
 //! | ids of the window's transactions, and their places in their blocks | hashes: a payload commitment covers ids alone |
 //! | lane blocks of the window, and so the ends of lanes that have one | hashes: a header covers its lane blocks, and each of them its place in its lane |
+//! | registered rollups | a hash: the last header covers them |
 //! | blocks before the window, as peaks | hashes: a header covers all blocks before it |
 //! | ends of lanes that have no block in the window | proven only if the window reaches the first block; else it is the word of whoever made the snapshot, until members of stake `>= f+1` answer the same [`state_digest`] |
 //!
@@ -27,9 +28,10 @@ use commonware_codec::Buf;
 use outrider_types::codec::{EncodeSize, Error, FixedSize, RangeCfg, Read, ReadExt, Write};
 use outrider_types::limits::{LANES_PER_PAYLOAD_MAX, TRANSACTIONS_PER_PAYLOAD_MAX};
 use outrider_types::merkle::{self, Hash};
+use outrider_types::registry::REGISTERED_MAX;
 use outrider_types::{
     Batch, Block, BlockId, EpochEnd, FinalityCertificate, Height, LaneBlock, LaneTip, Payload,
-    PayloadId, RollupId, TransactionId, crypto::sha256,
+    PayloadId, Registration, RollupId, TransactionId, crypto::sha256,
 };
 
 mod verify;
@@ -94,6 +96,8 @@ pub struct Checkpoint {
     pub rollups: u32,
     /// All blocks below [`history_begins`](Self::history_begins), as peaks.
     pub history: Vec<Hash>,
+    /// The registered rollups, by id; the block does not change them.
+    pub registry: Vec<Registration>,
 }
 
 impl Checkpoint {
@@ -125,6 +129,7 @@ impl Write for Checkpoint {
         self.transactions.write(buf);
         self.rollups.write(buf);
         self.history.write(buf);
+        self.registry.write(buf);
     }
 }
 
@@ -135,6 +140,7 @@ impl EncodeSize for Checkpoint {
             + self.block.encode_size()
             + self.certificate.encode_size()
             + self.history.encode_size()
+            + self.registry.encode_size()
     }
 }
 
@@ -149,6 +155,7 @@ impl Read for Checkpoint {
             transactions: u64::read(buf)?,
             rollups: u32::read(buf)?,
             history: Vec::read_cfg(buf, &(RangeCfg::from(0..=64), ()))?,
+            registry: Vec::read_cfg(buf, &(RangeCfg::from(0..=REGISTERED_MAX), ()))?,
         })
     }
 }

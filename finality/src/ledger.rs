@@ -2,12 +2,14 @@
 
 use crate::records::{LedgerTip, TransactionLocation};
 use outrider_types::merkle::Peaks;
+use outrider_types::registry::REGISTRY;
 use outrider_types::zoo::{self, Mutant};
 use outrider_types::{
     Block, BlockId, CheckedPayload, Height, HistoryRoot, LaneBlock, LaneTip, LanesRoot, PayloadId,
-    RollupId, Roots, TransactionId, TransactionsRoot,
+    Policy, Registry, RollupId, Roots, TransactionId, TransactionsRoot,
 };
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Heights within which a transaction may not be ordered twice (F1).
 pub const DUPLICATE_WINDOW_BLOCKS: u64 = 100_000;
@@ -20,6 +22,7 @@ pub struct Ledger {
     lanes: BTreeMap<RollupId, LaneTip>,
     /// All blocks from genesis to the tip.
     history: Peaks,
+    registry: Arc<Registry>,
 }
 
 /// A block between the tip and one that is looked at: what counts of it for the [`Roots`] of those above it.
@@ -29,6 +32,8 @@ pub(crate) struct Ahead<'a> {
     pub id: BlockId,
     /// Its lane blocks, rollups ascending.
     pub lanes: &'a [LaneBlock],
+    /// The registry after it.
+    pub registry: &'a Arc<Registry>,
 }
 
 /// What a block added.
@@ -40,6 +45,8 @@ pub struct Appended {
     pub entries: Vec<LedgerEntry>,
     /// Its lane blocks, rollups ascending.
     pub lanes: Vec<LaneBlock>,
+    /// Whether it changed the registry.
+    pub registered: bool,
 }
 
 /// A transaction's place.
@@ -115,6 +122,28 @@ pub enum LedgerError {
         /// By the ledger.
         expected: String,
     },
+    /// Something is ordered for a rollup that is closed, or was never registered.
+    #[error("the block at height {height} orders something for rollup {rollup}, which is not open")]
+    Closed {
+        /// The block's height.
+        height: Height,
+        /// For which.
+        rollup: RollupId,
+    },
+    /// The transactions of a lane block are not in the order of its policy.
+    #[error(
+        "in the block at height {height}, transaction {place} of rollup {rollup} is out of place: the policy is {policy}"
+    )]
+    Order {
+        /// The block's height.
+        height: Height,
+        /// Whose lane.
+        rollup: RollupId,
+        /// The first out of place, from 0.
+        place: usize,
+        /// The policy.
+        policy: Policy,
+    },
     /// The history is not that of the tip.
     #[error(
         "a history of {found} blocks, the tip has {expected} up to itself: take the snapshot again from a peer"
@@ -147,14 +176,15 @@ impl Ledger {
             tip: LedgerTip::of(genesis, 0),
             lanes: BTreeMap::new(),
             history,
+            registry: Arc::default(),
         }
     }
 
-    /// The ledger as it was stored: its tip, the end of every lane, and all blocks up to the tip.
+    /// The ledger as it was stored: its tip, the end of every lane, all blocks up to the tip, and the registry after it.
     pub fn restore(
         tip: LedgerTip,
         lanes: impl IntoIterator<Item = (RollupId, LaneTip)>,
-        history: Peaks,
+        (history, registry): (Peaks, Registry),
     ) -> Result<Self, LedgerError> {
         let lanes: BTreeMap<RollupId, LaneTip> = lanes.into_iter().collect();
         let found = lanes
@@ -174,6 +204,7 @@ impl Ledger {
             tip,
             lanes,
             history,
+            registry: Arc::new(registry),
         })
     }
 
@@ -185,15 +216,7 @@ impl Ledger {
         branch: &[Ahead<'_>],
         payload: &CheckedPayload,
     ) -> (Vec<LaneBlock>, Roots) {
-        let tip = |rollup: RollupId| {
-            let above = branch.iter().rev().find_map(|ahead| {
-                let at = ahead
-                    .lanes
-                    .binary_search_by_key(&rollup, |lane| lane.rollup);
-                at.ok().and_then(|at| ahead.lanes.get(at))
-            });
-            above.map_or_else(|| self.lane(rollup), LaneBlock::tip)
-        };
+        let tip = |rollup| self.lane_ahead(branch, rollup);
         let batches = payload.payload.batches.iter().zip(&*payload.roots);
         let lanes: Vec<LaneBlock> = batches
             .map(|(batch, root)| {
@@ -208,8 +231,43 @@ impl Ledger {
         let roots = Roots {
             lanes: LanesRoot::of(&lanes),
             history: HistoryRoot(history.root()),
+            registry: self.registry_ahead(branch).root(),
         };
         (lanes, roots)
+    }
+
+    fn lane_ahead(&self, branch: &[Ahead<'_>], rollup: RollupId) -> LaneTip {
+        let above = branch.iter().rev().find_map(|ahead| {
+            let at = ahead
+                .lanes
+                .binary_search_by_key(&rollup, |lane| lane.rollup);
+            at.ok().and_then(|at| ahead.lanes.get(at))
+        });
+        above.map_or_else(|| self.lane(rollup), LaneBlock::tip)
+    }
+
+    /// The registry before a block on top of this branch.
+    pub(crate) fn registry_ahead<'a>(&'a self, branch: &[Ahead<'a>]) -> &'a Arc<Registry> {
+        branch.last().map_or(&self.registry, |last| last.registry)
+    }
+
+    /// The registry after a block with this payload on top of this branch.
+    pub(crate) fn registry_after(
+        &self,
+        branch: &[Ahead<'_>],
+        block: &Block,
+        payload: &CheckedPayload,
+    ) -> Arc<Registry> {
+        let before = self.registry_ahead(branch);
+        // Rollups ascend, and this is the lowest id.
+        let first = payload.payload.batches.first();
+        let Some(batch) = first.filter(|batch| batch.rollup == REGISTRY) else {
+            return before.clone();
+        };
+        let place = (block.chain, block.height, block.timestamp);
+        let used = |rollup| self.lane_ahead(branch, rollup).height.0 > 0;
+        let after = before.after(place, &batch.transactions, used);
+        after.map_or_else(|| before.clone(), Arc::new)
     }
 
     /// Append a committed block with its payload, which must be the one that its header commits to; what the header says of
@@ -246,6 +304,9 @@ impl Ledger {
 
         let (lanes, roots) = self.outlook(&[], payload);
         check_roots(block, &roots)?;
+        let registry = self.registry_after(&[], block, payload);
+        let registered = !Arc::ptr_eq(&registry, &self.registry);
+        self.registry = registry;
 
         let ids = &payload.transactions;
         let mut entries = Vec::with_capacity(ids.len());
@@ -274,6 +335,7 @@ impl Ledger {
             height,
             entries,
             lanes,
+            registered,
         })
     }
 
@@ -300,6 +362,12 @@ impl Ledger {
         self.lanes.iter().map(|(rollup, lane)| (*rollup, *lane))
     }
 
+    /// The registered rollups, as the next block finds them.
+    #[must_use]
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
     /// All blocks from genesis to the tip.
     #[must_use]
     pub const fn history(&self) -> &Peaks {
@@ -319,12 +387,15 @@ pub(crate) fn check_roots(block: &Block, expected: &Roots) -> Result<(), LedgerE
     if found == *expected {
         return Ok(());
     }
-    Err(if found.lanes == expected.lanes {
+    Err(if found.lanes != expected.lanes {
+        let (found, expected) = (found.lanes, expected.lanes);
+        wrong("lanes root", found.to_string(), expected.to_string())
+    } else if found.history != expected.history {
         let (found, expected) = (found.history, expected.history);
         wrong("history root", found.to_string(), expected.to_string())
     } else {
-        let (found, expected) = (found.lanes, expected.lanes);
-        wrong("lanes root", found.to_string(), expected.to_string())
+        let (found, expected) = (found.registry, expected.registry);
+        wrong("registry root", found.to_string(), expected.to_string())
     })
 }
 

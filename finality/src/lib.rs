@@ -36,6 +36,8 @@
 //!
 //! - **F13** The header of every block of the ledger says which lane blocks it has, each on top of the one before it in its lane,
 //!   and what all blocks before it are; voters check this with an [`Outlook`] (`outlook::tests`, `ledger::tests`).
+//! - **F14** A block orders nothing for a rollup that is not open, and each lane's transactions in the order of its policy
+//!   (`outlook::tests`, `types::order::tests`, `types::registry::tests`).
 //!
 //! Assumptions: at most `f` stake of the committee is Byzantine, and the verifier got the committee from a source that
 //! it trusts. Limits: [`PATH_HEADERS_MAX`] headers between a block and the certificate; a ledger remembers one number

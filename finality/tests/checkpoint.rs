@@ -116,6 +116,7 @@ impl Chain {
             transactions: self.ledger.transactions(),
             rollups: self.ledger.lanes().count() as u32,
             history: self.history(),
+            registry: self.ledger.registry().iter().copied().collect(),
         }
     }
 

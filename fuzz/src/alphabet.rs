@@ -334,6 +334,7 @@ pub(crate) fn encodings() -> Vec<Vec<u8>> {
             batch,
             left_out: vec![0],
         }],
+        orders: Default::default(),
     };
     let request = BatchRequest {
         batches: vec![batch],

@@ -1,15 +1,15 @@
 //! What a leader proposes: a payload out of all lanes, fair between them.
 
 use crate::Mempool;
-use crate::lane::Pending;
+use crate::lane::{Lane, Pending};
 use bytes::Bytes;
 use outrider_types::codec::{EncodeSize, FixedSize};
 use outrider_types::limits::{
     LANES_PER_PAYLOAD_MAX, PAYLOAD_BYTES_MAX, TRANSACTIONS_PER_PAYLOAD_MAX,
 };
-use outrider_types::message::Reference;
+use outrider_types::message::{LaneOrder, LaneOrders, Reference, References};
 use outrider_types::zoo::{self, Mutant};
-use outrider_types::{Batch, CheckedPayload, Payload, RollupId, TransactionId};
+use outrider_types::{Batch, BlockId, CheckedPayload, Payload, Policy, RollupId, TransactionId};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -46,30 +46,120 @@ pub struct Assembled {
     /// The payload.
     pub payload: CheckedPayload,
     /// The batches that it is made of, in order; none if some of it came in no batch.
-    pub references: Option<Vec<Reference>>,
+    pub references: Option<References>,
+}
+
+/// For which block a payload is assembled.
+pub struct Site<'a> {
+    /// The block's parent.
+    pub parent: BlockId,
+    /// The policy of a rollup in it; none if nothing may be ordered for the rollup.
+    pub policy: &'a dyn Fn(RollupId) -> Option<Policy>,
+    /// What uncommitted ancestors hold.
+    pub exclude: &'a dyn Fn(&TransactionId) -> bool,
+}
+
+impl std::fmt::Debug for Site<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Site")
+            .field("parent", &self.parent)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Transactions of a lane with their places in it, in the order in which they are taken.
+type Candidates<'a> = Box<dyn Iterator<Item = (usize, &'a Pending)> + 'a>;
+
+/// Highest fee first where that is the policy, so that it also decides who finds room; else as they came.
+fn candidates(lane: &Lane, policy: Policy) -> Candidates<'_> {
+    match policy {
+        Policy::PriorityEthereum | Policy::PriorityPrefix => {
+            let mut all: Vec<(usize, &Pending)> = lane.iter().enumerate().collect();
+            all.sort_by_cached_key(|(_, pending)| Reverse(policy.fee(&pending.data)));
+            Box::new(all.into_iter())
+        }
+        Policy::Fcfs | Policy::Shuffled => Box::new(lane.iter().enumerate()),
+    }
+}
+
+/// What goes into the payload of one lane: places in the lane, ids and bytes.
+struct Taken {
+    policy: Policy,
+    list: Vec<(usize, TransactionId, Bytes)>,
 }
 
 impl Mempool {
-    /// The next payload, without what `exclude` names (what uncommitted ancestors hold). Nothing is removed: that is
-    /// for [`committed`](Mempool::committed).
-    ///
-    /// The next transaction is always of the lane with the fewest bytes in the payload so far; among equals, of the
-    /// lane that was served longest ago. A lane whose next transaction does not fit is done, so that none overtakes.
-    /// In `O((output + excluded + lanes) log lanes)`.
+    /// The next payload of lanes that are all open and ordered as they came; see [`assemble_at`](Self::assemble_at).
     #[must_use]
     pub fn assemble(
         &self,
         limits: &AssemblyLimits,
         exclude: &dyn Fn(&TransactionId) -> bool,
     ) -> Assembled {
+        let site = Site {
+            parent: BlockId::default(),
+            policy: &|_| Some(Policy::Fcfs),
+            exclude,
+        };
+        self.assemble_at(limits, &site)
+    }
+
+    /// The next payload, without what `site` excludes. Nothing is removed: that is for [`committed`](Mempool::committed).
+    ///
+    /// The next transaction is always of the lane with the fewest bytes in the payload so far; among equals, of the
+    /// lane that was served longest ago. A lane whose next transaction does not fit is done, so that none overtakes.
+    /// In `O((output + excluded + lanes) log lanes)`.
+    #[must_use]
+    pub fn assemble_at(&self, limits: &AssemblyLimits, site: &Site<'_>) -> Assembled {
+        let taken = self.take(limits, site);
+        let mut orders = LaneOrders {
+            parent: site.parent,
+            lanes: Vec::new(),
+        };
+        let mut came = Vec::new();
+        let mut payload = Payload::default();
+        let mut ids = Vec::new();
+        for (rollup, Taken { policy, mut list }) in taken {
+            list.sort_unstable_by_key(|(place, ..)| *place);
+            let own = list.iter().map(|(_, id, _)| *id);
+            came.push(own.clone().collect::<Vec<_>>());
+            if policy != Policy::Fcfs {
+                orders.lanes.push(LaneOrder { rollup, policy });
+            }
+            let data = list.iter().map(|(.., data)| data.clone());
+            let mut lane = (data.collect(), own.collect());
+            orders.arrange(rollup, &mut lane);
+            ids.extend(lane.1);
+            payload.batches.push(Batch {
+                rollup,
+                transactions: lane.0,
+            });
+        }
+        let batches = self.tell(&came);
+        let checked = CheckedPayload::from_ids(payload, ids);
+        assert!(checked.is_ok(), "what is assembled is a payload (M4)");
+        let payload = checked.unwrap_or_default();
+        let references = batches.map(|batches| References {
+            payload: payload.id,
+            batches,
+            orders,
+        });
+        Assembled {
+            payload,
+            references,
+        }
+    }
+
+    /// What goes into the payload, by rollup.
+    fn take(&self, limits: &AssemblyLimits, site: &Site<'_>) -> BTreeMap<RollupId, Taken> {
         let bytes_limit = limits.bytes.min(PAYLOAD_BYTES_MAX);
         let transactions_limit = limits.transactions.min(TRANSACTIONS_PER_PAYLOAD_MAX);
         let lanes_limit = limits.lanes.min(LANES_PER_PAYLOAD_MAX);
 
         let mut heap: BinaryHeap<Reverse<(usize, u64)>> =
             self.turns.keys().map(|turn| Reverse((0, *turn))).collect();
-        let mut cursors = BTreeMap::new();
-        let mut batches: BTreeMap<RollupId, (Vec<Bytes>, Vec<TransactionId>)> = BTreeMap::new();
+        let mut cursors: BTreeMap<u64, Candidates<'_>> = BTreeMap::new();
+        let mut batches: BTreeMap<RollupId, Taken> = BTreeMap::new();
         let (mut bytes, mut count) = (LENGTH_BYTES, 0);
         while let Some(Reverse((given, turn))) = heap.pop() {
             if count == transactions_limit {
@@ -86,9 +176,16 @@ impl Mempool {
             if opens && batches.len() == lanes_limit {
                 continue;
             }
-            let cursor = cursors.entry(turn).or_insert_with(|| lane.iter());
-            let excluded = |id: &TransactionId| exclude(id) && !zoo::is(Mutant::IncludedTwice);
-            let Some(Pending { id, data, .. }) = cursor.find(|pending| !excluded(&pending.id))
+            let Some(policy) = (site.policy)(*rollup) else {
+                continue;
+            };
+            let cursor = cursors
+                .entry(turn)
+                .or_insert_with(|| candidates(lane, policy));
+            let excluded =
+                |id: &TransactionId| (site.exclude)(id) && !zoo::is(Mutant::IncludedTwice);
+            let Some((place, Pending { id, data, .. })) =
+                cursor.find(|(_, pending)| !excluded(&pending.id))
             else {
                 continue;
             };
@@ -100,36 +197,22 @@ impl Mempool {
             }
             bytes += more;
             count += 1;
-            let taken = batches.entry(*rollup).or_default();
-            taken.0.push(data.clone());
-            taken.1.push(*id);
+            let taken = batches.entry(*rollup).or_insert_with(|| Taken {
+                policy,
+                list: Vec::new(),
+            });
+            taken.list.push((place, *id, data.clone()));
             heap.push(Reverse((given + size, turn)));
         }
-        let mut ids = Vec::with_capacity(count);
-        let mut payload = Payload::default();
-        for (rollup, (transactions, own)) in batches {
-            ids.extend(own);
-            payload.batches.push(Batch {
-                rollup,
-                transactions,
-            });
-        }
-        let references = self.tell(&payload, &ids);
-        let checked = CheckedPayload::from_ids(payload, ids);
-        assert!(checked.is_ok(), "what is assembled is a payload (M4)");
-        Assembled {
-            payload: checked.unwrap_or_default(),
-            references,
-        }
+        batches
     }
 
     /// In terms of batches, if they put the transactions of each lane into this order.
-    fn tell(&self, payload: &Payload, ids: &[TransactionId]) -> Option<Vec<Reference>> {
-        let mut taken = Vec::with_capacity(ids.len());
-        let mut ids = ids.iter();
-        for batch in &payload.batches {
+    fn tell(&self, lanes: &[Vec<TransactionId>]) -> Option<Vec<Reference>> {
+        let mut taken = Vec::new();
+        for ids in lanes {
             let first = taken.len();
-            for id in ids.by_ref().take(batch.transactions.len()) {
+            for id in ids {
                 taken.push(self.places.get(id)?.origin?);
             }
             if !taken.get(first..)?.is_sorted() {

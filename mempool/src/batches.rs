@@ -359,7 +359,9 @@ impl Mempool {
         }
         let mut ids = Vec::with_capacity(count);
         let mut batches = Vec::with_capacity(lanes.len());
-        for (rollup, (transactions, own)) in lanes {
+        for (rollup, mut lane) in lanes {
+            references.orders.arrange(rollup, &mut lane);
+            let (transactions, own) = lane;
             ids.extend(own);
             batches.push(Batch {
                 rollup,

@@ -33,7 +33,7 @@ mod batches;
 mod lane;
 
 pub use admission::{AdmissionError, Limits};
-pub use assembly::{Assembled, AssemblyLimits};
+pub use assembly::{Assembled, AssemblyLimits, Site};
 pub use batches::{HeldBatch, ResolveError, Unresolved, Waiting};
 
 use batches::{Batches, Origin};
@@ -109,6 +109,14 @@ impl Mempool {
             self.turns.len() == self.lanes.len(),
             "every lane has one turn"
         );
+    }
+
+    /// Nothing is ordered for this rollup any more: forget what waits for it. How many.
+    pub fn close(&mut self, rollup: RollupId) -> usize {
+        let waiting = self.lanes.get(&rollup).map(|lane| lane.iter());
+        let ids: Vec<TransactionId> = waiting.into_iter().flatten().map(|one| one.id).collect();
+        self.committed(&ids);
+        ids.len()
     }
 
     /// Take one out; the rollup it was of.

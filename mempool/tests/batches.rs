@@ -1,11 +1,13 @@
 //! M1 and M7: batches carry transactions ahead of consensus, references make them a payload again, all of it within limits.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-use outrider_mempool::{AssemblyLimits, HeldBatch, Limits, Mempool, ResolveError, Unresolved};
+use outrider_mempool::{
+    AssemblyLimits, HeldBatch, Limits, Mempool, ResolveError, Site, Unresolved,
+};
 use outrider_types::message::{Reference, References};
 use outrider_types::{
-    BatchId, CheckedPayload, PayloadError, PayloadId, RollupId, Timestamp, Transaction,
-    TransactionId,
+    BatchId, BlockId, CheckedPayload, PayloadError, PayloadId, Policy, RollupId, Timestamp,
+    Transaction, TransactionId,
 };
 use proptest::prelude::*;
 
@@ -41,10 +43,7 @@ fn references(pool: &Mempool, exclude: &[TransactionId]) -> (References, Vec<Tra
         CheckedPayload::new((*payload.payload).clone()).unwrap(),
         payload
     );
-    let references = References {
-        payload: payload.id,
-        batches: assembled.references.unwrap(),
-    };
+    let references = assembled.references.unwrap();
     (references, payload.transactions.to_vec())
 }
 
@@ -99,6 +98,7 @@ fn what_leads_to_no_payload_is_refused() {
                 left_out: places.to_vec(),
             })
             .collect(),
+        orders: Default::default(),
     };
     let right = references(&pool, &[]).0.payload;
     assert!(pool.resolve(&told(right, &[&[]])).is_ok());
@@ -129,6 +129,7 @@ fn references_to_more_than_a_payload_may_hold_end_early() {
     let many = References {
         payload: PayloadId([0; 32]),
         batches: vec![reference; 16_384],
+        orders: Default::default(),
     };
     assert!(matches!(
         pool.resolve(&many),
@@ -218,6 +219,7 @@ fn references_wait_for_their_batches_and_senders_cannot_fill_memory() {
             batch: BatchId([number % 2; 32]),
             left_out: Vec::new(),
         }],
+        orders: Default::default(),
     };
     let mut unresolved = Unresolved::default();
     for number in 0..40 {
@@ -333,4 +335,66 @@ fn what_is_final_already_is_of_the_batch_and_does_not_wait() {
     );
     let (told, ids) = references(&leader, &[]);
     assert_eq!(*voter.resolve(&told).unwrap().transactions, *ids);
+}
+
+#[test]
+fn lanes_of_every_policy_are_told_by_references_and_found_again_in_the_same_order() {
+    let parent = BlockId([3; 32]);
+    let policies = [
+        (RollupId(1), Some(Policy::Fcfs)),
+        (RollupId(2), Some(Policy::PriorityPrefix)),
+        (RollupId(3), Some(Policy::Shuffled)),
+        (RollupId(4), None),
+    ];
+    let mut author = Mempool::new(Limits::default());
+    let mut other = Mempool::new(Limits::default());
+    let data = |rollup: u64, at: u64| Transaction {
+        rollup: RollupId(rollup),
+        data: [(at * 7 % 5).to_be_bytes(), at.to_be_bytes()]
+            .concat()
+            .into(),
+    };
+    for at in 0..20 {
+        for rollup in 1..=4 {
+            own(&mut author, data(rollup, at));
+        }
+        if at % 6 == 5 {
+            hand_over(&author.seal().unwrap(), A, &mut other);
+        }
+    }
+    hand_over(&author.seal().unwrap(), A, &mut other);
+    for pool in [&author, &other] {
+        let site = Site {
+            parent,
+            policy: &|rollup| policies.iter().find(|(id, _)| *id == rollup)?.1,
+            exclude: &|_| false,
+        };
+        // Room for some only: of a lane with priorities these are the highest.
+        let limits = AssemblyLimits {
+            transactions: 30,
+            ..AssemblyLimits::default()
+        };
+        let assembled = pool.assemble_at(&limits, &site);
+        let payload = &assembled.payload.payload;
+        assert_eq!(payload.batches.len(), 3, "the closed lane is left out");
+        let mut ids = &*assembled.payload.transactions;
+        for (batch, (rollup, policy)) in payload.batches.iter().zip(policies) {
+            let (own, rest) = ids.split_at(batch.transactions.len());
+            ids = rest;
+            assert_eq!((batch.rollup, own.len()), (rollup, 10));
+            assert_eq!(
+                policy.unwrap().fault(parent, &batch.transactions, own),
+                None
+            );
+        }
+        let fees = payload.batches[1].transactions.iter();
+        let fees: Vec<u128> = fees.map(|data| Policy::PriorityPrefix.fee(data)).collect();
+        assert_eq!(fees, [4, 4, 4, 4, 3, 3, 3, 3, 2, 2]);
+        let references = assembled.references.unwrap();
+        for resolver in [&author, &other] {
+            assert_eq!(resolver.resolve(&references).unwrap(), assembled.payload);
+        }
+    }
+    assert_eq!(other.close(RollupId(4)), 20);
+    assert_eq!(other.close(RollupId(4)), 0);
 }

@@ -42,6 +42,7 @@ use outrider_storage::{Store, StoreError, Table};
 use outrider_types::codec::{Encode, Read};
 use outrider_types::limits::{BLOCKS_PER_RANGE_MAX, MESSAGE_BYTES_MAX, TRANSACTIONS_PER_RANGE_MAX};
 use outrider_types::message::{FullBlock, Range};
+use outrider_types::registry::RegistryRecord;
 use outrider_types::{
     Block, BlockId, BlockRecord, CheckedPayload, Committee, CommitteeId, Contact, DecodeError,
     EpochStart, FinalityCertificate, Height, LaneBlock, Payload, PayloadId, TransactionId,
@@ -184,7 +185,8 @@ impl<S: Store> Chain<S> {
             what: "last final block",
         })?;
         let (lanes, history) = (self.lane_ends(tip.height)?, self.history_to(tip.height)?);
-        self.ledger = Ledger::restore(tip, lanes, history)?;
+        let rest = (history, self.registry(tip.height)?);
+        self.ledger = Ledger::restore(tip, lanes, rest)?;
         self.restore_pruning()?;
         self.restore_transactions()?;
         self.restore_epoch()
@@ -246,7 +248,15 @@ impl<S: Store> Chain<S> {
         certificate: Option<&FinalityCertificate>,
     ) -> Result<Arc<[LaneBlock]>, ChainError> {
         let id = block.id();
+        let before = self.ledger.registry().clone();
         let appended = self.ledger.append(block, payload)?;
+        if appended.registered {
+            self.put_registry(RegistryRecord {
+                height: block.height,
+                now: self.ledger.registry().iter().copied().collect(),
+                before: before.iter().copied().collect(),
+            })?;
+        }
         self.unsynced = true;
         let key = height_key(block.height);
         self.store

@@ -13,8 +13,8 @@ use outrider_storage::Store;
 use outrider_types::merkle::Hash;
 use outrider_types::{
     Block, BlockId, CommitteeChange, Epoch, EpochEnd, EpochStart, FinalityCertificate, Height,
-    Invalid, LaneBlock, LaneHeight, MemberIndex, Payload, PublicKey, RollupId, Transaction,
-    TransactionId, View,
+    Invalid, LaneBlock, LaneHeight, MemberIndex, Payload, PublicKey, Registry, RollupId,
+    Transaction, TransactionId, View,
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -139,6 +139,14 @@ pub enum SubmitError {
     /// This rollup is not ordered here.
     #[error("rollup {rollup} is not ordered here; ask for the list with outrider_limits")]
     UnknownRollup {
+        /// Which.
+        rollup: RollupId,
+    },
+    /// The rollup is closed, or is one that must be registered first.
+    #[error(
+        "rollup {rollup} is not open: its time is over, its owner closed it, or it was never registered; outrider_rollup says which"
+    )]
+    Closed {
         /// Which.
         rollup: RollupId,
     },
@@ -338,6 +346,11 @@ impl NodeHandle {
             reply,
         })
         .await
+    }
+
+    /// The registered rollups after the last final block.
+    pub async fn registry(&self) -> Result<Arc<Registry>, Stopped> {
+        self.ask(|reply| Command::Registry { reply }).await
     }
 
     /// What a block holds for a rollup, with proof.

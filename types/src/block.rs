@@ -65,7 +65,7 @@ wire_struct!(Block {
 
 impl Block {
     /// Bytes of the fixed-width header.
-    pub const BYTES: usize = 2 + 8 * 6 + 32 * 5 + 2;
+    pub const BYTES: usize = 2 + 8 * 6 + 32 * 6 + 2;
 
     /// The header as hashed: every field, fixed width, big-endian, in declaration order.
     #[must_use]

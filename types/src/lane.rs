@@ -12,6 +12,7 @@ use crate::ids::{BlockId, Height, RollupId, TransactionId};
 use crate::limits::LANES_PER_PAYLOAD_MAX;
 use crate::merkle::{self, Hash};
 use crate::payload::Batch;
+use crate::registry::RegistryRoot;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -68,15 +69,22 @@ pub struct Roots {
     pub lanes: LanesRoot,
     /// Commitment to the blocks before it.
     pub history: HistoryRoot,
+    /// Commitment to the rollups that are registered before it.
+    pub registry: RegistryRoot,
 }
 
-wire_struct!(Roots { lanes, history });
+wire_struct!(Roots {
+    lanes,
+    history,
+    registry
+});
 
 impl Roots {
     /// Of genesis and of fillers (R13), which are no part of any lane.
     pub const NONE: Self = Self {
         lanes: LanesRoot([0; 32]),
         history: HistoryRoot([0; 32]),
+        registry: RegistryRoot([0; 32]),
     };
 }
 

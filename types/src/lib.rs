@@ -31,7 +31,9 @@ pub mod lane;
 pub mod limits;
 pub mod merkle;
 pub mod message;
+pub mod order;
 pub mod payload;
+pub mod registry;
 pub mod resolve;
 pub mod safety_state;
 pub mod statement;
@@ -60,7 +62,9 @@ pub use lane::{
     TransactionsRoot,
 };
 pub use message::{ConsensusMessage, PayloadMessage, SyncMessage};
+pub use order::Policy;
 pub use payload::{Batch, CheckedPayload, Payload, PayloadError, Transaction};
+pub use registry::{Registration, Registry, RegistryRoot};
 pub use safety_state::SafetyState;
 pub use statement::{CommitVote, Propose, Signed, Statement, Timeout, TimeoutMessage, Vote};
 pub use verified::{Invalid, Verified};

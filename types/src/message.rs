@@ -8,13 +8,18 @@ use crate::codec::{
 use crate::crypto::sha256;
 use crate::epoch::{CommitteeChange, EpochEnd};
 use crate::evidence::Evidence;
-use crate::ids::{BatchId, BlockId, CommitteeId, Epoch, Height, PayloadId, TransactionId};
-use crate::limits::{
-    BATCHES_PER_REQUEST_MAX, BLOCKS_PER_RANGE_MAX, FILLERS_MAX, MESSAGE_BYTES_MAX,
-    TRANSACTIONS_PER_MESSAGE_MAX, TRANSACTIONS_PER_PAYLOAD_MAX, TRANSACTIONS_PER_RANGE_MAX,
+use crate::ids::{
+    BatchId, BlockId, CommitteeId, Epoch, Height, PayloadId, RollupId, TransactionId,
 };
+use crate::limits::{
+    BATCHES_PER_REQUEST_MAX, BLOCKS_PER_RANGE_MAX, FILLERS_MAX, LANES_PER_PAYLOAD_MAX,
+    MESSAGE_BYTES_MAX, TRANSACTIONS_PER_MESSAGE_MAX, TRANSACTIONS_PER_PAYLOAD_MAX,
+    TRANSACTIONS_PER_RANGE_MAX,
+};
+use crate::order::Policy;
 use crate::payload::{Payload, Transaction};
 use crate::statement::{CommitVote, Signed, TimeoutMessage, Vote};
+use bytes::Bytes;
 
 /// On the consensus channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,9 +109,51 @@ pub struct References {
     pub payload: PayloadId,
     /// At most [`TRANSACTIONS_PER_PAYLOAD_MAX`], for each brings at least one transaction.
     pub batches: Vec<Reference>,
+    /// Lanes that are ordered otherwise than as they came.
+    pub orders: LaneOrders,
 }
 
-wire_struct!(References { payload, batches[TRANSACTIONS_PER_PAYLOAD_MAX] });
+wire_struct!(References { payload, batches[TRANSACTIONS_PER_PAYLOAD_MAX], orders });
+
+/// Lanes that are ordered by their policy in a block on top of `parent`. Whether these are their policies is not checked here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LaneOrders {
+    /// The parent of the block.
+    pub parent: BlockId,
+    /// The lanes, rollups ascending.
+    pub lanes: Vec<LaneOrder>,
+}
+
+wire_struct!(LaneOrders { parent, lanes[LANES_PER_PAYLOAD_MAX] });
+
+/// A lane and how it is ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneOrder {
+    /// Whose.
+    pub rollup: RollupId,
+    /// How.
+    pub policy: Policy,
+}
+
+wire_struct!(LaneOrder { rollup, policy });
+
+impl LaneOrders {
+    /// Put transactions of a rollup that stand as they came into their order.
+    pub fn arrange(&self, rollup: RollupId, lane: &mut (Vec<Bytes>, Vec<TransactionId>)) {
+        let found = self
+            .lanes
+            .binary_search_by_key(&rollup, |order| order.rollup);
+        let Some(order) = found.ok().and_then(|at| self.lanes.get(at)) else {
+            return;
+        };
+        let (transactions, ids) = &*lane;
+        let places = order.policy.arrange(self.parent, transactions, ids);
+        let arranged = places
+            .iter()
+            .filter_map(|at| transactions.get(*at).cloned().zip(ids.get(*at).copied()));
+        *lane = arranged.unzip();
+    }
+}
 
 /// A batch in a payload.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -38,7 +38,7 @@ fn is_pinned(found: &[(&'static str, String)], pinned: &Table) {
 
 #[test]
 fn versions_are_pinned() {
-    assert_eq!((WIRE_VERSION, BLOCK_VERSION, Block::BYTES), (3, 3, 212));
+    assert_eq!((WIRE_VERSION, BLOCK_VERSION, Block::BYTES), (3, 3, 244));
 }
 
 #[test]
@@ -94,11 +94,11 @@ fn identities_are_pinned() {
 const ENCODINGS: &Table = &[
     (
         "committee",
-        "413074fdcac702c570040e6b1999a03ad74a9300604bd75a20dd1ddbaf1e6927",
+        "002ba643593a80028215c88c572a5f81f94be9273beba27b6855117a13adfcf7",
     ),
     (
         "block-record",
-        "3774be27bfdd53e5061e16d2c21344080509155bb1f27008a57b44aabe1c664b",
+        "246b94990db74c3620e89c79c84886b8f67b22429852cd1c4bcdba09da5ee798",
     ),
     (
         "safety-state",
@@ -126,7 +126,7 @@ const ENCODINGS: &Table = &[
     ),
     (
         "consensus/proposal",
-        "6b0214c1cd535416172aa077b5a056cbef61d7da2186b2778369871e915b2a52",
+        "0f1a7052fa1664d9e66bc0fe2cfd28bdad63e18e54ebfa59d9ed5b9e2f14142a",
     ),
     (
         "consensus/vote",
@@ -158,7 +158,7 @@ const ENCODINGS: &Table = &[
     ),
     (
         "consensus/epoch-end",
-        "86ed694969a50a20b244552f832ea9bbcb46dd616a00f5e30a73bc80623ef585",
+        "febe34772ef83b48914fcf65eeb41e3d0d7795592e7eea8ee3d56c00822e979a",
     ),
     (
         "payload/payload",
@@ -174,7 +174,7 @@ const ENCODINGS: &Table = &[
     ),
     (
         "payload/references",
-        "6335623ef2f2f05a31218dbe6322bd057eec79f635abf3636c6862d5f4af8f37",
+        "bc9dbcd0473824d92879b668d965fbfaa5742455ed1d08ad26dacb267af71cdc",
     ),
     (
         "payload/batch-request",
@@ -186,7 +186,7 @@ const ENCODINGS: &Table = &[
     ),
     (
         "sync/block",
-        "39e969ac6fc1088465a71bf5466e74e29bcf8cc0d54850f07ca45de8bfba6b72",
+        "55ee0a6626c2e842963979f946039f1ca8b327c6d5274cec9c529110c136c3f8",
     ),
     (
         "sync/range-request",
@@ -194,7 +194,7 @@ const ENCODINGS: &Table = &[
     ),
     (
         "sync/range",
-        "680ac2fe0f171824fdc534b5cee9c9ad12c096d1fde4657f1f586a6d6d1854a5",
+        "2b8849eceb11066e01e974c9c6b29f93752f068cd40139b8247b6eba00f08628",
     ),
     (
         "sync/change-request",
@@ -266,11 +266,11 @@ const IDENTITIES: &Table = &[
     ),
     (
         "block",
-        "39614de691917cefe6f0be4fa48eea23955dd214a486b829793124b44716525f",
+        "46667cb3f51cf5cd11366a259fa5a94c7f1687cfc905e197f8ee8774738115e6",
     ),
     (
         "genesis",
-        "5f1fdd32047470b63d1cdb92292fe2be0ed0d31b488b79c4426b87affa8e3b0f",
+        "d0ef18863263a19137a7315193230c8b648786f620fa40240c2b74b5c80cfdc6",
     ),
     (
         "payload",

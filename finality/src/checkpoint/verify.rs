@@ -9,7 +9,7 @@ use outrider_types::block::BLOCK_VERSION;
 use outrider_types::merkle::{Hash, Peaks};
 use outrider_types::{
     Block, BlockId, Committee, CommitteeId, Epoch, EpochEnd, Height, HistoryRoot, Invalid, LaneTip,
-    LanesRoot, RollupId, Verified,
+    LanesRoot, Registry, RollupId, Verified,
 };
 use std::collections::BTreeMap;
 
@@ -102,6 +102,12 @@ pub enum SnapshotError {
         /// Which.
         rollup: RollupId,
         /// Where.
+        height: Height,
+    },
+    /// The registered rollups are others.
+    #[error("the registered rollups are not those that the block at height {height} covers")]
+    Registry {
+        /// Of the checkpoint.
         height: Height,
     },
     /// The history before the window is not that of the chain.
@@ -257,6 +263,14 @@ impl SnapshotVerifier {
         if checkpoint.rollups == 0 && checkpoint.transactions != 0 {
             let (found, expected) = (0, checkpoint.transactions);
             return Err(SnapshotError::Count { found, expected });
+        }
+        let registry: Registry = checkpoint.registry.iter().copied().collect();
+        let ascending = checkpoint
+            .registry
+            .windows(2)
+            .all(|pair| pair[0].rollup < pair[1].rollup);
+        if !ascending || registry.root() != checkpoint.block.roots.registry {
+            return Err(SnapshotError::Registry { height });
         }
         self.next = (id, height);
         self.checkpoint = Some(checkpoint.clone());

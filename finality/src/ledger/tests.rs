@@ -152,11 +152,14 @@ fn a_snapshot_must_add_up() {
         (RollupId(rollup), tip)
     };
     let history = Ledger::new(&genesis()).history().clone();
-    let restore = |lanes: &[_]| Ledger::restore(tip, lanes.iter().copied(), history.clone());
+    let restore = |lanes: &[_]| {
+        let rest = (history.clone(), Registry::default());
+        Ledger::restore(tip, lanes.iter().copied(), rest)
+    };
     let lanes = [lane(1, 2), lane(2, 3)];
     let restored = restore(&lanes).unwrap();
     assert_eq!(restored.lane(RollupId(2)), lanes[1].1);
-    let found = Ledger::restore(tip, lanes, Peaks::default());
+    let found = Ledger::restore(tip, lanes, (Peaks::default(), Registry::default()));
     let (found, expected) = (
         found,
         Err(LedgerError::History {
@@ -239,7 +242,7 @@ proptest! {
             }
             stored.extend(appended.lanes.iter().map(|lane| (lane.rollup, lane.tip())));
             if at == restart {
-                let restored = Ledger::restore(*ledger.tip(), stored.clone(), ledger.history().clone()).unwrap();
+                let restored = Ledger::restore(*ledger.tip(), stored.clone(), (ledger.history().clone(), Registry::default())).unwrap();
                 prop_assert_eq!(&restored, &ledger);
                 ledger = restored;
             }

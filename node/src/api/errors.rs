@@ -156,7 +156,9 @@ pub(crate) fn refused(error: &SubmitError) -> ErrorObjectOwned {
         SubmitError::Duplicate { status } => {
             (ErrorCode::Duplicate, Some(json!({ "status": status })))
         }
-        SubmitError::UnknownRollup { .. } => (ErrorCode::UnknownRollup, None),
+        SubmitError::UnknownRollup { .. } | SubmitError::Closed { .. } => {
+            (ErrorCode::UnknownRollup, None)
+        }
         SubmitError::NotHeld { .. } => (ErrorCode::NotHeld, None),
         SubmitError::Stopping => (ErrorCode::Stopping, None),
     };

@@ -5,18 +5,22 @@
 //! | `00` + height | [`LaneBlocks`] of the final block, if it has any |
 //! | `01` + rollup + lane height | height of the final block that has it |
 //! | `02` + rollup | [`LaneTips`] |
+//! | `04` | [`RegistryRecord`], if a rollup was ever registered |
 //! | `03` + height / 256 | [`HistoryChunk`](outrider_finality::HistoryChunk), see `chain/history.rs` |
 
 use super::{Chain, ChainError, height_key};
 use bytes::Bytes;
 use outrider_storage::{Store, Table};
+use outrider_types::registry::RegistryRecord;
 use outrider_types::{
-    Block, Height, LaneBlock, LaneBlocks, LaneHeight, LaneTip, LaneTips, RollupId, decode, encode,
+    Block, Height, LaneBlock, LaneBlocks, LaneHeight, LaneTip, LaneTips, Registry, RollupId,
+    decode, encode,
 };
 
 const BLOCKS: u8 = 0;
 const PLACE: u8 = 1;
 const END: u8 = 2;
+const REGISTRY: u8 = 4;
 /// Lanes of one page when they are read at a start.
 const PAGE: usize = 1_024;
 
@@ -151,6 +155,24 @@ impl<S: Store> Chain<S> {
             }
         }
         Ok(lanes)
+    }
+
+    /// Keep the registered rollups.
+    pub(super) fn put_registry(&mut self, record: RegistryRecord) -> Result<(), ChainError> {
+        Ok(self.store.put(Table::Lane, &[REGISTRY], encode(&record))?)
+    }
+
+    /// The registered rollups after the last final block.
+    pub(super) fn registry(&self, tip: Height) -> Result<Registry, ChainError> {
+        let found: Option<RegistryRecord> = self.read(Table::Lane, &[REGISTRY], "registry")?;
+        let list = found.map(|found| {
+            if found.height <= tip {
+                found.now
+            } else {
+                found.before
+            }
+        });
+        Ok(list.unwrap_or_default().into_iter().collect())
     }
 
     /// The lane blocks of a block that is final, or none if they are not here.

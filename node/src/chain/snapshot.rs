@@ -9,6 +9,7 @@ use outrider_finality::{
 use outrider_storage::{Store, Table};
 use outrider_types::codec::EncodeSize as _;
 use outrider_types::merkle::Peaks;
+use outrider_types::registry::RegistryRecord;
 use outrider_types::{
     Block, BlockRecord, Bytes, Committee, CommitteeId, Contact, EpochStart, Height, LaneTip,
     LaneTips, RollupId, encode,
@@ -72,7 +73,9 @@ impl<S: Store> Chain<S> {
             }
             let certificate = self.certificate(block.height)?;
             let own = certificate.filter(|it| it.block() == block.id());
-            if let Some(certificate) = own.filter(|_| block.next == CommitteeId::NONE) {
+            let registry = self.ledger.registry();
+            let starts = block.next == CommitteeId::NONE && block.roots.registry == registry.root();
+            if let Some(certificate) = own.filter(|_| starts) {
                 lanes.retain(|_, tip| *tip != LaneTip::default());
                 let mut checkpoint = Checkpoint {
                     genesis: self.genesis.id(),
@@ -82,6 +85,7 @@ impl<S: Store> Chain<S> {
                     transactions: lanes.values().map(|tip| tip.transactions).sum(),
                     rollups: u32::try_from(lanes.len()).unwrap_or(u32::MAX),
                     history: Vec::new(),
+                    registry: registry.iter().copied().collect(),
                 };
                 let before = Height(checkpoint.history_begins() - 1);
                 checkpoint.history = self.history_to(before)?.peaks().to_vec();
@@ -225,6 +229,7 @@ impl<S: Store> Installer<S> {
             certificate,
             transactions,
             history,
+            registry,
             ..
         } = checkpoint;
         let chain = &mut self.chain;
@@ -233,6 +238,11 @@ impl<S: Store> Installer<S> {
         if let Some(peaks) = peaks {
             chain.put_history_chunk(&peaks, Vec::new())?;
         }
+        chain.put_registry(RegistryRecord {
+            height: Height(0),
+            before: registry.clone(),
+            now: registry,
+        })?;
         chain.begin_pruned(first, block.height.next())?;
         let tip = LedgerTip {
             height: block.height,

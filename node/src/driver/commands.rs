@@ -1,7 +1,7 @@
 //! What the API asks: transactions in, answers out.
 
 use super::spread::{Answer, UNCONFIRMED_BYTES_MAX};
-use super::{Driver, DriverError};
+use super::{Driver, DriverError, wall_clock};
 use crate::chain::{TakeError, lane_items};
 use crate::handle::{Command, EPOCH_ENDS_MAX, SubmitError, TransactionStatus};
 use outrider_finality::SnapshotItem;
@@ -46,6 +46,9 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 reply,
             } => {
                 let _ = reply.send(self.chain.lane_page(rollup, from, limit)?);
+            }
+            Command::Registry { reply } => {
+                let _ = reply.send(self.chain.ledger().registry().clone());
             }
             Command::LaneProof {
                 rollup,
@@ -130,6 +133,13 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             if status != TransactionStatus::Unknown {
                 let error = SubmitError::Duplicate { status };
                 self.spread.answer(caller, place, Err(error));
+                continue;
+            }
+            let rollup = transaction.rollup;
+            let registry = self.chain.ledger().registry();
+            if registry.policy(rollup, wall_clock(&self.context)).is_none() {
+                let closed = SubmitError::Closed { rollup };
+                self.spread.answer(caller, place, Err(closed));
                 continue;
             }
             if !self.spread.has_room() {

@@ -35,8 +35,8 @@ use outrider_network::{Channel, Context, Network, Outbound, Peer, Peers, To, Tra
 use outrider_storage::{Journal, JournalError, Store};
 use outrider_types::safety_state::RestoreError;
 use outrider_types::{
-    BlockId, BlockRecord, CheckedPayload, EpochStart, SafetyState, SecretKey, Timestamp, Verified,
-    decode,
+    BlockId, BlockRecord, CheckedPayload, EpochStart, RollupId, SafetyState, SecretKey, Timestamp,
+    Verified, decode,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -409,6 +409,15 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         let epoch = self.replica.committee().epoch();
         self.metrics
             .in_epoch(epoch, self.replica.member().is_some());
+        let wall = wall_clock(&self.context);
+        let registry = self.chain.ledger().registry().clone();
+        let waits: Vec<RollupId> = self.mempool.lanes().map(|(rollup, ..)| rollup).collect();
+        for rollup in waits {
+            if registry.policy(rollup, wall).is_none() {
+                let dropped = self.mempool.close(rollup);
+                tracing::info!(%rollup, dropped, "what waited for a rollup that is not open was dropped");
+            }
+        }
         if self.clock.started.elapsed() > CONNECT_WITHIN {
             let never = self.peers.never_connected();
             if never != self.reported && !never.is_empty() {

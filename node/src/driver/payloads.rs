@@ -5,10 +5,10 @@ use crate::chain::ChainError;
 use crate::seats::PeerIndex;
 use outrider_consensus::Input;
 use outrider_finality::duplicate;
-use outrider_mempool::AssemblyLimits;
+use outrider_mempool::{AssemblyLimits, Site};
 use outrider_network::{Channel, Context, To};
 use outrider_storage::{Journal, Store};
-use outrider_types::message::{PayloadMessage, References};
+use outrider_types::message::PayloadMessage;
 use outrider_types::{
     Block, BlockId, CheckedPayload, CommitteeId, Content, Payload, PayloadId, Roots, Timestamp,
     TransactionId, View, encode,
@@ -139,9 +139,18 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             .filter_map(|block| held.get(block))
             .flat_map(|payload| &*payload.transactions)
             .collect();
-        let assembled = self
-            .mempool
-            .assemble(&AssemblyLimits::default(), &|id| excluded.contains(id));
+        let timestamp = wall_clock(&self.context).max(Timestamp(waiting.after.0.saturating_add(1)));
+        let ledger = self.chain.ledger();
+        let Some(registry) = self.outlook.registry(ledger, waiting.parent) else {
+            // The ledger is ahead of the replica: what was caught up with is told to it in this turn.
+            return Ok(());
+        };
+        let site = Site {
+            parent: waiting.parent,
+            policy: &|rollup| registry.policy(rollup, timestamp),
+            exclude: &|id| excluded.contains(id),
+        };
+        let assembled = self.mempool.assemble_at(&AssemblyLimits::default(), &site);
         let payload = assembled.payload;
         if payload.payload.is_empty() && now < waiting.deadline {
             return Ok(());
@@ -150,23 +159,18 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             .outlook
             .roots(self.chain.ledger(), waiting.parent, &payload);
         let Some(roots) = roots else {
-            // The ledger is ahead of the replica: what was caught up with is told to it in this turn.
             return Ok(());
         };
         self.proposal = None;
         if !payload.payload.is_empty() {
             // Their batches were sent before, on the same connections.
             let message = match assembled.references {
-                Some(batches) => PayloadMessage::References(References {
-                    payload: payload.id,
-                    batches,
-                }),
+                Some(references) => PayloadMessage::References(references),
                 None => PayloadMessage::Payload((*payload.payload).clone()),
             };
             self.send(Channel::Payload, To::All, encode(&message));
         }
         self.chain.put_payload(payload.id, &payload.payload)?;
-        let timestamp = wall_clock(&self.context).max(Timestamp(waiting.after.0.saturating_add(1)));
         let Waiting {
             view, parent, last, ..
         } = waiting;

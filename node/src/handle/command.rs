@@ -8,8 +8,8 @@ use outrider_finality::{
 };
 use outrider_types::merkle::Hash;
 use outrider_types::{
-    Block, CommitteeChange, Epoch, EpochEnd, Height, LaneHeight, LaneTip, RollupId, Transaction,
-    TransactionId,
+    Block, CommitteeChange, Epoch, EpochEnd, Height, LaneHeight, LaneTip, Registry, RollupId,
+    Transaction, TransactionId,
 };
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -69,6 +69,11 @@ pub enum Command {
         limit: usize,
         /// The answer.
         reply: oneshot::Sender<LanePage>,
+    },
+    /// The registered rollups after the last final block.
+    Registry {
+        /// The answer.
+        reply: oneshot::Sender<Arc<Registry>>,
     },
     /// What a block holds for a rollup.
     LaneProof {

@@ -115,6 +115,9 @@ impl MockDriver {
             } => {
                 let _ = reply.send(self.chain.lane_page(rollup, from, limit).unwrap());
             }
+            Command::Registry { reply } => {
+                let _ = reply.send(self.chain.ledger().registry().clone());
+            }
             Command::LaneProof {
                 rollup,
                 height,

@@ -224,6 +224,7 @@ fn others() -> Vec<Message> {
                 batch: batch_id(&ids),
                 left_out: vec![0],
             }],
+            orders: Default::default(),
         }),
         PayloadMessage::BatchRequest(BatchRequest {
             batches: vec![batch_id(&ids)],

@@ -380,6 +380,7 @@ fn payload_samples() -> Vec<(&'static str, PayloadMessage)> {
                     batch: batch(),
                     left_out: vec![0, 2],
                 }],
+                orders: Default::default(),
             }),
         ),
         (

@@ -4,7 +4,7 @@ use super::{Clock, Held, Node, Port};
 use crate::fact::Message;
 use outrider_consensus::Input;
 use outrider_finality::duplicate;
-use outrider_mempool::{AssemblyLimits, ResolveError, Unresolved, Waiting};
+use outrider_mempool::{AssemblyLimits, ResolveError, Site, Unresolved, Waiting};
 use outrider_types::limits::BATCHES_PER_REQUEST_MAX;
 use outrider_types::message::{BatchRequest, References, Transactions};
 use outrider_types::{
@@ -131,9 +131,17 @@ impl Node {
             .filter_map(|block| life.held.get(&block.id()))
             .flat_map(|held| held.transactions.iter().copied())
             .collect();
-        let assembled = life
-            .mempool
-            .assemble(&AssemblyLimits::default(), &|id| above.contains(id));
+        let timestamp = clock.wall.max(Timestamp(waiting.after.0.saturating_add(1)));
+        let ledger = self.disk.ledger();
+        let Some(registry) = life.outlook.registry(ledger, waiting.parent) else {
+            return;
+        };
+        let site = Site {
+            parent: waiting.parent,
+            policy: &|rollup| registry.policy(rollup, timestamp),
+            exclude: &|id| above.contains(id),
+        };
+        let assembled = life.mempool.assemble_at(&AssemblyLimits::default(), &site);
         let held = Arc::new(assembled.payload);
         if held.payload.is_empty() && clock.now < waiting.deadline {
             return;
@@ -145,10 +153,7 @@ impl Node {
         life.payloads.proposal = None;
         if !held.payload.is_empty() {
             let message = match assembled.references {
-                Some(batches) => PayloadMessage::References(References {
-                    payload: held.id,
-                    batches,
-                }),
+                Some(references) => PayloadMessage::References(references),
                 None => PayloadMessage::Payload((*held.payload).clone()),
             };
             port.send(None, Message::Payload(message));
@@ -167,7 +172,7 @@ impl Node {
                 roots,
                 next,
             },
-            timestamp: clock.wall.max(Timestamp(waiting.after.0.saturating_add(1))),
+            timestamp,
         });
         life.payloads.keep(OWN, held);
     }
