@@ -82,7 +82,7 @@ mod tests {
     use super::*;
     use outrider_types::block::BLOCK_VERSION;
     use outrider_types::{
-        ChainId, CommitteeId, Epoch, MemberIndex, PayloadId, Timestamp, View,
+        ChainId, CommitteeId, Epoch, MemberIndex, PayloadId, Roots, Timestamp, View,
     };
 
     fn served() -> Served {
@@ -98,6 +98,7 @@ mod tests {
             timestamp: Timestamp(5),
             proposer: MemberIndex(0),
             next: CommitteeId::NONE,
+            roots: Roots::default(),
         };
         let transaction = Transaction {
             rollup: RollupId(7),
