@@ -76,3 +76,60 @@ fn read(height: Height, served: Served) -> Result<BlockData, String> {
         transactions,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use outrider_types::block::BLOCK_VERSION;
+    use outrider_types::{
+        ChainId, CommitteeId, Epoch, MemberIndex, PayloadId, Roots, Timestamp, View,
+    };
+
+    fn served() -> Served {
+        let header = Block {
+            version: BLOCK_VERSION,
+            chain: ChainId(1),
+            epoch: Epoch(0),
+            view: View(3),
+            height: Height(2),
+            parent: BlockId([1; 32]),
+            justify: View(2),
+            payload: PayloadId([2; 32]),
+            timestamp: Timestamp(5),
+            proposer: MemberIndex(0),
+            next: CommitteeId::NONE,
+            roots: Roots::default(),
+        };
+        let transaction = Transaction {
+            rollup: RollupId(7),
+            data: Bytes::from_static(&[1, 2]),
+        };
+        Served {
+            id: header.id(),
+            header,
+            transactions: vec![ServedTransaction {
+                rollup: RollupId(7),
+                id: transaction.id(),
+                data: "0x0102".to_owned(),
+            }],
+        }
+    }
+
+    #[test]
+    fn ids_are_computed_from_what_came() {
+        let block = read(Height(2), served()).unwrap();
+        assert_eq!(block.transactions[0].data[..], [1, 2]);
+        assert!(read(Height(3), served()).is_err());
+        let mut other = served();
+        other.header.timestamp = Timestamp(6);
+        assert!(read(Height(2), other).is_err());
+        for data in ["0x0103", "0x01020", "zz"] {
+            let mut other = served();
+            other.transactions[0].data = data.to_owned();
+            assert!(read(Height(2), other).is_err(), "{data}");
+        }
+        let mut other = served();
+        other.transactions[0].rollup = RollupId(8);
+        assert!(read(Height(2), other).is_err());
+    }
+}

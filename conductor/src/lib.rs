@@ -16,7 +16,9 @@
 //!   `tests/e2e/conduct.sh`).
 //! - **D3** Killed at any point, it goes on without a gap and without executing a block twice over
 //!   (`tests/crashes.rs`, `tests/e2e/conduct.sh`).
-//! - **D4** A node that has other blocks than were executed is found out, and nothing is built on them
+//! - **D4** A node that takes or refuses a list as a whole ends with what fits one after the other
+//!   (`what_is_included_is_what_fits_one_after_the_other`).
+//! - **D5** A node that has other blocks than were executed is found out, and nothing is built on them
 //!   (`a_node_with_another_block_is_found_out`).
 //!
 //! Assumptions: nobody else makes blocks on the execution node; the member tells the truth about what is final (ids are

@@ -240,3 +240,19 @@ async fn a_node_with_another_block_is_found_out() {
     );
     assert_eq!(told, []);
 }
+
+#[tokio::test]
+async fn a_node_that_went_back_is_driven_again_from_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (expected, _) = run(folder.path(), Mortal::default()).await;
+    let mut earlier = Mortal {
+        death: Some((4, Death::BeforeExecute)),
+        ..Mortal::default()
+    };
+    run(tempfile::tempdir().unwrap().path(), earlier.clone()).await;
+    earlier.death = None;
+    let (again, error) = run(folder.path(), earlier.clone()).await;
+    assert!(lane_is_over(&error), "{error}");
+    assert_eq!(again, expected[3..]);
+    assert_eq!(earlier.machine.lock().unwrap().get("count"), Some("12"));
+}
