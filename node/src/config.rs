@@ -26,6 +26,8 @@ use toml::{Table, Value};
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 /// Fewest blocks that a member may keep: the window of F1, and the time in which a snapshot is fetched.
 pub const KEEP_BLOCKS_MIN: u64 = 110_000;
+/// Shortest password of a conductor.
+pub const PASSWORD_BYTES_MIN: usize = 16;
 /// Variables of the environment that set an option begin with this.
 pub const ENVIRONMENT_PREFIX: &str = "OUTRIDER_";
 
@@ -95,6 +97,8 @@ pub struct RpcConfig {
     pub max_buffered_messages: u32,
     /// Time for one HTTP request, its body and answer included.
     pub request_timeout_ms: u64,
+    /// Passwords of sequencers that take this member for their op-conductor, by rollup.
+    pub conductor: BTreeMap<RollupId, String>,
     /// Execution nodes, by rollup.
     pub execution: BTreeMap<RollupId, String>,
     /// Time for one question to an execution node.
@@ -149,6 +153,33 @@ pub struct LogConfig {
     pub format: String,
     /// What is logged, as tracing's directives: `info,outrider_node=debug`.
     pub filter: String,
+}
+
+impl RpcConfig {
+    /// What is wrong with what is said of rollups.
+    fn faults(&self) -> Vec<(&'static str, String)> {
+        let mut found = Vec::new();
+        for (rollup, url) in &self.execution {
+            let is_url = url.parse::<http::Uri>().is_ok_and(|url| {
+                url.scheme_str() == Some("http") && url.host().is_some_and(|host| !host.is_empty())
+            });
+            if !is_url {
+                let problem = format!(
+                    "{url:?} of rollup {rollup} is not a URL as http://127.0.0.1:8545; only http is spoken to execution nodes"
+                );
+                found.push(("rpc.execution", problem));
+            }
+        }
+        for (rollup, password) in &self.conductor {
+            if password.len() < PASSWORD_BYTES_MIN {
+                let problem = format!(
+                    "the password of rollup {rollup} has fewer than {PASSWORD_BYTES_MIN} letters: who guesses it can order payloads; openssl rand -hex 16 makes one"
+                );
+                found.push(("rpc.conductor", problem));
+            }
+        }
+        found
+    }
 }
 
 impl ConsensusSection {
@@ -419,18 +450,10 @@ impl NodeConfig {
             "mempool.lane_transactions",
             "one rollup's share (mempool.lane_transactions, mempool.lane_bytes) is more than the whole (mempool.total_transactions, mempool.total_bytes)",
         );
-        for (rollup, url) in &self.rpc.execution {
-            let is_url = url.parse::<http::Uri>().is_ok_and(|url| {
-                url.scheme_str() == Some("http") && url.host().is_some_and(|host| !host.is_empty())
-            });
-            let problem = format!(
-                "{url:?} of rollup {rollup} is not a URL as http://127.0.0.1:8545; only http is spoken to execution nodes"
-            );
-            check(is_url, "rpc.execution", &problem);
-        }
         if let Err(error) = crate::logging::check_filter(&self.log.filter) {
             check(false, "log.filter", &error);
         }
+        found.extend(self.rpc.faults());
         found
     }
 }

@@ -37,11 +37,19 @@ pub enum ErrorCode {
     ReceiptTimeout,
     /// Ordered, and its nonce is not the next one (EIP-7966).
     NonceGap,
+    /// Not with this password.
+    Unauthorized,
+    /// Another member may sequence now.
+    NotLeader,
+    /// A payload that does not follow the last one.
+    NotNext,
+    /// What a committee has no use for.
+    NoSuchDuty,
 }
 
 impl ErrorCode {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::InvalidParams,
         Self::WrongPath,
         Self::Full,
@@ -56,6 +64,10 @@ impl ErrorCode {
         Self::ExecutionDown,
         Self::ReceiptTimeout,
         Self::NonceGap,
+        Self::Unauthorized,
+        Self::NotLeader,
+        Self::NotNext,
+        Self::NoSuchDuty,
     ];
 
     /// Its name in the OpenRPC document.
@@ -76,6 +88,10 @@ impl ErrorCode {
             Self::ExecutionDown => "ExecutionDown",
             Self::ReceiptTimeout => "ReceiptTimeout",
             Self::NonceGap => "NonceGap",
+            Self::Unauthorized => "Unauthorized",
+            Self::NotLeader => "NotLeader",
+            Self::NotNext => "NotNext",
+            Self::NoSuchDuty => "NoSuchDuty",
         }
     }
 
@@ -129,6 +145,26 @@ impl ErrorCode {
                 6,
                 "the transaction is ordered and its nonce is not the next one of its sender; data is the next one",
                 "yes, with that nonce",
+            ),
+            Self::Unauthorized => (
+                -32_059,
+                "the rollup has no conductor here, or the password is not the one in rpc.conductor",
+                "no",
+            ),
+            Self::NotLeader => (
+                -32_060,
+                "another member may sequence now; data.leader says which",
+                "yes, at that member",
+            ),
+            Self::NotNext => (
+                -32_061,
+                "the payload does not follow the last committed one; data.number and data.hash say which that is",
+                "yes, with one that does",
+            ),
+            Self::NoSuchDuty => (
+                -32_062,
+                "a committee that tolerates Byzantine members has no such duty",
+                "no",
             ),
             // What Ethereum clients use for a transaction that is refused.
             Self::BadTransaction => (

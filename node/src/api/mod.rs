@@ -1,7 +1,8 @@
 //! JSON-RPC 2.0 over HTTP and WebSocket on one port.
 //!
 //! `/` serves the native methods, `/rollup/{id}` the ones that wallets speak (what needs state is asked of the rollup's
-//! execution node), `/rollup/{id}/submit` takes transactions as plain bytes, and GET answers files. One table of methods
+//! execution node), `/rollup/{id}/submit` takes transactions as plain bytes, `/conductor/{id}`
+//! stands in for op-conductor, and GET answers files. One table of methods
 //! drives the documentation and `rpc.discover`; a test calls every one of them.
 
 mod errors;
@@ -9,6 +10,7 @@ mod ethereum;
 mod execution;
 mod get;
 mod native;
+mod op_conductor;
 mod openrpc;
 mod receipt;
 mod submit;
@@ -22,6 +24,7 @@ use ethereum::HashIndex;
 use execution::Executions;
 use jsonrpsee::RpcModule;
 use jsonrpsee::server::{BatchRequestConfig, PingConfig, Server, ServerConfig, ServerHandle};
+use op_conductor::Conductors;
 use outrider_mempool::Limits;
 use outrider_types::RollupId;
 use std::net::SocketAddr;
@@ -61,6 +64,7 @@ pub(crate) struct Api {
     pub(crate) limits: LimitsInfo,
     pub(crate) hashes: Mutex<HashIndex>,
     pub(crate) executions: Executions,
+    pub(crate) conductors: Conductors,
     /// Longest that `eth_sendRawTransactionSync` waits; the request must not time out before.
     pub(crate) receipt_wait_ms_max: u64,
 }
@@ -74,6 +78,8 @@ pub(crate) enum Route {
     Rollup(RollupId),
     /// `/rollup/{id}/submit`.
     Submission(RollupId),
+    /// `/conductor/{id}`.
+    Conductor(RollupId),
     /// Anything else.
     Unknown,
 }
@@ -83,6 +89,10 @@ impl Route {
         let path = path.trim_end_matches('/');
         if path.is_empty() {
             return Self::Root;
+        }
+        if let Some(id) = path.strip_prefix("/conductor/") {
+            let id = id.parse();
+            return id.map_or(Self::Unknown, |id| Self::Conductor(RollupId(id)));
         }
         let Some(rest) = path.strip_prefix("/rollup/") else {
             return Self::Unknown;
@@ -122,16 +132,19 @@ fn module(
     config: &RpcConfig,
     mempool: &Limits,
 ) -> Result<RpcModule<Api>, ApiError> {
+    let conductors = Conductors::start(&handle, config);
     let mut module = RpcModule::new(Api {
         handle,
         limits: LimitsInfo::new(config, mempool),
         hashes: Mutex::default(),
         executions: Executions::new(config),
+        conductors,
         receipt_wait_ms_max: config.request_timeout_ms / 2,
     });
     native::register(&mut module)?;
     submit::register(&mut module)?;
     ethereum::register(&mut module)?;
+    op_conductor::register(&mut module)?;
     Ok(module)
 }
 
@@ -155,6 +168,7 @@ pub async fn serve(
     let route = tower::ServiceBuilder::new()
         .timeout(Duration::from_millis(config.request_timeout_ms))
         .map_request(submit::route)
+        .map_request(op_conductor::password)
         .layer(get::GetLayer);
     let listen = |source| ApiError::Listen {
         address: config.listen,

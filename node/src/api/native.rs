@@ -4,7 +4,7 @@ use super::errors::ErrorCode;
 use super::openrpc;
 use super::wire::{BlockInfo, Health, Notification, ServedBlock};
 use super::{Api, Route};
-use crate::handle::{AskError, BlockAt};
+use crate::handle::{AskError, BlockAt, Head};
 use jsonrpsee::core::{RegisterMethodError, SubscriptionError};
 use jsonrpsee::types::{ErrorObjectOwned, Params};
 use jsonrpsee::{Extensions, PendingSubscriptionSink, RpcModule, SubscriptionMessage};
@@ -72,7 +72,7 @@ pub(super) fn register(module: &mut RpcModule<Api>) -> Result<(), RegisterMethod
     module.register_method("outrider_health", |_, api, extensions| {
         native(extensions)?;
         let head = api.handle.head();
-        let syncing = head.seen.0 > head.height.0 + SYNCING_BLOCKS;
+        let syncing = syncing(&head);
         Ok::<_, ErrorObjectOwned>(Health {
             member: api.handle.member(),
             height: head.height,
@@ -90,6 +90,11 @@ pub(super) fn register(module: &mut RpcModule<Api>) -> Result<(), RegisterMethod
         follow,
     )?;
     Ok(())
+}
+
+/// Whether it is behind.
+pub(super) const fn syncing(head: &Head) -> bool {
+    head.seen.0 > head.height.0 + SYNCING_BLOCKS
 }
 
 pub(super) fn stopped(error: crate::handle::Stopped) -> ErrorObjectOwned {

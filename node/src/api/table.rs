@@ -2,8 +2,8 @@
 
 use super::errors::ErrorCode;
 use super::errors::ErrorCode::{
-    BadTransaction, Duplicate, ExecutionDown, Full, NeedsExecution, NonceGap, NotHeld, Pruned,
-    ReceiptTimeout, Size, Stopping, UnknownRollup,
+    BadTransaction, Duplicate, ExecutionDown, Full, NeedsExecution, NoSuchDuty, NonceGap, NotHeld,
+    NotLeader, NotNext, Pruned, ReceiptTimeout, Size, Stopping, Unauthorized, UnknownRollup,
 };
 use std::fmt::Write as _;
 
@@ -46,6 +46,7 @@ const ROOT: &str = "/";
 const SOCKET: &str = "/ (WebSocket)";
 const ROLLUP: &str = "/rollup/{id}";
 const SUBMISSION: &str = "/rollup/{id}/submit";
+const CONDUCTOR: &str = "/conductor/{id}";
 
 const fn need(name: &'static str, schema: &'static str) -> Parameter {
     Parameter {
@@ -103,9 +104,14 @@ const TAG: Parameter = may("block", BLOCK_TAG);
 const ADDRESS: Parameter = need("address", "Address");
 const HASH: Parameter = need("hash", "EthereumHash");
 const CALL: Parameter = need("call", "EthereumCall");
+const SERVER: Parameter = need("id", "Text");
+const SERVER_ADDRESS: Parameter = need("addr", "Text");
+const VERSION: Parameter = need("version", "Number");
 const INDEX: Parameter = need("index", "Quantity");
 const TAKEN: &[ErrorCode] = &[Full, Size, Duplicate, UnknownRollup, NotHeld, Stopping];
 const ASKED: &[ErrorCode] = &[Stopping];
+const CONDUCTED: &[ErrorCode] = &[Unauthorized];
+const NO_DUTY: &[ErrorCode] = &[Unauthorized, NoSuchDuty];
 const KEPT: &[ErrorCode] = &[Pruned, Stopping];
 
 /// Every method there is.
@@ -188,6 +194,41 @@ pub const METHODS: &[Method] = &[
     proxied("web3_clientVersion", &[], "Text", "Name of the execution node."),
     proxied("web3_sha3", &[need("data", "HexBytes")], "EthereumHash", "Keccak-256."),
 
+
+    method("conductor_active", CONDUCTOR, &[], "Flag", CONDUCTED,
+        "Whether the conductor is neither paused nor stopped."),
+    method("conductor_leader", CONDUCTOR, &[], "Flag", CONDUCTED,
+        "Whether this member may sequence now, or was told to say so by `conductor_overrideLeader`."),
+    method("conductor_leaderWithID", CONDUCTOR, &[], "ConductorServer", CONDUCTED,
+        "Who may sequence now."),
+    method("conductor_sequencerHealthy", CONDUCTOR, &[], "Flag", CONDUCTED,
+        "Whether this member keeps up."),
+    method("conductor_paused", CONDUCTOR, &[], "Flag", CONDUCTED,
+        "Whether the conductor is paused."),
+    method("conductor_stopped", CONDUCTOR, &[], "Flag", CONDUCTED,
+        "Whether the conductor is stopped."),
+    method("conductor_pause", CONDUCTOR, &[], "Nothing", CONDUCTED,
+        "Say so: `conductor_active` is false until `conductor_resume`. Nothing else changes: there is no loop here that would start and stop a sequencer."),
+    method("conductor_resume", CONDUCTOR, &[], "Nothing", &[Unauthorized, Stopping],
+        "Go on after `conductor_pause`."),
+    method("conductor_stop", CONDUCTOR, &[], "Nothing", CONDUCTED,
+        "Take no payloads here until the member is started again."),
+    method("conductor_overrideLeader", CONDUCTOR, &[may("override", "Flag")], "Nothing", CONDUCTED,
+        "Let `conductor_leader` and `conductor_leaderWithID` say that it is this member; who may sequence stays as it is. By default true."),
+    method("conductor_commitUnsafePayload", CONDUCTOR, &[need("payload", "PayloadEnvelope")], "Nothing", &[Unauthorized, NotLeader, NotNext, Full, Size, UnknownRollup, NotHeld, Stopping],
+        "Order a payload of the sequencer; answers when it is soft-final. Refused if it is another member's turn, or if it does not follow the last one."),
+    method("conductor_clusterMembership", CONDUCTOR, &[], "ConductorMembership", CONDUCTED,
+        "The committee."),
+    method("conductor_addServerAsVoter", CONDUCTOR, &[SERVER, SERVER_ADDRESS, VERSION], "Nothing", NO_DUTY,
+        "Refused: members change by `outrider committee propose`, at the end of an epoch."),
+    method("conductor_addServerAsNonvoter", CONDUCTOR, &[SERVER, SERVER_ADDRESS, VERSION], "Nothing", NO_DUTY,
+        "Refused: whoever runs a member with node.follow follows."),
+    method("conductor_removeServer", CONDUCTOR, &[SERVER, VERSION], "Nothing", NO_DUTY,
+        "Refused: members change by `outrider committee propose`, at the end of an epoch."),
+    method("conductor_transferLeader", CONDUCTOR, &[], "Nothing", NO_DUTY,
+        "Refused: who may sequence follows from the chain."),
+    method("conductor_transferLeaderToServer", CONDUCTOR, &[SERVER, SERVER_ADDRESS], "Nothing", NO_DUTY,
+        "Refused: who may sequence follows from the chain."),
 ];
 
 /// The tables as Markdown.

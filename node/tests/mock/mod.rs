@@ -53,9 +53,17 @@ pub struct MockDriver {
 impl MockDriver {
     /// A handle, and the driver behind it, which runs until all handles are gone.
     pub fn spawn() -> (NodeHandle, Committee) {
+        Self::spawn_as(2)
+    }
+
+    /// The same as this member of four.
+    pub fn spawn_as(member: usize) -> (NodeHandle, Committee) {
         let (committee, keys) = testing::committee(&[1; 4]);
-        let (handle, ends) =
-            NodeHandle::new(start(&committee), Head::default(), keys[2].public_key());
+        let (handle, ends) = NodeHandle::new(
+            start(&committee),
+            Head::default(),
+            keys[member].public_key(),
+        );
         let mut driver = Self {
             committee: committee.clone(),
             keys,
