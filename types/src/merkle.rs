@@ -58,9 +58,10 @@ pub fn path(leaves: &[Hash], index: usize) -> Option<Vec<Hash>> {
     Some(siblings)
 }
 
-/// The root that this leaf and path lead to; none if the path's length does not fit the tree's shape.
+/// The root that this leaf and path lead to; none if the path's length does not fit the tree's shape. Of 64 bits also where
+/// memory has 32, as in WebAssembly: a place can be a height.
 #[must_use]
-pub fn root_from_path(leaf: Hash, index: usize, len: usize, siblings: &[Hash]) -> Option<Hash> {
+pub fn root_from_path(leaf: Hash, index: u64, len: u64, siblings: &[Hash]) -> Option<Hash> {
     if index >= len {
         return None;
     }
@@ -68,7 +69,7 @@ pub fn root_from_path(leaf: Hash, index: usize, len: usize, siblings: &[Hash]) -
         return siblings.is_empty().then_some(leaf);
     }
     let (sibling, rest) = siblings.split_last()?;
-    let middle = split(len);
+    let middle = 1_u64 << (len - 1).ilog2();
     if index < middle {
         Some(node_hash(
             &root_from_path(leaf, index, middle, rest)?,
@@ -158,22 +159,25 @@ mod tests {
             for index in 0..len {
                 let siblings = path(&leaves, index).unwrap();
                 assert_eq!(
-                    root_from_path(leaves[index], index, len, &siblings),
+                    root_from_path(leaves[index], index as u64, len as u64, &siblings),
                     Some(top)
                 );
                 for other in (0..len).filter(|other| *other != index) {
                     assert_ne!(
-                        root_from_path(leaves[index], other, len, &siblings),
+                        root_from_path(leaves[index], other as u64, len as u64, &siblings),
                         Some(top)
                     );
                     assert_ne!(
-                        root_from_path(leaves[other], index, len, &siblings),
+                        root_from_path(leaves[other], index as u64, len as u64, &siblings),
                         Some(top)
                     );
                 }
                 let mut long = siblings.clone();
                 long.push([0; 32]);
-                assert_eq!(root_from_path(leaves[index], index, len, &long), None);
+                assert_eq!(
+                    root_from_path(leaves[index], index as u64, len as u64, &long),
+                    None
+                );
             }
             assert_eq!(path(&leaves, len), None);
         }
