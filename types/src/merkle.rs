@@ -6,8 +6,9 @@ use crate::crypto::sha256;
 /// A node of the tree.
 pub type Hash = [u8; 32];
 
-/// Most siblings in a path: a tree over more leaves than this allows cannot be addressed.
-pub const PATH_MAX: usize = 32;
+/// Most siblings in a path: a tree over more leaves than this allows cannot be addressed. A place in the history of a chain is
+/// a height, of 64 bits.
+pub const PATH_MAX: usize = 64;
 
 /// `sha256(0x00 || leaf)`.
 #[must_use]

@@ -292,28 +292,17 @@ pub fn skip() -> Vectors {
         let proof = proof(at, to);
         vectors.good(name, "four", &proof, says(&proof.header));
     }
-    // So high that 32 bits do not hold the height: the leaf is the last, alone in its part of the tree.
-    let height = (1_u64 << 40) + 1;
-    let before = Block {
-        height: Height(height - 1),
-        ..chain.blocks[20]
-    };
-    let left = [9; 32];
-    let history = merkle::node_hash(&left, &HistoryRoot::leaf(before.id()));
-    let mut to = child(&before, Payload::default().id());
-    to.roots.history = HistoryRoot(history);
-    let path = vec![left];
-    let far = SkipProof {
-        version: VERSION,
-        header: FinalHeader {
-            block: before,
-            skip: Some(Skip { to, path }),
-            path: Vec::new(),
-            certificate: chain.world.slow(&to, &[0, 1, 3]),
-            ..chain.header(8, None)
-        },
-    };
-    vectors.good("above height 2^40", "four", &far, says(&far.header));
+    for (name, height) in [
+        ("to height 2^40 + 1", (1 << 40) + 1),
+        ("to the last height", u64::MAX),
+    ] {
+        let far = far(&chain, height);
+        vectors.good(name, "four", &far, says(&far.header));
+    }
+    let mut deep = far(&chain, u64::MAX);
+    let skip = deep.header.skip.as_mut().unwrap();
+    skip.path.push([7; 32]);
+    vectors.bad("a path of 65 hashes", "four", &deep, "form");
 
     let json = serde_json::to_value(proof(8, Some(19))).unwrap();
     let base = ("four", &json);
@@ -344,6 +333,28 @@ pub fn skip() -> Vectors {
         "not-in-history",
     );
     vectors
+}
+
+/// From block 8 to one so high that 32 bits do not hold the height; the siblings are of blocks that nobody made.
+fn far(chain: &Lanes, height: u64) -> SkipProof {
+    let block = chain.blocks[8];
+    let path: Vec<Hash> = (0..64 - (height - 1).leading_zeros())
+        .map(|at| [at as u8; 32])
+        .collect();
+    let leaf = HistoryRoot::leaf(block.id());
+    let root = merkle::root_from_path(leaf, 8, height, &path).unwrap();
+    let mut to = child(&block, Payload::default().id());
+    to.height = Height(height);
+    to.roots.history = HistoryRoot(root);
+    SkipProof {
+        version: VERSION,
+        header: FinalHeader {
+            skip: Some(Skip { to, path }),
+            path: Vec::new(),
+            certificate: chain.world.slow(&to, &[0, 1, 3]),
+            ..chain.header(8, None)
+        },
+    }
 }
 
 const SKIP: &str = r#"
