@@ -22,7 +22,8 @@ fn tree(criterion: &mut Criterion) {
         let index = count / 2;
         let expected = root(&leaves);
         let siblings = path(&leaves, index).unwrap();
-        let from_path = || root_from_path(leaves[index], index, count, black_box(&siblings));
+        let (at, of) = (index as u64, count as u64);
+        let from_path = || root_from_path(leaves[index], at, of, black_box(&siblings));
         assert_eq!(from_path(), Some(expected));
         let mut group = criterion.benchmark_group("types::merkle_root");
         group.throughput(Throughput::Elements(count as u64));

@@ -5,8 +5,8 @@
 
 use outrider_finality::{
     EVIDENCE_BYTES_MAX, EvidenceFile, EvidenceFileError, FinalityProof, HANDOVERS_BYTES_MAX,
-    HANDOVERS_VERSION, HandoverError, HandoverFile, HandoverFileError, ProofError, TextError,
-    Trust, offence_name,
+    HANDOVERS_VERSION, HandoverError, HandoverFile, HandoverFileError, LANE_PROOF_BYTES_MAX,
+    LaneProof, LaneRangeProof, ProofError, SkipProof, TextError, Trust, offence_name,
 };
 use outrider_types::evidence::NoOffence;
 use outrider_types::{Committee, Height, Invalid};
@@ -23,10 +23,22 @@ struct Kind {
 }
 
 /// Every kind of proof there is.
-const KINDS: [Kind; 3] = [
+const KINDS: [Kind; 6] = [
     Kind {
         name: "finality",
         check: finality,
+    },
+    Kind {
+        name: "lane",
+        check: lane,
+    },
+    Kind {
+        name: "lane-range",
+        check: lane_range,
+    },
+    Kind {
+        name: "skip",
+        check: skip,
     },
     Kind {
         name: "epochs",
@@ -106,6 +118,9 @@ impl Anchor {
 /// chain of epochs gives it; a network's committee file is one. Says what is proven.
 ///
 /// - `finality`: a transaction is final; the proof of `outrider_transactionProof`.
+/// - `lane`: what a block holds for a rollup, or that it holds nothing.
+/// - `lane-range`: that nothing is missing between two places of a lane.
+/// - `skip`: that a block is final, and an ancestor of a far later one.
 /// - `epochs`: `{version, ends}` with the answers of `outrider_epochEnds`; says the last committee, to be trusted next.
 /// - `evidence`: a member broke the protocol; an item of `outrider_evidence`.
 pub fn check(kind: &str, trust: &[u8], proof: &[u8]) -> Result<Value, Rejected> {
@@ -117,9 +132,31 @@ pub fn check(kind: &str, trust: &[u8], proof: &[u8]) -> Result<Value, Rejected> 
 }
 
 fn finality(anchor: Anchor, proof: &[u8]) -> Result<Value, Rejected> {
-    let refused = |error: ProofError| Rejected::new(proof_code(&error), &error);
-    let proof = FinalityProof::from_json(proof).map_err(refused)?;
-    let checked = anchor.trust().verify(&proof).map_err(refused)?;
+    let proof = FinalityProof::from_json(proof).map_err(unproven)?;
+    let checked = anchor.trust().verify(&proof).map_err(unproven)?;
+    Ok(json!(checked))
+}
+
+fn unproven(error: ProofError) -> Rejected {
+    Rejected::new(proof_code(&error), &error)
+}
+
+fn lane(anchor: Anchor, proof: &[u8]) -> Result<Value, Rejected> {
+    let proof: LaneProof = read(proof, LANE_PROOF_BYTES_MAX)?;
+    let checked = anchor.trust().verify_lane(&proof).map_err(unproven)?;
+    Ok(json!(checked))
+}
+
+fn lane_range(anchor: Anchor, proof: &[u8]) -> Result<Value, Rejected> {
+    let proof: LaneRangeProof = read(proof, LANE_PROOF_BYTES_MAX)?;
+    let checked = anchor.trust().verify_lane_range(&proof);
+    let (lanes, header) = checked.map_err(unproven)?;
+    Ok(json!({ "header": header, "lanes": lanes }))
+}
+
+fn skip(anchor: Anchor, proof: &[u8]) -> Result<Value, Rejected> {
+    let proof: SkipProof = read(proof, LANE_PROOF_BYTES_MAX)?;
+    let checked = anchor.trust().verify_skip(&proof).map_err(unproven)?;
     Ok(json!(checked))
 }
 

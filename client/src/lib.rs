@@ -59,10 +59,12 @@ pub use follow::{FOLLOW_BUFFER_MAX, Follower};
 pub use model::{BlockSummary, CurrentCommittee, Head, RawSubmitted, Status};
 pub use outrider_finality::{
     CERTIFICATES_BYTES_MAX, CertificatePage, CertificateStore, CertificateStoreError, Charge,
-    Checked, CheckedEvidence, EVIDENCE_BYTES_MAX, EvidenceFile, EvidenceFileError, EvidencePage,
-    FinalityProof, ForensicsError, HANDOVERS_BYTES_MAX, HandoverError, HandoverFile,
-    HandoverFileError, PROOF_BYTES_MAX, ProofError, SnapshotItem, SnapshotVerifier, Trust, Verdict,
-    investigate, offence_name, verify, verify_evidence_json, verify_json,
+    Checked, CheckedEvidence, CheckedHeader, CheckedLane, EVIDENCE_BYTES_MAX, EvidenceFile,
+    EvidenceFileError, EvidencePage, FinalHeader, FinalityProof, ForensicsError,
+    HANDOVERS_BYTES_MAX, HandoverError, HandoverFile, HandoverFileError, LANE_PROOF_BYTES_MAX,
+    LaneProof, LaneRangeProof, PROOF_BYTES_MAX, ProofError, Skip, SkipProof, SnapshotItem,
+    SnapshotVerifier, Trust, Verdict, investigate, offence_name, verify, verify_evidence_json,
+    verify_json,
 };
 #[cfg(feature = "net")]
 pub use session::{SESSION_REQUESTS_MAX, Session};

@@ -87,11 +87,8 @@ impl FinalHeader {
                 let found = self.block.version;
                 return Err(ProofError::BlockVersion { height, found });
             }
-            let place = usize::try_from(height.0).ok();
-            let len = usize::try_from(to.height.0).ok();
-            let root = place.zip(len).and_then(|(place, len)| {
-                merkle::root_from_path(HistoryRoot::leaf(block), place, len, path)
-            });
+            let leaf = HistoryRoot::leaf(block);
+            let root = merkle::root_from_path(leaf, height.0, to.height.0, path);
             if root != Some(to.roots.history.0) {
                 let to = to.height;
                 return Err(ProofError::NotInHistory { height, to });
@@ -237,7 +234,7 @@ impl LaneProof {
             reason,
         };
         let covered = |rollup, hash, index: u32, path: &[Hash]| {
-            let (index, count) = (index as usize, self.lanes as usize);
+            let (index, count) = (u64::from(index), u64::from(self.lanes));
             merkle::root_from_path(LanesRoot::leaf(rollup, hash), index, count, path)
                 .map(|root| LanesRoot::commitment(self.lanes, &root))
                 == Some(self.header.block.roots.lanes)

@@ -382,10 +382,15 @@ impl FinalityProof {
             });
         }
         let leaf = merkle::leaf_hash(&transaction.0);
-        let commitment = merkle::root_from_path(leaf, *index as usize, *count as usize, path)
+        let commitment = merkle::root_from_path(leaf, u64::from(*index), u64::from(*count), path)
             .map(|root| Batch::leaf(*rollup, *count, &root))
             .and_then(|lane| {
-                merkle::root_from_path(lane, *lane_index as usize, *lane_count as usize, lane_path)
+                merkle::root_from_path(
+                    lane,
+                    u64::from(*lane_index),
+                    u64::from(*lane_count),
+                    lane_path,
+                )
             })
             .map(|root| Payload::commitment(*lane_count, &root));
         if commitment == Some(self.block.payload) {

@@ -4,7 +4,8 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.bash"
 BROWSER=$(command -v chromium || command -v chromium-browser) || fail "there is no chromium: run .ci/run setup"
 
-init_network 4
+# Epochs of a few seconds, so that the page has hand-overs to follow from the committee file.
+init_network 4 --epoch-blocks 100
 "$OUTRIDER" init --members 4 --dir "$WORK/others" >/dev/null
 for member in 0 1 2 3; do start_member "$member"; done
 wait_until 60 "a block" height_at_least "$(url 0)" 1

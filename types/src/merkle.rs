@@ -6,8 +6,9 @@ use crate::crypto::sha256;
 /// A node of the tree.
 pub type Hash = [u8; 32];
 
-/// Most siblings in a path: a tree over more leaves than this allows cannot be addressed.
-pub const PATH_MAX: usize = 32;
+/// Most siblings in a path: a tree over more leaves than this allows cannot be addressed. A place in the history of a chain is
+/// a height, of 64 bits.
+pub const PATH_MAX: usize = 64;
 
 /// `sha256(0x00 || leaf)`.
 #[must_use]
@@ -58,9 +59,10 @@ pub fn path(leaves: &[Hash], index: usize) -> Option<Vec<Hash>> {
     Some(siblings)
 }
 
-/// The root that this leaf and path lead to; none if the path's length does not fit the tree's shape.
+/// The root that this leaf and path lead to; none if the path's length does not fit the tree's shape. Of 64 bits also where
+/// memory has 32, as in WebAssembly: a place can be a height.
 #[must_use]
-pub fn root_from_path(leaf: Hash, index: usize, len: usize, siblings: &[Hash]) -> Option<Hash> {
+pub fn root_from_path(leaf: Hash, index: u64, len: u64, siblings: &[Hash]) -> Option<Hash> {
     if index >= len {
         return None;
     }
@@ -68,7 +70,7 @@ pub fn root_from_path(leaf: Hash, index: usize, len: usize, siblings: &[Hash]) -
         return siblings.is_empty().then_some(leaf);
     }
     let (sibling, rest) = siblings.split_last()?;
-    let middle = split(len);
+    let middle = 1_u64 << (len - 1).ilog2();
     if index < middle {
         Some(node_hash(
             &root_from_path(leaf, index, middle, rest)?,
@@ -158,22 +160,25 @@ mod tests {
             for index in 0..len {
                 let siblings = path(&leaves, index).unwrap();
                 assert_eq!(
-                    root_from_path(leaves[index], index, len, &siblings),
+                    root_from_path(leaves[index], index as u64, len as u64, &siblings),
                     Some(top)
                 );
                 for other in (0..len).filter(|other| *other != index) {
                     assert_ne!(
-                        root_from_path(leaves[index], other, len, &siblings),
+                        root_from_path(leaves[index], other as u64, len as u64, &siblings),
                         Some(top)
                     );
                     assert_ne!(
-                        root_from_path(leaves[other], index, len, &siblings),
+                        root_from_path(leaves[other], index as u64, len as u64, &siblings),
                         Some(top)
                     );
                 }
                 let mut long = siblings.clone();
                 long.push([0; 32]);
-                assert_eq!(root_from_path(leaves[index], index, len, &long), None);
+                assert_eq!(
+                    root_from_path(leaves[index], index as u64, len as u64, &long),
+                    None
+                );
             }
             assert_eq!(path(&leaves, len), None);
         }

@@ -5,8 +5,8 @@ use crate::{Vectors, epochs, forge};
 use outrider_client::FinalityProof;
 use outrider_types::testing::{CHAIN, committee_with};
 use outrider_types::{
-    Block, BlockId, Bytes, FinalityCertificate, Height, MemberIndex, Signature, Stake, Statement,
-    Timestamp, View,
+    Block, BlockId, Bytes, FinalityCertificate, Height, LanesRoot, MemberIndex, Signature, Stake,
+    Statement, Timestamp, View,
 };
 use serde_json::{Value, json};
 
@@ -147,6 +147,14 @@ fn of_epochs(vectors: &mut Vectors) {
         &relink(full),
         "not-filler",
     );
+    let mut adds = first.clone();
+    adds.path[2].roots.lanes = LanesRoot([7; 32]);
+    vectors.bad(
+        "a filler that adds to lanes",
+        "epoch 0",
+        &relink(adds),
+        "not-filler",
+    );
     let mut names = first.clone();
     names.path[3].next = first.path[1].next;
     vectors.bad(
@@ -220,7 +228,7 @@ fn layout(vectors: &mut Vectors, world: &World) {
 }
 
 const HEADERS: &str = r#"
-    another version of the proof | /version | 2 | version
+    another version of the proof | /version | 999 | version
     for another committee | /committee | HASH | other-committee
     another version of a header | /block/version | 1 | block-version
     another version of a path's header | /path/1/version | 999 | block-version
@@ -233,6 +241,8 @@ const HEADERS: &str = r#"
     another parent | /block/parent | HASH | broken-path
     another justification | /block/justify | 9 | broken-path
     another payload | /block/payload | HASH | broken-path
+    other lanes | /block/roots/lanes | HASH | broken-path
+    another history | /block/roots/history | HASH | broken-path
     another timestamp | /block/timestamp | 9 | broken-path
     another proposer | /block/proposer | 3 | broken-path
     another parent in the path | /path/1/parent | HASH | broken-path

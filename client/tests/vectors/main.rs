@@ -14,6 +14,7 @@ mod evidence;
 mod finality;
 mod forge;
 mod handovers;
+mod lanes;
 
 #[allow(dead_code, reason = "shared with the tests of finality")]
 #[path = "../../../finality/tests/epochs/mod.rs"]
@@ -139,9 +140,12 @@ impl Vectors {
     }
 }
 
-fn all() -> [Vectors; 3] {
+fn all() -> [Vectors; 6] {
     [
         finality::vectors(),
+        lanes::lane(),
+        lanes::range(),
+        lanes::skip(),
         handovers::vectors(),
         evidence::vectors(),
     ]

@@ -213,6 +213,6 @@ export class Follow {
     const digit = ((parseInt(this.proof[at], 16) + 1) % 16).toString(16);
     const { ok, error } = this.check('finality', this.trust, this.proof.slice(0, at) + digit + this.proof.slice(at + 1));
     byId('tampered').className = ok ? 'bad-text' : 'good';
-    byId('tampered').textContent = ok ? `Byte ${at} changed, and it was accepted: that is a bug.` : `Byte ${at} changed: refused, ${error.message}.`;
+    byId('tampered').textContent = ok ? `Byte ${at} changed, and it was accepted: that is a bug.` : `Byte ${at} changed: refused (${error.code}).`;
   }
 }
