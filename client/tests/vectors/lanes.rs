@@ -5,7 +5,7 @@ use crate::world::{World, child};
 use outrider_client::{FinalHeader, LaneProof, LaneRangeProof, Skip, SkipProof};
 use outrider_types::merkle::{self, Hash};
 use outrider_types::{
-    Block, Height, HistoryRoot, LaneBlock, LaneTip, LanesRoot, Payload, RollupId, Roots,
+    Block, Height, HistoryRoot, LaneBlock, LaneTip, LanesRoot, Payload, Registry, RollupId, Roots,
     TransactionsRoot,
 };
 use serde_json::{Value, json};
@@ -50,6 +50,7 @@ impl Lanes {
                 roots: Roots {
                     lanes: LanesRoot::of(&own),
                     history: HistoryRoot(merkle::root(&history(&blocks))),
+                    registry: Registry::default().root(),
                 },
                 ..child(parent, Payload::default().id())
             };
