@@ -216,7 +216,7 @@ pub fn items_of<S: Store>(
     while from >= first {
         for block in chain.snapshot_blocks(from, first)? {
             from = Height(block.block.height.0.saturating_sub(1));
-            put(SnapshotItem::Block(block))?;
+            put(SnapshotItem::Block(Box::new(block)))?;
         }
     }
     Ok(checkpoint)

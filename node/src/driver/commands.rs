@@ -8,7 +8,9 @@ use outrider_finality::SnapshotItem;
 use outrider_mempool::AdmissionError;
 use outrider_network::Context;
 use outrider_storage::{Journal, Store};
+use outrider_types::bundle::{self, BundleId, Part};
 use outrider_types::{Height, Transaction, TransactionId};
+use std::collections::BTreeSet;
 use tokio::sync::oneshot;
 
 impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
@@ -98,7 +100,10 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     ) -> Result<Vec<SnapshotItem>, TakeError> {
         if let Some((from, first)) = blocks {
             let blocks = self.chain.snapshot_blocks(from, first)?;
-            return Ok(blocks.into_iter().map(SnapshotItem::Block).collect());
+            return Ok(blocks
+                .into_iter()
+                .map(|block| SnapshotItem::Block(Box::new(block)))
+                .collect());
         }
         let (checkpoint, lanes) = self.chain.checkpoint()?;
         let mut items = vec![SnapshotItem::Checkpoint(Box::new(checkpoint))];
@@ -124,7 +129,13 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     ) -> Result<(), DriverError> {
         let now = self.clock.now();
         let caller = self.spread.called(list.len(), reply);
+        let all = list.iter().map(|(_, one)| (one.rollup, &*one.data));
+        let incomplete = bundle::incomplete(all);
         for (place, (id, transaction)) in list.into_iter().enumerate() {
+            if let Some(error) = refused_part(&transaction, &incomplete) {
+                self.spread.answer(caller, place, Err(error));
+                continue;
+            }
             // Sending the same again is harmless: it waits with the first, or hears where it is.
             if self.spread.join(&id, caller, place) {
                 continue;
@@ -167,6 +178,9 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         let retry_after_ms = self.retry_after_ms();
         match error {
             AdmissionError::Empty => SubmitError::Empty,
+            AdmissionError::MalformedPart(error) => SubmitError::Bundle {
+                reason: error.to_string(),
+            },
             AdmissionError::TooLarge { bytes, limit } => SubmitError::TooLarge { bytes, limit },
             AdmissionError::Full { limit, unit } => SubmitError::Full {
                 limit,
@@ -194,4 +208,15 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             },
         }
     }
+}
+
+/// Why a transaction is not taken among those that came with it: it is a part of a bundle that is not whole.
+fn refused_part(transaction: &Transaction, incomplete: &BTreeSet<BundleId>) -> Option<SubmitError> {
+    let reason = match Part::of(&transaction.data) {
+        Ok(None) => return None,
+        Ok(Some(part)) if !incomplete.contains(&part.bundle) => return None,
+        Ok(Some(part)) => format!("not all parts of bundle {} came with it", part.bundle),
+        Err(malformed) => malformed.to_string(),
+    };
+    Some(SubmitError::Bundle { reason })
 }
