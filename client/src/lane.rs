@@ -6,7 +6,7 @@ use jsonrpsee::core::client::{Subscription, SubscriptionClientT as _};
 use jsonrpsee::core::params::ArrayParams;
 use jsonrpsee::ws_client::WsClient;
 use outrider_types::{
-    BlockId, Bytes, Height, LaneBlock, LaneHash, LaneHeight, RollupId, Timestamp, Transaction,
+    Block, Bytes, Height, LaneBlock, LaneHash, LaneHeight, RollupId, Transaction,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -33,12 +33,8 @@ pub enum LaneFrom {
 pub struct LaneData {
     /// The lane block.
     pub lane: LaneBlock,
-    /// Height of the block that has it.
-    pub height: Height,
-    /// That block.
-    pub block: BlockId,
-    /// Its timestamp.
-    pub timestamp: Timestamp,
+    /// The header of the block that has it.
+    pub header: Block,
     /// The transactions, in order.
     pub transactions: Vec<Bytes>,
 }
@@ -85,9 +81,7 @@ struct Event {
 #[derive(Debug, Deserialize)]
 struct Streamed {
     lane: LaneBlock,
-    height: Height,
-    block: BlockId,
-    timestamp: Timestamp,
+    header: Block,
     transactions: Vec<String>,
 }
 
@@ -221,9 +215,7 @@ impl LaneFollower {
     fn checked(&self, streamed: Streamed) -> Result<LaneData, ClientError> {
         let Streamed {
             lane,
-            height,
-            block,
-            timestamp,
+            header,
             transactions,
         } = streamed;
         let continues = match self.from {
@@ -255,9 +247,7 @@ impl LaneFollower {
         }
         Ok(LaneData {
             lane,
-            height,
-            block,
-            timestamp,
+            header,
             transactions: data,
         })
     }

@@ -11,7 +11,8 @@ use jsonrpsee::server::{Server, ServerHandle};
 use jsonrpsee::{RpcModule, SubscriptionMessage};
 use outrider_client::{ClientError, LaneFollower, LaneFrom};
 use outrider_types::{
-    Batch, Bytes, LaneBlock, LaneHeight, LaneTip, RollupId, Transaction, TransactionsRoot,
+    Batch, Block, Bytes, LaneBlock, LaneHeight, LaneTip, RollupId, Transaction, TransactionsRoot,
+    testing,
 };
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -22,6 +23,7 @@ const ROLLUP: RollupId = RollupId(7);
 /// A lane of so many blocks, as they are streamed.
 fn lane(blocks: u64) -> Vec<(LaneBlock, Value)> {
     let mut tip = LaneTip::default();
+    let header = Block::genesis(&testing::committee(&[1; 4]).0);
     let block = |number: u64| {
         let data = Bytes::copy_from_slice(&number.to_be_bytes());
         let id = Transaction {
@@ -33,8 +35,7 @@ fn lane(blocks: u64) -> Vec<(LaneBlock, Value)> {
         tip = lane.tip();
         let cursor = format!("{}-{}", lane.height, lane.hash());
         let item = json!({
-            "event": "lane", "cursor": cursor, "lane": lane, "height": number, "block": "11".repeat(32),
-            "timestamp": number, "transactions": [format!("0x{}", hex::encode(&data))],
+            "event": "lane", "cursor": cursor, "lane": lane, "block": header.id(), "header": header, "transactions": [format!("0x{}", hex::encode(&data))],
         });
         (lane, item)
     };
