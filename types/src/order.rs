@@ -258,7 +258,7 @@ mod tests {
             let arranged: Vec<Bytes> = places.iter().map(|at| list[*at].clone()).collect();
             prop_assert_eq!(policy.fault(PARENT, &arranged, &ids(&arranged)), None);
             if list.len() > 1 && policy != Policy::Fcfs {
-                let mut wrong = arranged.clone();
+                let mut wrong = arranged;
                 let (one, two) = (swap.0 % list.len(), swap.1 % list.len());
                 wrong.swap(one, two);
                 let same = policy != Policy::Shuffled && policy.fee(&wrong[one]) == policy.fee(&wrong[two]);
