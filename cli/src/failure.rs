@@ -7,7 +7,7 @@ use outrider_client::{
     CertificateStoreError, ClientError, EvidenceFileError, ForensicsError, HandoverError,
     HandoverFileError, ProofError,
 };
-use outrider_conductor::StartError;
+use outrider_conductor::{Difference, FinalError, RollupError, StartError, StepsError};
 use outrider_node::committee_file::{CommitteeFileError, MemberFault};
 use outrider_node::config::ConfigError;
 use outrider_node::keys::KeyFileError;
@@ -126,6 +126,28 @@ pub enum Failure {
     /// Keys are needed to check anything.
     #[error("which committee? pass --committee FILE, or --certificates FILE of a member")]
     WhichCommittee,
+    /// A short-lived rollup.
+    #[error(transparent)]
+    Rollup(Box<RollupError>),
+    /// A list of steps.
+    #[error(transparent)]
+    Steps(#[from] StepsError),
+    /// Two executions of the same.
+    #[error("the executions of lane block {lane} differ: {difference}")]
+    Difference {
+        /// The lane block.
+        lane: u64,
+        /// Where.
+        difference: Box<Difference>,
+    },
+    /// The end of a rollup that proves nothing.
+    #[error("{path} proves nothing: {error}", path = path.display())]
+    Final {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        error: Box<FinalError>,
+    },
     /// A snapshot.
     #[error(transparent)]
     Snapshot(Box<SnapshotFolderError>),
@@ -315,6 +337,12 @@ pub enum Failure {
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         Self::Conduct(Box::new(error))
+    }
+}
+
+impl From<RollupError> for Failure {
+    fn from(error: RollupError) -> Self {
+        Self::Rollup(Box::new(error))
     }
 }
 

@@ -45,6 +45,8 @@ mod lane;
 #[cfg(feature = "net")]
 mod model;
 #[cfg(feature = "net")]
+mod rollups;
+#[cfg(feature = "net")]
 mod session;
 #[cfg(feature = "net")]
 mod submit;
@@ -66,13 +68,16 @@ pub use lane::{LaneData, LaneFollower, LaneFrom, LaneLag};
 pub use model::{BlockSummary, CurrentCommittee, Head, RawSubmitted, Status};
 pub use outrider_finality::{
     CERTIFICATES_BYTES_MAX, CertificatePage, CertificateStore, CertificateStoreError, Charge,
-    Checked, CheckedEvidence, CheckedHeader, CheckedLane, EVIDENCE_BYTES_MAX, EvidenceFile,
-    EvidenceFileError, EvidencePage, FinalHeader, FinalityProof, ForensicsError,
-    HANDOVERS_BYTES_MAX, HandoverError, HandoverFile, HandoverFileError, LANE_PROOF_BYTES_MAX,
-    LaneProof, LaneRangeProof, PROOF_BYTES_MAX, ProofError, Skip, SkipProof, SnapshotItem,
-    SnapshotVerifier, Trust, Verdict, investigate, offence_name, verify, verify_evidence_json,
+    Checked, CheckedEvidence, CheckedHeader, CheckedLane, EVIDENCE_BYTES_MAX, EXECUTION_BYTES_MAX,
+    EvidenceFile, EvidenceFileError, EvidencePage, ExecutionError, ExecutionFile, ExecutionSide,
+    FinalHeader, FinalityProof, ForensicsError, HANDOVERS_BYTES_MAX, HandoverError, HandoverFile,
+    HandoverFileError, LANE_PROOF_BYTES_MAX, LaneClaim, LaneProof, LaneRangeProof, PROOF_BYTES_MAX,
+    ProofError, Skip, SkipProof, SnapshotItem, SnapshotVerifier, TextError, Trust, Verdict,
+    canonical, investigate, offence_name, read_canonical, verify, verify_evidence_json,
     verify_json,
 };
+#[cfg(feature = "net")]
+pub use rollups::{ExecutionTaken, RollupState};
 #[cfg(feature = "net")]
 pub use session::{SESSION_REQUESTS_MAX, Session};
 #[cfg(feature = "net")]
