@@ -1,9 +1,10 @@
 //! S8, availability: who may hold which payload, and that honest members only vote for blocks of which they do.
 
+use super::lanes::arrange;
 use super::rules::{EpochRules, batch_id, payload_id, payload_of};
 use super::signers::Finding;
 use outrider_types::message::References;
-use outrider_types::{BatchId, Block, BlockId, Payload, PayloadId, RollupId, TransactionId};
+use outrider_types::{BatchId, Block, BlockId, Bytes, Payload, PayloadId, RollupId, TransactionId};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Blocks and payloads that are remembered.
@@ -24,8 +25,11 @@ struct Proposed {
 struct Spread {
     /// Whether each host was sent it or sent it.
     hosts: Vec<bool>,
-    transactions: Vec<(RollupId, TransactionId)>,
+    transactions: Vec<Spoken>,
 }
+
+/// A transaction as it was spread: whose, its id, its data.
+pub type Spoken = (RollupId, TransactionId, Bytes);
 
 /// A payload that was told in terms of batches.
 #[derive(Debug)]
@@ -133,12 +137,7 @@ impl Payloads {
     }
 
     /// A batch was sent.
-    pub fn batch(
-        &mut self,
-        from: usize,
-        to: Option<usize>,
-        transactions: Vec<(RollupId, TransactionId)>,
-    ) {
+    pub fn batch(&mut self, from: usize, to: Option<usize>, transactions: Vec<Spoken>) {
         let id = batch_id(&transactions);
         if !self.batches.contains_key(&id) {
             self.batches_in_order.push_back(id);
@@ -192,16 +191,23 @@ impl Payloads {
             return is_set(&told.hosts) && self.batches_in_order.len() >= KEPT;
         };
         let adds_up = *told.adds_up.get_or_insert_with(|| {
-            let mut lanes: BTreeMap<RollupId, Vec<(RollupId, TransactionId)>> = BTreeMap::new();
+            let mut lanes: BTreeMap<RollupId, Vec<Spoken>> = BTreeMap::new();
             for (reference, batch) in batches.iter().zip(&held) {
                 for (place, one) in batch.transactions.iter().enumerate() {
                     let left_out = |out: &u16| usize::from(*out) == place;
                     if !reference.left_out.iter().any(left_out) {
-                        lanes.entry(one.0).or_default().push(*one);
+                        lanes.entry(one.0).or_default().push(one.clone());
                     }
                 }
             }
-            payload_id(&lanes.into_values().flatten().collect::<Vec<_>>()) == payload
+            for order in &told.references.orders.lanes {
+                if let Some(lane) = lanes.get_mut(&order.rollup) {
+                    arrange(order.policy, told.references.orders.parent, lane);
+                }
+            }
+            let all = lanes.into_values().flatten();
+            let all: Vec<_> = all.map(|(rollup, id, _)| (rollup, id)).collect();
+            payload_id(&all) == payload
         });
         adds_up && is_set(&told.hosts) && held.iter().all(|batch| is_set(&batch.hosts))
     }

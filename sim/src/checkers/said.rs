@@ -4,12 +4,13 @@ use super::Checkers;
 use super::conform;
 use super::members::Speech;
 use super::oracle::signed;
+use super::payloads::Spoken;
 use super::rules::{EpochRules, transaction_id};
 use super::signers::{Finding, Heard, Kind};
 use crate::fact::{Message, Micros};
 use outrider_types::{
-    BlockId, ConsensusMessage, MemberIndex, PayloadMessage, Proposal, RollupId, Signature,
-    Statement, SyncMessage, Timeout, TransactionId, View,
+    BlockId, ConsensusMessage, MemberIndex, PayloadMessage, Proposal, Signature, Statement,
+    SyncMessage, Timeout, Transaction, View,
 };
 use std::sync::Arc;
 
@@ -31,12 +32,12 @@ impl Checkers {
                         self.travels(message);
                     }
                     PayloadMessage::Transactions(spread) => {
-                        let transactions: Vec<(RollupId, TransactionId)> = spread
-                            .list
-                            .iter()
-                            .map(|one| (one.rollup, transaction_id(one.rollup, &one.data)))
-                            .collect();
-                        for (rollup, id) in &transactions {
+                        let spoken = |one: &Transaction| {
+                            let id = transaction_id(one.rollup, &one.data);
+                            (one.rollup, id, one.data.clone())
+                        };
+                        let transactions: Vec<Spoken> = spread.list.iter().map(spoken).collect();
+                        for (rollup, id, _) in &transactions {
                             self.chain.spread(at, from, *id, *rollup);
                         }
                         self.payloads.batch(from, to, transactions);
