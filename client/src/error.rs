@@ -168,6 +168,8 @@ pub const CODE_FULL: i32 = -32_051;
 pub const CODE_DUPLICATE: i32 = -32_053;
 /// Too few members confirmed that they hold it: sending it again is harmless.
 pub const CODE_NOT_HELD: i32 = -32_055;
+/// The short-lived rollup is closed, or was never opened: trying again does not help.
+pub const CODE_ROLLUP_CLOSED: i32 = -32_063;
 /// The member is stopping: another one takes it.
 pub const CODE_STOPPING: i32 = -32_056;
 /// Forgotten there: a member that keeps more has it.
