@@ -169,7 +169,7 @@ impl std::convert::From<&ServedLane> for StreamedLane {
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum LaneEvent {
     /// The next lane block.
-    Lane(StreamedLane),
+    Lane(Box<StreamedLane>),
     /// Each second.
     Heartbeat {
         /// Height of the last final block.
@@ -299,7 +299,7 @@ impl LaneStream {
         }
         self.next = lane.height.next();
         self.last = Some(Cursor::after(lane));
-        LaneEvent::Lane(StreamedLane::new(lane, header, transactions))
+        LaneEvent::Lane(Box::new(StreamedLane::new(lane, header, transactions)))
     }
 
     /// Read a page.

@@ -5,6 +5,7 @@
 //! stands in for op-conductor, and GET answers files. One table of methods
 //! drives the documentation and `rpc.discover`; a test calls every one of them.
 
+mod bundle;
 mod errors;
 mod ethereum;
 mod execution;
@@ -42,7 +43,7 @@ pub use submit::SUBMIT_MANY_MAX;
 pub use table::{BLOCK_TAG, EVENT_FILTER, METHODS, Method, Parameter, to_markdown};
 pub use wire::{
     BlockInfo, Health, LimitsInfo, Notification, Refusal, ServedBlock, ServedTransaction,
-    Submitted, SubmittedBytes, SubmittedOne,
+    Submitted, SubmittedBundle, SubmittedBytes, SubmittedOne,
 };
 
 /// Why the server cannot start.
@@ -148,6 +149,7 @@ fn module(
     });
     native::register(&mut module)?;
     submit::register(&mut module)?;
+    bundle::register(&mut module)?;
     lanes::register(&mut module)?;
     ethereum::register(&mut module)?;
     op_conductor::register(&mut module)?;

@@ -123,6 +123,8 @@ pub const METHODS: &[Method] = &[
         "Order transactions of a rollup, at most 1,024 in a request of rpc.max_request_bytes. Each is taken or refused as by `outrider_submit`, whatever becomes of the others; answers, in order, when all are decided."),
     method("outrider_submitBytes", SUBMISSION, &[], "SubmittedBytes", ASKED,
         "The same without hex: an HTTP POST of application/octet-stream is this call, without parameters. Its body is, for each transaction, the length (4 bytes, big-endian) and the bytes; at most 1,024 in rpc.max_request_bytes. Who sends them knows their ids: SHA-256 of the rollup's id (8 bytes, big-endian) and the bytes."),
+    method("outrider_submitBundle", ROOT, &[need("parts", "Parts")], "SubmittedBundle", TAKEN,
+        "Order transactions of several rollups in one block, or none of them: 2 to 16 parts. What stands in a lane is a part's payload behind 44 bytes that name the bundle. It is ordered within a minute or forgotten."),
     method("outrider_transactionStatus", ROOT, &[need("id", "Hash")], "TransactionStatus", ASKED,
         "Where a transaction is. An Ethereum hash that this member took since it started is an id too."),
     method("outrider_transactionProof", ROOT, &[need("id", "Hash")], "FinalityProof", KEPT,
