@@ -4,7 +4,7 @@
 
 use crate::lane::{Cursor, Lane, LaneBlock, LaneError, LaneItem};
 use outrider_client::{BlockData, BlockSummary, Client, ClientError, Follower};
-use outrider_types::{Height, RollupId, Timestamp};
+use outrider_types::{Height, RollupId, Timestamp, bundle};
 
 /// Follows one of several members; when it fails, the next of them.
 #[derive(Debug)]
@@ -131,7 +131,10 @@ impl Lane for MemberLane {
             let block = self.read(&announced).await?;
             let own = block.transactions.into_iter();
             let own = own.filter(|transaction| transaction.rollup == self.rollup);
-            transactions.extend(own.map(|transaction| transaction.data));
+            // What stands in front of a part of a bundle is not for the machine.
+            transactions.extend(
+                own.map(|transaction| transaction.data.slice_ref(bundle::inner(&transaction.data))),
+            );
         }
         self.announced = None;
         self.last = Some((announced.height, timestamp));
