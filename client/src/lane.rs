@@ -1,10 +1,12 @@
 //! Following one lane over a WebSocket, without gaps, from a cursor.
 
+use crate::calls::{Client, one};
 use crate::error::{CODE_PRUNED, ClientError};
 use crate::follow::{connect, websocket_url};
 use jsonrpsee::core::client::{Subscription, SubscriptionClientT as _};
 use jsonrpsee::core::params::ArrayParams;
 use jsonrpsee::ws_client::WsClient;
+use outrider_finality::{CheckedLane, LaneProof, Trust};
 use outrider_types::{
     Block, Bytes, Height, LaneBlock, LaneHash, LaneHeight, RollupId, Transaction,
 };
@@ -90,6 +92,45 @@ struct Heartbeat {
     head: Height,
     tip: LaneHeight,
     lag: u64,
+}
+
+impl Client {
+    /// The proof of what the block at a height holds for a rollup, verified, and what it says. If the block is of a later epoch than
+    /// the last one that `trust` knows, the hand-overs are fetched and followed first.
+    pub async fn verified_lane(
+        &self,
+        rollup: RollupId,
+        height: Height,
+        trust: &mut Trust,
+    ) -> Result<(LaneProof, CheckedLane), ClientError> {
+        let method = "outrider_laneProof";
+        let mut params = one(rollup);
+        let inserted = params.insert(height);
+        assert!(inserted.is_ok(), "a height is JSON");
+        let proof: Option<LaneProof> = self.call(method, params).await?;
+        let proof = proof.ok_or_else(|| ClientError::MissingBlock {
+            url: self.url.clone(),
+            height,
+        })?;
+        if proof.rollup != rollup || proof.header.block.height != height {
+            return Err(ClientError::Answer {
+                url: self.url.clone(),
+                method,
+                reason: "it is of another block or rollup than was asked for".to_owned(),
+            });
+        }
+        let epoch = proof.header.anchor().epoch;
+        self.follow(trust, epoch).await?;
+        let checked = if trust.committee(epoch).is_none() && epoch >= trust.first_epoch() {
+            // So old that its committee is forgotten.
+            let mut again = trust.restarted();
+            self.follow(&mut again, epoch).await?;
+            again.verify_lane(&proof)?
+        } else {
+            trust.verify_lane(&proof)?
+        };
+        Ok((proof, checked))
+    }
 }
 
 impl LaneFollower {

@@ -56,7 +56,8 @@ pub use calls::{Client, FOLLOW_REQUESTS_MAX, REQUEST_TIMEOUT, RESPONSE_BYTES_MAX
 pub use check::{Rejected, TRUST_BYTES_MAX, check};
 #[cfg(feature = "net")]
 pub use error::{
-    CODE_DUPLICATE, CODE_FULL, CODE_NOT_HELD, CODE_PRUNED, CODE_STOPPING, ClientError,
+    CODE_DUPLICATE, CODE_FULL, CODE_NOT_HELD, CODE_PRUNED, CODE_ROLLUP_CLOSED, CODE_STOPPING,
+    ClientError,
 };
 #[cfg(feature = "net")]
 pub use follow::{FOLLOW_BUFFER_MAX, Follower};
