@@ -324,7 +324,7 @@ async fn document_is_served_by_discover_and_as_a_file() {
     assert_eq!((status, body), (200, api::to_openrpc()));
     assert!(head.contains("content-type: application/json"), "{head}");
     assert!(
-        head.contains("content-security-policy: default-src 'self'"),
+        head.contains("content-security-policy: default-src 'none'"),
         "{head}"
     );
     let (status, head, body) = get(&api, "HEAD", "/openrpc.json").await;
