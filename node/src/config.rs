@@ -93,6 +93,8 @@ pub struct RpcConfig {
     pub max_batch_calls: u32,
     /// Subscriptions of one WebSocket connection.
     pub max_subscriptions_per_connection: u32,
+    /// Streams of Server-Sent Events at once.
+    pub max_streams: usize,
     /// Messages that wait for one WebSocket connection.
     pub max_buffered_messages: u32,
     /// Time for one HTTP request, its body and answer included.

@@ -3,6 +3,7 @@
 //! [`FILES`] is the one table of files: a page is added by adding rows. Requests that become a WebSocket, and all other
 //! methods, go on to the JSON-RPC server.
 
+use super::sse::Streams;
 use super::{openrpc, ui};
 use bytes::Bytes;
 use http::header::{
@@ -38,14 +39,17 @@ pub(super) const FILES: &[File] = &[File {
 const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Puts [`Gets`] in front of the JSON-RPC server.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct GetLayer;
+#[derive(Clone, Debug)]
+pub(super) struct GetLayer {
+    pub(super) streams: Streams,
+}
 
 impl<S> Layer<S> for GetLayer {
     type Service = Gets<S>;
 
     fn layer(&self, inner: S) -> Gets<S> {
-        Gets { inner }
+        let streams = self.streams.clone();
+        Gets { inner, streams }
     }
 }
 
@@ -53,6 +57,7 @@ impl<S> Layer<S> for GetLayer {
 #[derive(Clone, Debug)]
 pub(super) struct Gets<S> {
     inner: S,
+    streams: Streams,
 }
 
 type Answer<E> = Pin<Box<dyn Future<Output = Result<HttpResponse, E>> + Send>>;
@@ -74,6 +79,12 @@ where
         let asks = request.method() == Method::GET || request.method() == Method::HEAD;
         if !asks || upgrades(&request) {
             return Box::pin(self.inner.call(request));
+        }
+        if let Some(rollup) = Streams::rollup(request.uri().path())
+            && request.method() == Method::GET
+        {
+            let streams = self.streams.clone();
+            return Box::pin(async move { Ok(streams.answer(rollup, request).await) });
         }
         let answer = file(request.uri().path(), request.method());
         Box::pin(std::future::ready(Ok(answer)))

@@ -9,10 +9,13 @@ mod errors;
 mod ethereum;
 mod execution;
 mod get;
+mod lane_stream;
+mod lanes;
 mod native;
 mod op_conductor;
 mod openrpc;
 mod receipt;
+mod sse;
 mod submit;
 mod table;
 mod ui;
@@ -32,6 +35,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 pub use errors::ErrorCode;
+pub use lane_stream::{BEHIND_MAX, Cursor, From, LaneEvent, NotFrom, StreamedLane};
+pub use lanes::ServedRange;
 pub use openrpc::to_json as to_openrpc;
 pub use submit::SUBMIT_MANY_MAX;
 pub use table::{BLOCK_TAG, EVENT_FILTER, METHODS, Method, Parameter, to_markdown};
@@ -143,6 +148,7 @@ fn module(
     });
     native::register(&mut module)?;
     submit::register(&mut module)?;
+    lanes::register(&mut module)?;
     ethereum::register(&mut module)?;
     op_conductor::register(&mut module)?;
     Ok(module)
@@ -154,6 +160,7 @@ pub async fn serve(
     config: &RpcConfig,
     mempool: &Limits,
 ) -> Result<RunningApi, ApiError> {
+    let streams = sse::Streams::new(handle.clone(), config.max_streams);
     let module = module(handle, config, mempool)?;
     let limits = ServerConfig::builder()
         .max_connections(config.max_connections)
@@ -169,7 +176,7 @@ pub async fn serve(
         .timeout(Duration::from_millis(config.request_timeout_ms))
         .map_request(submit::route)
         .map_request(op_conductor::password)
-        .layer(get::GetLayer);
+        .layer(get::GetLayer { streams });
     let listen = |source| ApiError::Listen {
         address: config.listen,
         source,

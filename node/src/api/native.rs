@@ -1,15 +1,18 @@
 //! The native methods.
 
 use super::errors::ErrorCode;
+use super::lane_stream::{From, LaneStream, LaneTopic, STALL};
 use super::openrpc;
 use super::wire::{BlockInfo, Health, Notification, ServedBlock};
 use super::{Api, Route};
 use crate::handle::{AskError, BlockAt, Head};
 use jsonrpsee::core::{RegisterMethodError, SubscriptionError};
 use jsonrpsee::types::{ErrorObjectOwned, Params};
-use jsonrpsee::{Extensions, PendingSubscriptionSink, RpcModule, SubscriptionMessage};
+use jsonrpsee::{
+    Extensions, PendingSubscriptionSink, RpcModule, SendTimeoutError, SubscriptionMessage,
+};
 use outrider_storage::KEY_BYTES_MAX;
-use outrider_types::{BlockId, CommitteeChange, Epoch, Height, TransactionId, encode};
+use outrider_types::{BlockId, CommitteeChange, Epoch, Height, RollupId, TransactionId, encode};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::sync::broadcast::error::RecvError;
@@ -101,7 +104,7 @@ pub(super) fn stopped(error: crate::handle::Stopped) -> ErrorObjectOwned {
     ErrorCode::Stopping.error(error.to_string(), None)
 }
 
-fn unanswered(error: AskError) -> ErrorObjectOwned {
+pub(super) fn unanswered(error: AskError) -> ErrorObjectOwned {
     match error {
         AskError::Stopped(error) => stopped(error),
         AskError::Pruned(error) => {
@@ -239,17 +242,71 @@ async fn follow(
     api: Arc<Api>,
     extensions: Extensions,
 ) -> Result<(), SubscriptionError> {
-    let topic: Result<String, _> = params.one();
     if let Err(error) = native(&extensions) {
         pending.reject(error).await;
         return Ok(());
     }
-    if topic.as_deref() != Ok("blocks") {
-        pending
-            .reject(invalid("the only topic is \"blocks\""))
-            .await;
-        return Ok(());
+    let mut sequence = params.sequence();
+    let topic: Result<String, _> = sequence.next();
+    match topic.as_deref() {
+        Ok("blocks") => follow_blocks(pending, &api).await,
+        Ok("lane") => {
+            let parsed = sequence.next::<LaneTopic>();
+            match parsed.and_then(|topic| Ok((topic.rollup, topic.from()?))) {
+                Ok((rollup, from)) => follow_lane(pending, &api, rollup, from).await,
+                Err(error) => {
+                    pending.reject(error).await;
+                    Ok(())
+                }
+            }
+        }
+        _ => {
+            let error = invalid("the topics are \"blocks\" and \"lane\"");
+            pending.reject(error).await;
+            Ok(())
+        }
     }
+}
+
+async fn follow_lane(
+    pending: PendingSubscriptionSink,
+    api: &Api,
+    rollup: RollupId,
+    from: From,
+) -> Result<(), SubscriptionError> {
+    let mut stream = match LaneStream::open(api.handle.clone(), rollup, from).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            pending.reject(stopped(error)).await;
+            return Ok(());
+        }
+    };
+    let sink = pending.accept().await?;
+    loop {
+        let event = tokio::select! {
+            biased;
+            () = sink.closed() => return Ok(()),
+            event = stream.next() => event.map_err(|error| error.to_string())?,
+        };
+        let text = serde_json::value::to_raw_value(&event)?;
+        match sink
+            .send_timeout(SubscriptionMessage::from(text), STALL)
+            .await
+        {
+            Ok(()) if event.is_last() => return Err("the stream has ended".into()),
+            Ok(()) => {}
+            Err(SendTimeoutError::Closed(_)) => return Ok(()),
+            Err(SendTimeoutError::Timeout(_)) => {
+                return Err("the reader is too slow; go on after its last cursor".into());
+            }
+        }
+    }
+}
+
+async fn follow_blocks(
+    pending: PendingSubscriptionSink,
+    api: &Api,
+) -> Result<(), SubscriptionError> {
     let mut blocks = api.handle.follow();
     let sink = pending.accept().await?;
     loop {
