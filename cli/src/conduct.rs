@@ -67,7 +67,8 @@ enum Driver {
     Http,
 }
 
-fn address(text: &str) -> Result<[u8; 20], String> {
+/// An address in hex.
+pub fn address(text: &str) -> Result<[u8; 20], String> {
     let mut address = [0; 20];
     let digits = text.strip_prefix("0x").unwrap_or(text);
     hex::decode_to_slice(digits, &mut address)
@@ -98,31 +99,35 @@ impl Conduct {
             jwt: self.jwt,
             coinbase: self.coinbase,
         };
-        let report = move |event: Event<'_>| match event {
-            Event::Executed {
-                executed,
-                interval,
-                again,
-            } if json => say!("{}", as_json(executed, interval, again)),
-            Event::Executed {
-                executed,
-                interval,
-                again,
-            } => say!("{}", as_line(executed, interval, again)),
-            Event::Resumed {
-                over,
-                lane_height,
-                reached,
-            } => tell!(
-                "outrider: on block {over}, lane block {lane_height}; reached before: block {reached}"
-            ),
-            Event::Waiting { reason } => tell!("outrider: waiting: {reason}"),
-        };
         tokio::select! {
             biased;
             signal = crate::signal::ended() => signal,
-            stopped = run(&options, report) => stopped.map_err(Failure::from),
+            stopped = run(&options, |event| report(event, json)) => stopped.map_err(Failure::from),
         }
+    }
+}
+
+/// Print what a conductor tells.
+pub fn report(event: Event<'_>, json: bool) {
+    match event {
+        Event::Executed {
+            executed,
+            interval,
+            again,
+        } if json => say!("{}", as_json(executed, interval, again)),
+        Event::Executed {
+            executed,
+            interval,
+            again,
+        } => say!("{}", as_line(executed, interval, again)),
+        Event::Resumed {
+            over,
+            lane_height,
+            reached,
+        } => tell!(
+            "outrider: on block {over}, lane block {lane_height}; reached before: block {reached}"
+        ),
+        Event::Waiting { reason } => tell!("outrider: waiting: {reason}"),
     }
 }
 

@@ -7,7 +7,7 @@ use outrider_client::{
     CertificateStoreError, ClientError, EvidenceFileError, ForensicsError, HandoverError,
     HandoverFileError, ProofError,
 };
-use outrider_conductor::StartError;
+use outrider_conductor::{FinalError, RollupError, StartError};
 use outrider_node::committee_file::{CommitteeFileError, MemberFault};
 use outrider_node::config::ConfigError;
 use outrider_node::keys::KeyFileError;
@@ -126,6 +126,17 @@ pub enum Failure {
     /// Keys are needed to check anything.
     #[error("which committee? pass --committee FILE, or --certificates FILE of a member")]
     WhichCommittee,
+    /// A short-lived rollup.
+    #[error(transparent)]
+    Rollup(Box<RollupError>),
+    /// The end of a rollup that proves nothing.
+    #[error("{path} proves nothing: {error}", path = path.display())]
+    Final {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        error: Box<FinalError>,
+    },
     /// A snapshot.
     #[error(transparent)]
     Snapshot(Box<SnapshotFolderError>),
@@ -315,6 +326,12 @@ pub enum Failure {
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         Self::Conduct(Box::new(error))
+    }
+}
+
+impl From<RollupError> for Failure {
+    fn from(error: RollupError) -> Self {
+        Self::Rollup(Box::new(error))
     }
 }
 

@@ -19,6 +19,7 @@ mod load;
 mod numbers;
 mod output;
 mod proof;
+mod rollup;
 mod signal;
 #[cfg(feature = "sim")]
 mod sim;
@@ -81,6 +82,9 @@ enum Verb {
     Snapshot(snapshot::Snapshot),
     /// Execute what a rollup's transactions say.
     Conduct(Box<conduct::Conduct>),
+    /// Short-lived rollups.
+    #[command(subcommand)]
+    Rollup(rollup::Rollup),
     /// Reference virtual machines.
     #[command(subcommand)]
     Vm(vm::Vm),
@@ -120,6 +124,7 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Status(status) => wait_for(status.run()),
         Verb::Proof(proof) => wait_for(proof.run()),
         Verb::Conduct(conduct) => wait_for(conduct.run()),
+        Verb::Rollup(rollup) => wait_for(rollup.run()),
         Verb::Vm(vm) => wait_for(vm.run()),
         #[cfg(feature = "sim")]
         Verb::Sim(sim) => sim.run(),
@@ -172,6 +177,13 @@ mod tests {
             "outrider conduct --rollup 1 --driver anvil --execution e",
             "outrider conduct --rollup 1 --member m --execution e",
             "outrider conduct --rollup 1 --member m --driver anvil",
+            "outrider rollup",
+            "outrider rollup open --member m --vm evm --ttl 1m",
+            "outrider rollup open --member m --vm kv",
+            "outrider rollup open --member m --vm kv --ttl 1m --order fair",
+            "outrider rollup close --member m 7",
+            "outrider rollup show --member m",
+            "outrider rollup verify f",
             "outrider vm",
             "outrider vm kv --listen here",
             "outrider load --rate 1 --size 64 --duration 1s",

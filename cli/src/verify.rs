@@ -63,7 +63,7 @@ fn proves_nothing(path: &Path) -> impl Fn(ProofError) -> Failure {
 }
 
 /// Follow a file of hand-overs.
-fn follow(path: &Path, trust: &mut Trust, to: Epoch) -> Result<(), Failure> {
+pub fn follow(path: &Path, trust: &mut Trust, to: Epoch) -> Result<(), Failure> {
     let bytes = read_limited(path, HANDOVERS_BYTES_MAX as u64)?;
     let file = HandoverFile::from_json(&bytes).map_err(|error| Failure::HandoverFile {
         path: path.to_path_buf(),

@@ -40,6 +40,8 @@ mod follow;
 #[cfg(feature = "net")]
 mod model;
 #[cfg(feature = "net")]
+mod rollups;
+#[cfg(feature = "net")]
 mod session;
 #[cfg(feature = "net")]
 mod submit;
@@ -62,10 +64,12 @@ pub use outrider_finality::{
     Checked, CheckedEvidence, CheckedHeader, CheckedLane, EVIDENCE_BYTES_MAX, EvidenceFile,
     EvidenceFileError, EvidencePage, FinalHeader, FinalityProof, ForensicsError,
     HANDOVERS_BYTES_MAX, HandoverError, HandoverFile, HandoverFileError, LANE_PROOF_BYTES_MAX,
-    LaneProof, LaneRangeProof, PROOF_BYTES_MAX, ProofError, Skip, SkipProof, SnapshotItem,
-    SnapshotVerifier, Trust, Verdict, investigate, offence_name, verify, verify_evidence_json,
-    verify_json,
+    LaneClaim, LaneProof, LaneRangeProof, PROOF_BYTES_MAX, ProofError, Skip, SkipProof,
+    SnapshotItem, SnapshotVerifier, TextError, Trust, Verdict, canonical, investigate,
+    offence_name, read_canonical, verify, verify_evidence_json, verify_json,
 };
+#[cfg(feature = "net")]
+pub use rollups::RollupState;
 #[cfg(feature = "net")]
 pub use session::{SESSION_REQUESTS_MAX, Session};
 #[cfg(feature = "net")]

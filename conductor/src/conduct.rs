@@ -5,6 +5,7 @@ use crate::execution::{BlockRef, DriverError, Executed, ExecutionDriver};
 use crate::journal::{Journal, JournalError, Subject};
 use crate::lane::{Cursor, Lane, LaneError};
 use crate::skip::{SkipReason, Skipped};
+use crate::steps::{StepList, StepLog};
 use outrider_types::RollupId;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -111,6 +112,8 @@ pub async fn conduct<L: Lane, D: ExecutionDriver>(
         genesis: genesis.hash,
     };
     let mut conductor = Conductor {
+        rollup: plan.rollup,
+        steps: StepLog::new(&plan.data),
         journal: Journal::open(&plan.data, subject)?,
         aggregator: Aggregator::new(plan.interval),
         over: genesis,
@@ -180,7 +183,9 @@ impl Pauses {
 }
 
 struct Conductor {
+    rollup: RollupId,
     journal: Journal,
+    steps: StepLog,
     aggregator: Aggregator,
     genesis: BlockRef,
     /// The last block that this run executed or found.
@@ -248,6 +253,14 @@ impl Conductor {
         Ok(record.cursor)
     }
 
+    fn keep_steps(&self, list: &StepList) -> Result<(), JournalError> {
+        self.steps.write(list).map_err(|error| JournalError::File {
+            act: "write to",
+            path: self.steps.folder().to_path_buf(),
+            error,
+        })
+    }
+
     async fn execute<D: ExecutionDriver>(
         &mut self,
         driver: &mut D,
@@ -258,6 +271,7 @@ impl Conductor {
         crowd_out(&mut executed, interval);
         let number = executed.block.number;
         assert_eq!(number, self.over.number + 1, "blocks follow each other");
+        self.keep_steps(&StepList::new(self.rollup, interval, &executed))?;
         let last = self.journal.last().map_or(0, |last| last.block.number);
         let again = number <= last;
         if !again {

@@ -51,8 +51,10 @@ mod member_lane;
 mod mirror;
 mod options;
 mod remote;
+mod rollup;
 mod rpc;
 mod skip;
+mod steps;
 
 pub use aggregate::{Aggregator, INTERVAL_BYTES_MAX, Interval, TRANSACTIONS_PER_INTERVAL_MAX};
 pub use anvil::AnvilDriver;
@@ -71,5 +73,13 @@ pub use member_lane::MemberLane;
 pub use mirror::MirrorDriver;
 pub use options::{DriverKind, INTERVAL_MAX, Options, StartError, run};
 pub use remote::{ExecuteAnswer, ExecuteRequest, RemoteDriver, RemoteEnvironment, RemoteSkip};
+pub use rollup::{
+    AccountClaim, CLAIMS_MAX, CheckedFinal, Claims, FINAL_BYTES_MAX, FINAL_VERSION, FinalBlock,
+    FinalError, FinalFile, KvClaim, LiveEvent, LiveOptions, OpenOptions, RollupError, close, live,
+    open,
+};
 pub use rpc::Rpc;
 pub use skip::{SkipReason, Skipped};
+pub use steps::{
+    Difference, STEP_LISTS_KEPT, STEPS_BYTES_MAX, STEPS_VERSION, Step, StepList, StepLog,
+};

@@ -83,4 +83,4 @@ pub use proof::{
     ProofError, Signed, verify, verify_json,
 };
 pub use records::{HistoryChunk, LedgerTip, TransactionLocation};
-pub use text::TextError;
+pub use text::{TextError, canonical, read_canonical};
