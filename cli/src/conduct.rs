@@ -5,6 +5,7 @@ use crate::numbers::duration;
 use crate::output::{say, tell};
 use clap::{Args, ValueEnum};
 use outrider_conductor::{DriverKind, Event, Executed, Interval, Options, Plan, run};
+use outrider_node::keys;
 use outrider_types::RollupId;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -50,6 +51,9 @@ pub struct Conduct {
     /// Address that gets the tips, in hex.
     #[arg(long, default_value = "0x0000000000000000000000000000000000000000", value_parser = address)]
     coinbase: [u8; 20],
+    /// A member's key file: what is executed is signed with it and told to members, see docs/rollups.md.
+    #[arg(long)]
+    certify: Option<PathBuf>,
     /// Print JSON, with every transaction that was skipped.
     #[arg(long)]
     json: bool,
@@ -80,6 +84,7 @@ impl Conduct {
     /// Do it.
     pub async fn run(self) -> Result<(), Failure> {
         let json = self.json;
+        let certify = self.certify.as_deref().map(keys::load).transpose()?;
         let options = Options {
             plan: Plan {
                 rollup: RollupId(self.rollup),
@@ -98,6 +103,7 @@ impl Conduct {
             mirror: self.mirror,
             jwt: self.jwt,
             coinbase: self.coinbase,
+            certify,
         };
         tokio::select! {
             biased;
@@ -113,13 +119,20 @@ pub fn report(event: Event<'_>, json: bool) {
         Event::Executed {
             executed,
             interval,
+            steps,
             again,
-        } if json => say!("{}", as_json(executed, interval, again)),
+        } if json => say!("{}", as_json(executed, interval, &steps, again)),
         Event::Executed {
             executed,
             interval,
             again,
+            ..
         } => say!("{}", as_line(executed, interval, again)),
+        Event::Signed { .. } => {}
+        Event::NotSigned {
+            lane_height,
+            reason,
+        } => tell!("outrider: lane block {lane_height} is not signed: {reason}"),
         Event::Resumed {
             over,
             lane_height,
@@ -158,7 +171,12 @@ fn as_line(executed: &Executed, interval: &Interval, again: bool) -> String {
     )
 }
 
-fn as_json(executed: &Executed, interval: &Interval, again: bool) -> serde_json::Value {
+fn as_json(
+    executed: &Executed,
+    interval: &Interval,
+    steps: &[u8; 32],
+    again: bool,
+) -> serde_json::Value {
     let skipped = executed.skipped.iter().map(
         |one| json!({"index": one.index, "reason": one.why.code(), "text": one.why.to_string()}),
     );
@@ -166,6 +184,7 @@ fn as_json(executed: &Executed, interval: &Interval, again: bool) -> serde_json:
         "number": executed.block.number,
         "hash": executed.block.hash,
         "state_root": executed.state_root,
+        "steps": hex::encode(steps),
         "timestamp_us": interval.start,
         "lane_first": interval.lane_first,
         "lane_last": interval.last.lane_height,

@@ -7,7 +7,7 @@ use outrider_client::{
     CertificateStoreError, ClientError, EvidenceFileError, ForensicsError, HandoverError,
     HandoverFileError, ProofError,
 };
-use outrider_conductor::{FinalError, RollupError, StartError};
+use outrider_conductor::{Difference, FinalError, RollupError, StartError, StepsError};
 use outrider_node::committee_file::{CommitteeFileError, MemberFault};
 use outrider_node::config::ConfigError;
 use outrider_node::keys::KeyFileError;
@@ -129,6 +129,17 @@ pub enum Failure {
     /// A short-lived rollup.
     #[error(transparent)]
     Rollup(Box<RollupError>),
+    /// A list of steps.
+    #[error(transparent)]
+    Steps(#[from] StepsError),
+    /// Two executions of the same.
+    #[error("the executions of lane block {lane} differ: {difference}")]
+    Difference {
+        /// The lane block.
+        lane: u64,
+        /// Where.
+        difference: Box<Difference>,
+    },
     /// The end of a rollup that proves nothing.
     #[error("{path} proves nothing: {error}", path = path.display())]
     Final {

@@ -184,6 +184,7 @@ mod tests {
             "outrider rollup close --member m 7",
             "outrider rollup show --member m",
             "outrider rollup verify f",
+            "outrider rollup compare --a d --lane 1",
             "outrider vm",
             "outrider vm kv --listen here",
             "outrider load --rate 1 --size 64 --duration 1s",

@@ -8,8 +8,8 @@ use crate::verify::{follow, read_limited};
 use clap::{Args, Subcommand, ValueEnum};
 use outrider_client::{Client, Trust};
 use outrider_conductor::{
-    CheckedFinal, FINAL_BYTES_MAX, FinalFile, LiveEvent, LiveOptions, OpenOptions, close, live,
-    open,
+    CheckedFinal, FINAL_BYTES_MAX, FinalFile, LiveEvent, LiveOptions, OpenOptions, StepList, close,
+    live, open,
 };
 use outrider_node::committee_file::CommitteeFile;
 use outrider_node::keys;
@@ -32,6 +32,8 @@ pub enum Rollup {
     Show(ShowRollup),
     /// Check the file of a rollup that ended, offline.
     Verify(VerifyFinal),
+    /// Compare two executions of a lane block, and name the first transaction that did something else.
+    Compare(Compare),
 }
 
 /// Register a rollup, execute it and serve it to wallets, until its time is over, SIGINT or SIGTERM.
@@ -75,6 +77,9 @@ pub struct OpenRollup {
     /// Time in one execution block; a whole number of seconds for an EVM.
     #[arg(long, default_value = "1s", value_parser = duration)]
     block_time: Duration,
+    /// A member's key file: what is executed is signed with it and told to members.
+    #[arg(long)]
+    certify: Option<PathBuf>,
     /// Print JSON, with every transaction that was skipped.
     #[arg(long)]
     json: bool,
@@ -132,6 +137,43 @@ pub struct VerifyFinal {
     epochs: Option<PathBuf>,
 }
 
+/// Compare two executions of a lane block, and name the first transaction that did something else.
+///
+/// Exit codes: 0 they agree; 1 they do not, or one cannot be read: standard error says where; 2 wrong arguments.
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// Data folder of a conductor, or the address that `outrider rollup open` serves.
+    #[arg(long)]
+    a: String,
+    /// The other one.
+    #[arg(long)]
+    b: String,
+    /// The lane block.
+    #[arg(long)]
+    lane: u64,
+}
+
+impl Compare {
+    async fn run(&self) -> Result<(), Failure> {
+        let a = StepList::fetch(&self.a, self.lane).await?;
+        let b = StepList::fetch(&self.b, self.lane).await?;
+        match a.first_difference(&b) {
+            None => {
+                say!(
+                    "the same: {} transactions, state root {}",
+                    a.steps.len(),
+                    a.state_root
+                );
+                Ok(())
+            }
+            Some(difference) => Err(Failure::Difference {
+                lane: self.lane,
+                difference: Box::new(difference),
+            }),
+        }
+    }
+}
+
 impl Rollup {
     /// Do it.
     pub async fn run(self) -> Result<(), Failure> {
@@ -161,6 +203,7 @@ impl Rollup {
                 Ok(())
             }
             Self::Verify(verify) => verify.run(),
+            Self::Compare(compare) => compare.run().await,
         }
     }
 }
@@ -187,6 +230,7 @@ impl OpenRollup {
             Some(path) => keys::load(path)?,
             None => keys::generate()?,
         };
+        let certify = self.certify.as_deref().map(keys::load).transpose()?;
         let options = OpenOptions {
             vm: match self.vm {
                 Machine::Evm => Vm::Evm,
@@ -215,6 +259,7 @@ impl OpenRollup {
             anvil: self.anvil,
             fund: self.fund,
             block_time: self.block_time,
+            certify,
         };
         let json = self.json;
         let told = |event: LiveEvent<'_>| match event {
@@ -285,13 +330,19 @@ impl VerifyFinal {
             rollup,
             lane,
             state_root,
+            certified,
             claims,
         } = file.verify(&trust).map_err(wrong)?;
         say!(
-            "valid: lane block {} of rollup {rollup} is soft-final\nlane hash    {}\ntransactions {}\nstate root   {state_root}\nclaims       {claims} in that state\nnot proven   that the state follows from the lane, and that the rollup is closed: execute the lane, or trust who did",
+            "valid: lane block {} of rollup {rollup} is soft-final\nlane hash    {}\ntransactions {}\nstate root   {state_root}\nclaims       {claims} in that state\nexecution    {}\nnot proven   that the rollup is closed",
             lane.height,
             lane.hash,
-            lane.transactions
+            lane.transactions,
+            if certified {
+                "a quorum says that the state follows from the lane"
+            } else {
+                "nobody says that the state follows from the lane: execute it, or trust who did"
+            },
         );
         Ok(())
     }

@@ -61,15 +61,16 @@ pub use follow::{FOLLOW_BUFFER_MAX, Follower};
 pub use model::{BlockSummary, CurrentCommittee, Head, RawSubmitted, Status};
 pub use outrider_finality::{
     CERTIFICATES_BYTES_MAX, CertificatePage, CertificateStore, CertificateStoreError, Charge,
-    Checked, CheckedEvidence, CheckedHeader, CheckedLane, EVIDENCE_BYTES_MAX, EvidenceFile,
-    EvidenceFileError, EvidencePage, FinalHeader, FinalityProof, ForensicsError,
-    HANDOVERS_BYTES_MAX, HandoverError, HandoverFile, HandoverFileError, LANE_PROOF_BYTES_MAX,
-    LaneClaim, LaneProof, LaneRangeProof, PROOF_BYTES_MAX, ProofError, Skip, SkipProof,
-    SnapshotItem, SnapshotVerifier, TextError, Trust, Verdict, canonical, investigate,
-    offence_name, read_canonical, verify, verify_evidence_json, verify_json,
+    Checked, CheckedEvidence, CheckedHeader, CheckedLane, EVIDENCE_BYTES_MAX, EXECUTION_BYTES_MAX,
+    EvidenceFile, EvidenceFileError, EvidencePage, ExecutionError, ExecutionFile, ExecutionSide,
+    FinalHeader, FinalityProof, ForensicsError, HANDOVERS_BYTES_MAX, HandoverError, HandoverFile,
+    HandoverFileError, LANE_PROOF_BYTES_MAX, LaneClaim, LaneProof, LaneRangeProof, PROOF_BYTES_MAX,
+    ProofError, Skip, SkipProof, SnapshotItem, SnapshotVerifier, TextError, Trust, Verdict,
+    canonical, investigate, offence_name, read_canonical, verify, verify_evidence_json,
+    verify_json,
 };
 #[cfg(feature = "net")]
-pub use rollups::RollupState;
+pub use rollups::{ExecutionTaken, RollupState};
 #[cfg(feature = "net")]
 pub use session::{SESSION_REQUESTS_MAX, Session};
 #[cfg(feature = "net")]

@@ -35,6 +35,7 @@
 mod aggregate;
 mod anvil;
 mod bisect;
+mod certify;
 mod conduct;
 mod engine;
 mod engine_api;
@@ -58,6 +59,7 @@ mod steps;
 
 pub use aggregate::{Aggregator, INTERVAL_BYTES_MAX, Interval, TRANSACTIONS_PER_INTERVAL_MAX};
 pub use anvil::AnvilDriver;
+pub use certify::{Certifier, CertifyError, Outcome, UNTOLD_MAX};
 pub use conduct::{ConductError, Event, Plan, conduct};
 pub use engine::{EngineDriver, OFFENDERS_MAX};
 pub use engine_api::Engine;
@@ -82,4 +84,5 @@ pub use rpc::Rpc;
 pub use skip::{SkipReason, Skipped};
 pub use steps::{
     Difference, STEP_LISTS_KEPT, STEPS_BYTES_MAX, STEPS_VERSION, Step, StepList, StepLog,
+    StepsError,
 };

@@ -2,6 +2,7 @@
 
 use crate::aggregate::Interval;
 use crate::execution::{BlockRef, Executed};
+use crate::http::{HttpClient, HttpError};
 use alloy_primitives::B256;
 use outrider_types::crypto::sha256;
 use outrider_types::{Bytes, RollupId, Transaction, TransactionId, merkle};
@@ -99,6 +100,34 @@ impl StepList {
         sha256(&[&[5], &count.to_be_bytes(), &merkle::root(&leaves)])
     }
 
+    /// The list that has this lane block, from the data folder of a conductor or from what serves it.
+    pub async fn fetch(from: &str, lane: u64) -> Result<Self, StepsError> {
+        let text = if from.starts_with("http://") {
+            let http = HttpClient::new(from);
+            let body = http.get(&format!("/steps/{lane}")).await;
+            body.map_err(|error| StepsError::Http {
+                url: from.to_owned(),
+                error,
+            })?
+        } else {
+            let log = StepLog::new(Path::new(from));
+            let text = log.read(lane).map_err(|error| StepsError::File {
+                path: log.folder().to_path_buf(),
+                error,
+            })?;
+            Bytes::from(text)
+        };
+        let wrong = |reason: String| StepsError::Format {
+            from: from.to_owned(),
+            reason,
+        };
+        let list: Self = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+        if list.version != STEPS_VERSION {
+            return Err(wrong(format!("its version is {}", list.version)));
+        }
+        Ok(list)
+    }
+
     /// Where this and another execution of the same lane block part; none if they agree.
     #[must_use]
     pub fn first_difference(&self, other: &Self) -> Option<Difference> {
@@ -125,12 +154,45 @@ impl StepList {
     }
 }
 
+/// Why there is no list of steps.
+#[derive(Debug, thiserror::Error)]
+pub enum StepsError {
+    /// In a folder.
+    #[error("cannot read the steps in {path}: {error}", path = path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// At an address.
+    #[error("cannot read the steps at {url}: {error}")]
+    Http {
+        /// Which.
+        url: String,
+        /// Why not.
+        error: HttpError,
+    },
+    /// Something else.
+    #[error("what {from} has is no list of steps of version {STEPS_VERSION}: {reason}")]
+    Format {
+        /// Folder or address.
+        from: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
 /// How two executions differ.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Difference {
-    /// They cut the lane in other places: their block times differ.
+    /// They cut the lane in other places, or are of other rollups.
+    #[error(
+        "they are of other lane blocks: compare conductors of one rollup and the same --block-time"
+    )]
     Interval,
     /// The first transaction that did something else.
+    #[error("transaction {index} of the block: {} in a, {} in b", told(a.as_ref()), told(b.as_ref()))]
     Step {
         /// Its place.
         index: usize,
@@ -140,6 +202,7 @@ pub enum Difference {
         b: Option<Step>,
     },
     /// All transactions say the same, and the states differ.
+    #[error("all transactions say the same, but the state root is {a} in a, {b} in b")]
     State {
         /// In the first execution.
         a: B256,
@@ -147,12 +210,20 @@ pub enum Difference {
         b: B256,
     },
     /// Only the blocks differ.
+    #[error("transactions and state are the same, but the block is {a} in a, {b} in b")]
     Block {
         /// In the first execution.
         a: BlockRef,
         /// In the second.
         b: BlockRef,
     },
+}
+
+fn told(step: Option<&Step>) -> String {
+    step.map_or_else(
+        || "missing".to_owned(),
+        |step| format!("{} {}", step.transaction, step.what),
+    )
 }
 
 /// Lists in a folder, a file each.

@@ -38,6 +38,7 @@
 //!   and what all blocks before it are; voters check this with an [`Outlook`] (`outlook::tests`, `ledger::tests`).
 //! - **F14** A block orders nothing for a rollup that is not open, and each lane's transactions in the order of its policy
 //!   (`outlook::tests`, `types::order::tests`, `types::registry::tests`).
+//! - **F15** An [`ExecutionFile`] verifies only if members of stake Q signed the same (`execution::tests`).
 //!
 //! Assumptions: at most `f` stake of the committee is Byzantine, and the verifier got the committee from a source that
 //! it trusts. Limits: [`PATH_HEADERS_MAX`] headers between a block and the certificate; a ledger remembers one number
@@ -46,6 +47,7 @@
 
 mod checkpoint;
 mod evidence;
+mod execution;
 mod forensics;
 mod handover;
 mod lane_proof;
@@ -65,6 +67,11 @@ pub use evidence::{
     CertificateStoreError, Charge, CheckedEvidence, EVIDENCE_BYTES_MAX, EVIDENCE_PER_OFFENCE_MAX,
     EVIDENCE_VERSION, EvidenceCollector, EvidenceFile, EvidenceFileError, EvidencePage,
     STATEMENTS_MAX, WINDOW_VIEWS_MAX, offence_name, verify_evidence_json,
+};
+pub use execution::{
+    EXECUTION_AHEAD_MAX, EXECUTION_BYTES_MAX, EXECUTION_LANES_MAX, EXECUTION_ROLLUPS_MAX,
+    EXECUTION_VERSION, EXECUTION_VOTES_MAX, ExecutionError, ExecutionFile, ExecutionSide,
+    ExecutionVotes, Noted,
 };
 pub use forensics::{Conflict, ForensicsError, Guilty, Verdict, investigate};
 pub use handover::{

@@ -2,7 +2,10 @@
 
 use super::claims::Claims;
 use alloy_primitives::B256;
-use outrider_client::{LaneProof, ProofError, TextError, Trust, canonical, read_canonical};
+use outrider_client::{
+    ExecutionError, ExecutionFile, LaneProof, ProofError, TextError, Trust, canonical,
+    read_canonical,
+};
 use outrider_types::crypto::sha256;
 use outrider_types::registry::Vm;
 use outrider_types::{LaneTip, RollupId};
@@ -33,6 +36,8 @@ pub struct FinalFile {
     pub last: Option<LaneProof>,
     /// The state after it.
     pub block: FinalBlock,
+    /// Members of stake Q that came to this state; none if they did not, or nobody asked them.
+    pub certificate: Option<ExecutionFile>,
     /// What everyone owns in that state.
     pub claims: Claims,
 }
@@ -75,6 +80,15 @@ pub enum FinalError {
         /// The lane height.
         height: u64,
     },
+    /// The certificate.
+    #[error("the execution certificate: {0}")]
+    Execution(#[from] ExecutionError),
+    /// The certificate is about something else.
+    #[error("the execution certificate is of lane block {found} of another lane or state")]
+    OtherExecution {
+        /// Its lane height.
+        found: u64,
+    },
     /// What is owned.
     #[error("a claim is false: {0}")]
     Claim(String),
@@ -87,8 +101,10 @@ pub struct CheckedFinal {
     pub rollup: RollupId,
     /// The lane up to here is final.
     pub lane: LaneTip,
-    /// The state that the claims are in. That it follows from the lane is the word of who executed.
+    /// The state that the claims are in. That it follows from the lane is the word of who executed, or of those who certified it.
     pub state_root: B256,
+    /// Whether members of stake Q say that the state follows.
+    pub certified: bool,
     /// How many claims there are.
     pub claims: usize,
 }
@@ -143,11 +159,19 @@ impl FinalFile {
             });
         }
         let state_root = self.block.state_root;
+        if let Some(file) = &self.certificate {
+            let said = trust.verify_execution(file)?;
+            let asked = (self.rollup, self.lane.height, self.lane.hash, state_root.0);
+            if asked != (said.rollup, said.lane, said.hash, said.state_root.0) {
+                return Err(FinalError::OtherExecution { found: said.lane.0 });
+            }
+        }
         self.claims.verify(state_root).map_err(FinalError::Claim)?;
         Ok(CheckedFinal {
             rollup: self.rollup,
             lane: self.lane,
             state_root,
+            certified: self.certificate.is_some(),
             claims: match &self.claims {
                 Claims::Nothing => 0,
                 Claims::Evm { accounts, .. } => accounts.len(),

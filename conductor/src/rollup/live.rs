@@ -3,12 +3,13 @@
 use super::gateway::Gateway;
 use super::home::Home;
 use super::{FINAL_VERSION, FinalFile, RollupError};
+use crate::certify::{Certifier, Outcome};
 use crate::conduct::{Event, Plan};
 use crate::lane::Cursor;
 use crate::options::{Options, run};
 use crate::steps::StepLog;
-use outrider_client::{Client, ClientError, LaneClaim, LaneProof};
-use outrider_types::{LaneTip, Registration};
+use outrider_client::{Client, ClientError, ExecutionFile, LaneClaim, LaneProof};
+use outrider_types::{LaneHeight, LaneTip, Registration, RollupId, SecretKey};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -38,6 +39,8 @@ pub struct LiveOptions {
     pub fund: Vec<[u8; 20]>,
     /// Time in one execution block.
     pub block_time: Duration,
+    /// A member's key: what is executed is signed with it.
+    pub certify: Option<SecretKey>,
 }
 
 /// What is told.
@@ -97,11 +100,12 @@ pub async fn live(
         mirror: None,
         jwt: None,
         coinbase: [0; 20],
+        certify: options.certify.clone(),
     };
-    let (reached, reader) = watch::channel(Cursor::default());
+    let (reached, reader) = watch::channel(None);
     let conducted = run(&conductor, |event| {
-        if let Event::Executed { interval, .. } = &event {
-            reached.send_replace(interval.last);
+        if let Some(outcome) = Outcome::of(&event) {
+            reached.send_replace(Some(outcome));
         }
         tell(LiveEvent::Conduct(event));
     });
@@ -122,22 +126,34 @@ pub async fn live(
     if let Some(lane) = closed {
         tell(LiveEvent::Closed { lane });
     }
-    let cursor = *reader.borrow();
-    write_down(options, &members, &home, closed.is_some(), cursor).await
+    let outcome = *reader.borrow();
+    if let (Some(key), Some(outcome)) = (&options.certify, &outcome) {
+        // The conductor may have been stopped before it told the last one.
+        let mut certifier = Certifier::new(&options.members, rollup, key.clone())?;
+        let lane_height = outcome.cursor.lane_height;
+        if let Err(error) = certifier.certify(outcome).await {
+            let reason = error.to_string();
+            tell(LiveEvent::Conduct(Event::NotSigned {
+                lane_height,
+                reason,
+            }));
+        }
+    }
+    write_down(options, &members, &home, closed.is_some(), outcome).await
 }
 
 /// Returns when the rollup is closed and everything in its lane is executed.
 async fn closed(
     members: &[Client],
     options: &LiveOptions,
-    reached: watch::Receiver<Cursor>,
+    reached: watch::Receiver<Option<Outcome>>,
 ) -> LaneTip {
     let rollup = options.registration.rollup;
     loop {
         for member in members {
             if let Ok(state) = member.rollup_state(rollup).await
                 && !state.open
-                && state.tip.height.0 == reached.borrow().lane_height
+                && state.tip.height.0 == height_of(*reached.borrow())
             {
                 return state.tip;
             }
@@ -146,31 +162,38 @@ async fn closed(
     }
 }
 
+fn height_of(outcome: Option<Outcome>) -> u64 {
+    outcome.map_or(0, |outcome| outcome.cursor.lane_height)
+}
+
 async fn write_down(
     options: &LiveOptions,
     members: &[Client],
     home: &Home,
     closed: bool,
-    cursor: Cursor,
+    outcome: Option<Outcome>,
 ) -> Result<FinalFile, RollupError> {
     let rollup = options.registration.rollup;
-    let last = match cursor.lane_height {
-        0 => None,
-        _ => Some(proof_of(members, options, cursor).await?),
+    let last = match outcome {
+        None => None,
+        Some(outcome) => Some(proof_of(members, options, outcome.cursor).await?),
     };
+    let executed = height_of(outcome);
     let lane = match last.as_ref().map(|proof| &proof.claim) {
         Some(LaneClaim::Holds(member)) => member.lane.tip(),
         _ => LaneTip::default(),
     };
-    if lane.height.0 != cursor.lane_height {
+    if lane.height.0 != executed {
         return Err(RollupError::State {
             reason: format!(
-                "the member proves lane block {}, but {} was executed",
-                lane.height, cursor.lane_height
+                "the member proves lane block {}, but {executed} was executed",
+                lane.height
             ),
         });
     }
     let (block, claims) = home.state().await?;
+    let wait = options.certify.is_some() && executed > 0;
+    let certificate = certificate_of(members, rollup, lane.height, wait).await;
     let file = FinalFile {
         version: FINAL_VERSION,
         digest: alloy_primitives::B256::ZERO,
@@ -180,6 +203,7 @@ async fn write_down(
         lane,
         last,
         block,
+        certificate,
         claims,
     }
     .sealed();
@@ -190,6 +214,24 @@ async fn write_down(
         error,
     })?;
     Ok(file)
+}
+
+/// What a quorum says of the last lane block. It is waited for a while if this member says something itself.
+async fn certificate_of(
+    members: &[Client],
+    rollup: RollupId,
+    lane: LaneHeight,
+    wait: bool,
+) -> Option<ExecutionFile> {
+    for _ in 0..if wait { TRIES_MAX } else { 1 } {
+        for member in members {
+            if let Ok(Some(file)) = member.execution_certificate(rollup, lane).await {
+                return Some(file);
+            }
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    None
 }
 
 async fn proof_of(
