@@ -8,7 +8,7 @@ def fields(words, **more):
 VOTES, PATH = dict(statement=fields("epoch:u64 view:u64 block:h32"), signatures=[("u16", "h64")]), ["h32"]
 CERTIFICATE = {"one of": dict(fast=VOTES, slow=VOTES)}
 HEADER_VERSION, HEADER = 3, fields("version:u16 chain:u64 epoch:u64 view:u64 height:u64 parent:h32 justify:u64 payload:h32 "
-                                   "timestamp:u64 proposer:u16 next:h32", roots=fields("lanes:h32 history:h32"))
+                                   "timestamp:u64 proposer:u16 next:h32", roots=fields("lanes:h32 history:h32 registry:h32"))
 COMMITTEE = fields("chain:u64 epoch:u64 byzantine:u64 crashed:u64 epoch_blocks:u64", ring=["u16"],
                    members=[fields("public_key:h32 stake:u64")])
 INCLUSION = fields("rollup:u64 data:data transaction:h32 lane_index:u32 lane_count:u32 index:u32 count:u32", lane_path=PATH, path=PATH)

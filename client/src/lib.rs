@@ -18,6 +18,9 @@
 //! - **L4** [`check`], the same door for every kind of proof, answers as the shared vectors say, here and in WebAssembly
 //!   (`tests/vectors.rs`, `wasm/test.mjs`).
 //!
+//! - **L5** A [`LaneFollower`] hands out every lane block from its first one on, each once and each the child of the one before,
+//!   whatever happens to its connection (`tests/lane.rs`).
+//!
 //! Assumptions: the committee file is right; everything that a member says is unproved until a proof verifies.
 //!
 //! Limits: one request takes at most [`REQUEST_TIMEOUT`]; following epochs takes at most [`FOLLOW_REQUESTS_MAX`] of them
@@ -38,6 +41,8 @@ mod error;
 #[cfg(feature = "net")]
 mod follow;
 #[cfg(feature = "net")]
+mod lane;
+#[cfg(feature = "net")]
 mod model;
 #[cfg(feature = "net")]
 mod rollups;
@@ -57,6 +62,8 @@ pub use error::{
 };
 #[cfg(feature = "net")]
 pub use follow::{FOLLOW_BUFFER_MAX, Follower};
+#[cfg(feature = "net")]
+pub use lane::{LaneData, LaneFollower, LaneFrom, LaneLag};
 #[cfg(feature = "net")]
 pub use model::{BlockSummary, CurrentCommittee, Head, RawSubmitted, Status};
 pub use outrider_finality::{

@@ -126,7 +126,7 @@ fn assembled(lab: &mut Lab, actions: &[Action]) -> Vec<Action> {
         parent,
         timestamp: after,
         content: outrider_types::Content {
-            payload: payload,
+            payload,
             roots: outrider_types::Roots::NONE,
             next: CommitteeId::NONE,
         },

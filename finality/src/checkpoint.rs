@@ -312,7 +312,7 @@ pub enum SnapshotItem {
     /// Some of its rollups, ascending.
     Lanes(Vec<LaneEnd>),
     /// A block of the window, from the checkpoint's own down to the first.
-    Block(SnapshotBlock),
+    Block(Box<SnapshotBlock>),
 }
 
 impl Write for SnapshotItem {
@@ -359,7 +359,7 @@ impl Read for SnapshotItem {
                 let many = RangeCfg::from(1..=LANES_PER_ITEM_MAX);
                 Self::Lanes(Vec::read_cfg(buf, &(many, ()))?)
             }
-            4 => Self::Block(SnapshotBlock::read_cfg(buf, &())?),
+            4 => Self::Block(Box::new(SnapshotBlock::read_cfg(buf, &())?)),
             other => return Err(Error::InvalidEnum(other)),
         })
     }

@@ -1,6 +1,7 @@
 //! The ledger: committed blocks in order, and a place in it for every transaction.
 
 use crate::records::{LedgerTip, TransactionLocation};
+use outrider_types::bundle::BundleId;
 use outrider_types::merkle::Peaks;
 use outrider_types::registry::REGISTRY;
 use outrider_types::zoo::{self, Mutant};
@@ -143,6 +144,14 @@ pub enum LedgerError {
         place: usize,
         /// The policy.
         policy: Policy,
+    },
+    /// Some parts of a bundle and not all.
+    #[error("the block at height {height} holds bundle {bundle} in part, or in a malformed part")]
+    Bundle {
+        /// The block's height.
+        height: Height,
+        /// Which.
+        bundle: BundleId,
     },
     /// The history is not that of the tip.
     #[error(

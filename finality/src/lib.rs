@@ -38,7 +38,8 @@
 //!   and what all blocks before it are; voters check this with an [`Outlook`] (`outlook::tests`, `ledger::tests`).
 //! - **F14** A block orders nothing for a rollup that is not open, and each lane's transactions in the order of its policy
 //!   (`outlook::tests`, `types::order::tests`, `types::registry::tests`).
-//! - **F15** An [`ExecutionFile`] verifies only if members of stake Q signed the same (`execution::tests`).
+//! - **F15** A block holds all parts of a bundle or none (`types::bundle::tests`, `outlook::tests`).
+//! - **F16** An [`ExecutionFile`] verifies only if members of stake Q signed the same (`execution::tests`).
 //!
 //! Assumptions: at most `f` stake of the committee is Byzantine, and the verifier got the committee from a source that
 //! it trusts. Limits: [`PATH_HEADERS_MAX`] headers between a block and the certificate; a ledger remembers one number

@@ -1,6 +1,7 @@
 //! What a block above the tip must say of the ledger: its lane blocks follow from those of its uncommitted ancestors.
 
 use crate::ledger::{Ahead, Ledger, LedgerError, check_roots};
+use outrider_types::bundle;
 use outrider_types::{Block, BlockId, CheckedPayload, LaneBlock, Registry, Roots};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,8 +41,8 @@ impl Outlook {
         Some(ledger.registry_ahead(&ahead).clone())
     }
 
-    /// F13, F14: check what a block says of the ledger, that every rollup in it is open, and that its transactions are in the order of
-    /// its policy; and remember it if all is well. None means the same as for [`roots`](Self::roots).
+    /// F13, F14, F15: check what a block says of the ledger, that every rollup in it is open and its transactions in the order of its
+    /// policy, and that bundles are whole; and remember it if all is well. None means the same as for [`roots`](Self::roots).
     pub fn check(
         &mut self,
         ledger: &Ledger,
@@ -101,7 +102,7 @@ impl Outlook {
     }
 }
 
-/// F14: every rollup in the block is open, and its transactions are in the order of its policy.
+/// F14, F15: every rollup in the block is open, its transactions are in the order of its policy, and bundles are whole.
 fn check_order(
     registry: &Registry,
     block: &Block,
@@ -125,7 +126,10 @@ fn check_order(
             });
         }
     }
-    Ok(())
+    match bundle::fault(&payload.payload) {
+        Some(bundle) => Err(LedgerError::Bundle { height, bundle }),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

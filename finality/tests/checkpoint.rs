@@ -156,10 +156,10 @@ impl Chain {
                 .zip(lanes)
                 .rev()
                 .map(|((block, payload), lanes)| {
-                    SnapshotItem::Block(SnapshotBlock {
+                    SnapshotItem::Block(Box::new(SnapshotBlock {
                         block: *block,
                         holds: PayloadIds::of(payload, lanes),
-                    })
+                    }))
                 }),
         );
         items

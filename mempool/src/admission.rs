@@ -4,6 +4,7 @@ use crate::batches::Origin;
 use crate::lane::{Lane, Pending};
 use crate::{Mempool, Place};
 use bytes::Bytes;
+use outrider_types::bundle::{MalformedPart, Part};
 use outrider_types::limits::TRANSACTION_BYTES_MAX;
 use outrider_types::{RollupId, Timestamp, Transaction, TransactionId};
 use std::collections::BTreeSet;
@@ -95,6 +96,9 @@ pub enum AdmissionError {
         /// Which.
         rollup: RollupId,
     },
+    /// Trying again is of no use.
+    #[error(transparent)]
+    MalformedPart(#[from] MalformedPart),
     /// There is nothing left to do.
     #[error("transaction {id} is waiting here already")]
     Duplicate {
@@ -148,6 +152,7 @@ impl Mempool {
         if ordered.is_some_and(|rollups| !rollups.contains(&rollup)) {
             return Err(AdmissionError::UnknownRollup { rollup });
         }
+        let part = Part::of(data)?.is_some();
         if self.contains(&id) {
             return Err(AdmissionError::Duplicate { id });
         }
@@ -173,6 +178,9 @@ impl Mempool {
             };
             self.places.insert(id, place);
             self.bytes += size;
+            if part {
+                self.parts.insert(id, now);
+            }
         }
         assert!(
             self.bytes <= self.limits.total_bytes,

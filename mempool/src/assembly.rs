@@ -3,6 +3,7 @@
 use crate::Mempool;
 use crate::lane::{Lane, Pending};
 use bytes::Bytes;
+use outrider_types::bundle::{self, Part};
 use outrider_types::codec::{EncodeSize, FixedSize};
 use outrider_types::limits::{
     LANES_PER_PAYLOAD_MAX, PAYLOAD_BYTES_MAX, TRANSACTIONS_PER_PAYLOAD_MAX,
@@ -88,6 +89,26 @@ struct Taken {
     list: Vec<(usize, TransactionId, Bytes)>,
 }
 
+/// F15: without bundles of which not all parts are here, or not all found room.
+fn leave_out_incomplete(taken: &mut BTreeMap<RollupId, Taken>) {
+    let all = taken.iter().flat_map(|(rollup, lane)| {
+        let list = lane.list.iter();
+        list.map(|(.., data)| (*rollup, &**data))
+    });
+    let incomplete = bundle::incomplete(all);
+    if incomplete.is_empty() {
+        return;
+    }
+    for lane in taken.values_mut() {
+        lane.list.retain(|(.., data)| match Part::of(data) {
+            Ok(None) => true,
+            Ok(Some(part)) => !incomplete.contains(&part.bundle),
+            Err(_) => false,
+        });
+    }
+    taken.retain(|_, lane| !lane.list.is_empty());
+}
+
 impl Mempool {
     /// The next payload of lanes that are all open and ordered as they came; see [`assemble_at`](Self::assemble_at).
     #[must_use]
@@ -111,7 +132,8 @@ impl Mempool {
     /// In `O((output + excluded + lanes) log lanes)`.
     #[must_use]
     pub fn assemble_at(&self, limits: &AssemblyLimits, site: &Site<'_>) -> Assembled {
-        let taken = self.take(limits, site);
+        let mut taken = self.take(limits, site);
+        leave_out_incomplete(&mut taken);
         let mut orders = LaneOrders {
             parent: site.parent,
             lanes: Vec::new(),

@@ -46,6 +46,9 @@ use std::time::Duration;
 /// least one payload.
 pub const RETRY_AFTER: Duration = Duration::from_millis(500);
 
+/// How long parts of a bundle wait; by then it is ordered or forgotten.
+pub const BUNDLE_LIFE: Duration = Duration::from_secs(60);
+
 /// Transactions that wait to be ordered.
 #[derive(Debug)]
 pub struct Mempool {
@@ -57,6 +60,8 @@ pub struct Mempool {
     /// Where each transaction is.
     places: BTreeMap<TransactionId, Place>,
     batches: Batches,
+    /// Parts of bundles, and when they came.
+    parts: BTreeMap<TransactionId, Timestamp>,
     bytes: usize,
     /// The next number for an arrival or a turn; it never comes again.
     next: u64,
@@ -83,6 +88,7 @@ impl Mempool {
             batches: Batches::default(),
             turns: BTreeMap::new(),
             places: BTreeMap::new(),
+            parts: BTreeMap::new(),
             bytes: 0,
             next: 0,
         }
@@ -119,6 +125,16 @@ impl Mempool {
         ids.len()
     }
 
+    /// Forget parts of bundles that came longer ago than [`BUNDLE_LIFE`]: a bundle whose other parts never come would stay for ever. How
+    /// many.
+    pub fn forget_parts(&mut self, now: Timestamp) -> usize {
+        let old = |came: &Timestamp| now.since(*came) >= BUNDLE_LIFE;
+        let parts = self.parts.iter().filter(|(_, came)| old(came));
+        let ids: Vec<TransactionId> = parts.map(|(id, _)| *id).collect();
+        self.committed(&ids);
+        ids.len()
+    }
+
     /// Take one out; the rollup it was of.
     fn remove(&mut self, id: &TransactionId) -> Option<RollupId> {
         let Place {
@@ -126,6 +142,7 @@ impl Mempool {
             sequence,
             origin,
         } = self.places.remove(id)?;
+        self.parts.remove(id);
         if let Some(origin) = origin {
             self.batches.release(origin.batch);
         }

@@ -150,6 +150,14 @@ pub enum SubmitError {
         /// Which.
         rollup: RollupId,
     },
+    /// A part of a bundle without the others, or what begins like one.
+    #[error(
+        "a part of a bundle comes with all others, as outrider_submitBundle sends them, or not at all: {reason}"
+    )]
+    Bundle {
+        /// What is wrong.
+        reason: String,
+    },
     /// Too few members confirmed that they hold it; it may still be ordered.
     #[error(
         "not enough members confirmed within {waited_ms} ms that they hold the transaction; it may still be ordered: ask for its status, or send it again, which is harmless"

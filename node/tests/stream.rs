@@ -105,7 +105,7 @@ impl Reader {
     async fn lane(&mut self) -> Option<(String, StreamedLane)> {
         loop {
             match self.next().await? {
-                (Some(id), LaneEvent::Lane(lane)) => return Some((id, lane)),
+                (Some(id), LaneEvent::Lane(lane)) => return Some((id, *lane)),
                 (None, LaneEvent::Heartbeat { .. }) => {}
                 other => panic!("{other:?}"),
             }

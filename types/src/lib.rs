@@ -20,6 +20,7 @@
 //! Deliberately absent: clocks, sockets, files, randomness, the rules of the protocol.
 
 pub mod block;
+pub mod bundle;
 pub mod certificate;
 pub mod codec;
 pub mod committee;

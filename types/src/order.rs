@@ -1,6 +1,7 @@
 //! Ordering policies: how a lane's transactions must stand in a block. Each is a pure function of the block alone, so that every
 //! voter checks it and anyone can check it again later.
 
+use crate::bundle;
 use crate::codec::{Error, FixedSize, Read, ReadExt, Write};
 use crate::crypto::sha256;
 use crate::ids::{BlockId, TransactionId};
@@ -101,6 +102,7 @@ impl Policy {
     /// The fee that a transaction declares.
     #[must_use]
     pub fn fee(self, data: &[u8]) -> u128 {
+        let data = bundle::inner(data);
         match self {
             Self::PriorityEthereum => ethereum_fee(data).unwrap_or(0),
             Self::PriorityPrefix => data
@@ -258,7 +260,7 @@ mod tests {
             let arranged: Vec<Bytes> = places.iter().map(|at| list[*at].clone()).collect();
             prop_assert_eq!(policy.fault(PARENT, &arranged, &ids(&arranged)), None);
             if list.len() > 1 && policy != Policy::Fcfs {
-                let mut wrong = arranged.clone();
+                let mut wrong = arranged;
                 let (one, two) = (swap.0 % list.len(), swap.1 % list.len());
                 wrong.swap(one, two);
                 let same = policy != Policy::Shuffled && policy.fee(&wrong[one]) == policy.fee(&wrong[two]);

@@ -190,10 +190,7 @@ fn zoo() -> Result<(), String> {
 }
 
 fn python() -> Result<(), String> {
-    command::run(command::program(
-        "python3",
-        &["client/python/vectors.py", "client/vectors/finality.json"],
-    ))
+    command::run(command::program("python3", &["client/python/vectors.py"]))
 }
 
 fn e2e() -> Result<(), String> {

@@ -243,6 +243,7 @@ const HEADERS: &str = r#"
     another payload | /block/payload | HASH | broken-path
     other lanes | /block/roots/lanes | HASH | broken-path
     another history | /block/roots/history | HASH | broken-path
+    another registry | /block/roots/registry | HASH | broken-path
     another timestamp | /block/timestamp | 9 | broken-path
     another proposer | /block/proposer | 3 | broken-path
     another parent in the path | /path/1/parent | HASH | broken-path

@@ -365,6 +365,7 @@ const SKIP: &str = r#"
     another view | /header/block/view | 7 | not-in-history
     another payload | /header/block/payload | HASH | not-in-history
     other lanes | /header/block/roots/lanes | HASH | not-in-history
+    another registry | /header/block/roots/registry | HASH | not-in-history
     another sibling | /header/skip/path/0 | HASH | not-in-history
     no siblings | /header/skip/path | [] | not-in-history
     another history of the later block | /header/skip/to/roots/history | HASH | broken-path

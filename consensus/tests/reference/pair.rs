@@ -449,7 +449,7 @@ impl World {
                     parent,
                     timestamp,
                     content: outrider_types::Content {
-                        payload: payload,
+                        payload,
                         roots: outrider_types::Roots::NONE,
                         next: CommitteeId::NONE,
                     },

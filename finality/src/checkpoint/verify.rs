@@ -177,7 +177,7 @@ impl SnapshotVerifier {
             (SnapshotItem::Checkpoint(checkpoint), false) => self.begin(*checkpoint),
             (SnapshotItem::Lanes(lanes), true) if !self.lanes_complete() => self.count(lanes),
             (SnapshotItem::Block(block), true) if self.lanes_complete() && !self.complete() => {
-                self.descend(block)
+                self.descend(*block)
             }
             (other, _) => Err(SnapshotError::Order {
                 what: match other {

@@ -427,7 +427,7 @@ fn assembled(member: &mut Member, a: u8, b: u8) {
             content: outrider_types::Content {
                 payload: salted(b & 3),
                 roots: outrider_types::Roots::NONE,
-                next: next,
+                next,
             },
         });
     }

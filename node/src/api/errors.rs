@@ -195,6 +195,7 @@ pub(crate) fn refused(error: &SubmitError) -> ErrorObjectOwned {
         SubmitError::UnknownRollup { .. } | SubmitError::Closed { .. } => {
             (ErrorCode::UnknownRollup, None)
         }
+        SubmitError::Bundle { .. } => (ErrorCode::InvalidParams, None),
         SubmitError::NotHeld { .. } => (ErrorCode::NotHeld, None),
         SubmitError::Stopping => (ErrorCode::Stopping, None),
     };

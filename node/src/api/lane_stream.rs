@@ -10,9 +10,7 @@ use crate::chain::ServedLane;
 use crate::handle::{CommittedBlock, NodeHandle, SkipFrom, Stopped};
 use jsonrpsee::types::ErrorObjectOwned;
 use outrider_finality::SkipProof;
-use outrider_types::{
-    BlockId, Bytes, Height, LaneBlock, LaneHash, LaneHeight, RollupId, Timestamp,
-};
+use outrider_types::{Block, BlockId, Bytes, Height, LaneBlock, LaneHash, LaneHeight, RollupId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -132,28 +130,21 @@ pub struct StreamedLane {
     pub cursor: String,
     /// The lane block.
     pub lane: LaneBlock,
-    /// Height of the block that has it.
-    pub height: Height,
-    /// That block.
+    /// The block that has it.
     pub block: BlockId,
-    /// Its timestamp.
-    pub timestamp: Timestamp,
+    /// The header of that block.
+    pub header: Block,
     /// The transactions in hex, in order.
     pub transactions: Vec<String>,
 }
 
 impl StreamedLane {
-    fn new(
-        lane: &LaneBlock,
-        (height, block, timestamp): (Height, BlockId, Timestamp),
-        transactions: &[Bytes],
-    ) -> Self {
+    fn new(lane: &LaneBlock, header: &Block, transactions: &[Bytes]) -> Self {
         Self {
             cursor: Cursor::after(lane).to_string(),
             lane: *lane,
-            height,
-            block,
-            timestamp,
+            block: header.id(),
+            header: *header,
             transactions: transactions
                 .iter()
                 .map(const_hex::encode_prefixed)
@@ -169,11 +160,7 @@ impl std::convert::From<&ServedLane> for StreamedLane {
             block,
             transactions,
         } = served;
-        Self::new(
-            lane,
-            (block.height, block.id(), block.timestamp),
-            transactions,
-        )
+        Self::new(lane, block, transactions)
     }
 }
 
@@ -182,7 +169,7 @@ impl std::convert::From<&ServedLane> for StreamedLane {
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum LaneEvent {
     /// The next lane block.
-    Lane(StreamedLane),
+    Lane(Box<StreamedLane>),
     /// Each second.
     Heartbeat {
         /// Height of the last final block.
@@ -291,12 +278,7 @@ impl LaneStream {
                 return self.beat().await;
             }
             if let Some(served) = self.page.pop_front() {
-                let place = (
-                    served.block.height,
-                    served.block.id(),
-                    served.block.timestamp,
-                );
-                return Ok(self.hand_out(&served.lane, place, &served.transactions));
+                return Ok(self.hand_out(&served.lane, &served.block, &served.transactions));
             }
             if !self.at_end {
                 if let Some(event) = self.read().await? {
@@ -311,18 +293,13 @@ impl LaneStream {
     }
 
     /// A lane block, if it continues what was read before.
-    fn hand_out(
-        &mut self,
-        lane: &LaneBlock,
-        place: (Height, BlockId, Timestamp),
-        transactions: &[Bytes],
-    ) -> LaneEvent {
+    fn hand_out(&mut self, lane: &LaneBlock, header: &Block, transactions: &[Bytes]) -> LaneEvent {
         if self.last.is_some_and(|last| lane.parent != last.hash) {
             return LaneEvent::Foreign;
         }
         self.next = lane.height.next();
         self.last = Some(Cursor::after(lane));
-        LaneEvent::Lane(StreamedLane::new(lane, place, transactions))
+        LaneEvent::Lane(Box::new(StreamedLane::new(lane, header, transactions)))
     }
 
     /// Read a page.
@@ -384,8 +361,7 @@ impl LaneStream {
         if lane.height != self.next {
             return Ok(None);
         }
-        let place = (block.block.height, block.id, block.block.timestamp);
-        Ok(Some(self.hand_out(lane, place, &batch.transactions)))
+        Ok(Some(self.hand_out(lane, &block.block, &batch.transactions)))
     }
 
     async fn beat(&mut self) -> Result<LaneEvent, Stopped> {

@@ -5,8 +5,10 @@
 //! stands in for op-conductor, and GET answers files. One table of methods
 //! drives the documentation and `rpc.discover`; a test calls every one of them.
 
+mod bundle;
 mod errors;
 mod ethereum;
+mod executed;
 mod execution;
 mod get;
 mod lane_stream;
@@ -15,7 +17,6 @@ mod native;
 mod op_conductor;
 mod openrpc;
 mod receipt;
-mod rollups;
 mod sse;
 mod submit;
 mod table;
@@ -39,12 +40,11 @@ pub use errors::ErrorCode;
 pub use lane_stream::{BEHIND_MAX, Cursor, From, LaneEvent, NotFrom, StreamedLane};
 pub use lanes::ServedRange;
 pub use openrpc::to_json as to_openrpc;
-pub use rollups::RollupInfo;
 pub use submit::SUBMIT_MANY_MAX;
 pub use table::{BLOCK_TAG, EVENT_FILTER, METHODS, Method, Parameter, to_markdown};
 pub use wire::{
     BlockInfo, Health, LimitsInfo, Notification, Refusal, ServedBlock, ServedTransaction,
-    Submitted, SubmittedBytes, SubmittedOne,
+    Submitted, SubmittedBundle, SubmittedBytes, SubmittedOne,
 };
 
 /// Why the server cannot start.
@@ -150,8 +150,9 @@ fn module(
     });
     native::register(&mut module)?;
     submit::register(&mut module)?;
+    bundle::register(&mut module)?;
     lanes::register(&mut module)?;
-    rollups::register(&mut module)?;
+    executed::register(&mut module)?;
     ethereum::register(&mut module)?;
     op_conductor::register(&mut module)?;
     Ok(module)

@@ -5,7 +5,7 @@
 //! `rpc.max_streams` streams.
 
 use super::get::plain;
-use super::lane_stream::{From, LaneEvent, LaneStream, STALL, StreamedLane, check_stage};
+use super::lane_stream::{From, LaneEvent, LaneStream, STALL, check_stage};
 use crate::handle::NodeHandle;
 use bytes::Bytes;
 use http::StatusCode;
@@ -154,7 +154,7 @@ async fn send(mut stream: LaneStream, sender: Sender<Bytes>, _permit: OwnedSemap
 /// As it stands in a stream of events.
 fn text(event: &LaneEvent) -> Bytes {
     let id = match event {
-        LaneEvent::Lane(StreamedLane { cursor, .. }) => format!("id: {cursor}\n"),
+        LaneEvent::Lane(lane) => format!("id: {}\n", lane.cursor),
         _ => String::new(),
     };
     // It is of plain fields alone.

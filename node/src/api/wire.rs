@@ -5,6 +5,7 @@ use crate::config::RpcConfig;
 use crate::handle::CommittedBlock;
 use jsonrpsee::types::ErrorObjectOwned;
 use outrider_mempool::Limits;
+use outrider_types::bundle::BundleId;
 use outrider_types::limits::{PAYLOAD_BYTES_MAX, TRANSACTIONS_PER_PAYLOAD_MAX};
 use outrider_types::{
     Block, BlockId, FinalityCertificate, Height, MemberIndex, RollupId, Timestamp, TransactionId,
@@ -12,6 +13,15 @@ use outrider_types::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+
+/// Answer of `outrider_submitBundle`.
+#[derive(Clone, Debug, Serialize)]
+pub struct SubmittedBundle {
+    /// The bundle.
+    pub bundle: BundleId,
+    /// Ids of its transactions, in the order of the parts.
+    pub ids: Vec<TransactionId>,
+}
 
 /// Answer of `outrider_submit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

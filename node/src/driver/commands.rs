@@ -8,8 +8,13 @@ use outrider_finality::SnapshotItem;
 use outrider_mempool::AdmissionError;
 use outrider_network::Context;
 use outrider_storage::{Journal, Store};
-use outrider_types::{Height, Transaction, TransactionId};
+use outrider_types::bundle::{self, BundleId, Part};
+use outrider_types::{Height, Timestamp, Transaction, TransactionId};
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::oneshot;
+
+/// A transaction among those that came together: its place, its id, and itself.
+type Submitted = (usize, TransactionId, Transaction);
 
 impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     pub(super) fn on_command(&mut self, command: Command) -> Result<(), DriverError> {
@@ -115,7 +120,10 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     ) -> Result<Vec<SnapshotItem>, TakeError> {
         if let Some((from, first)) = blocks {
             let blocks = self.chain.snapshot_blocks(from, first)?;
-            return Ok(blocks.into_iter().map(SnapshotItem::Block).collect());
+            return Ok(blocks
+                .into_iter()
+                .map(|block| SnapshotItem::Block(Box::new(block)))
+                .collect());
         }
         let (checkpoint, lanes) = self.chain.checkpoint()?;
         let mut items = vec![SnapshotItem::Checkpoint(Box::new(checkpoint))];
@@ -141,39 +149,83 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     ) -> Result<(), DriverError> {
         let now = self.clock.now();
         let caller = self.spread.called(list.len(), reply);
+        let all = list.iter().map(|(_, one)| (one.rollup, &*one.data));
+        let incomplete = bundle::incomplete(all);
+        let mut bundles: BTreeMap<BundleId, Vec<Submitted>> = BTreeMap::new();
         for (place, (id, transaction)) in list.into_iter().enumerate() {
             // Sending the same again is harmless: it waits with the first, or hears where it is.
             if self.spread.join(&id, caller, place) {
                 continue;
             }
-            let status = self.status(&id)?;
-            if status != TransactionStatus::Unknown {
-                let error = SubmitError::Duplicate { status };
-                self.spread.answer(caller, place, Err(error));
-                continue;
-            }
-            let rollup = transaction.rollup;
-            let registry = self.chain.ledger().registry();
-            if registry.policy(rollup, wall_clock(&self.context)).is_none() {
-                let closed = SubmitError::Closed { rollup };
-                self.spread.answer(caller, place, Err(closed));
-                continue;
-            }
-            if !self.spread.has_room() {
-                let error = SubmitError::Full {
-                    limit: UNCONFIRMED_BYTES_MAX as u64,
-                    unit: "bytes that other members have not confirmed",
-                    retry_after_ms: self.retry_after_ms(),
-                };
-                self.spread.answer(caller, place, Err(error));
-                continue;
-            }
-            match self.mempool.admit_own(now, id, transaction) {
-                Ok(()) => self.spread.wait(id, caller, place),
-                Err(error) => self.spread.answer(caller, place, Err(self.refusal(error))),
+            match bundle_of(&transaction, &incomplete) {
+                Err(error) => self.spread.answer(caller, place, Err(error)),
+                Ok(Some(bundle)) => {
+                    let parts = bundles.entry(bundle).or_default();
+                    parts.push((place, id, transaction));
+                }
+                Ok(None) => match self.admit(now, id, transaction)? {
+                    Ok(()) => self.spread.wait(id, caller, place),
+                    Err(error) => self.spread.answer(caller, place, Err(error)),
+                },
             }
         }
+        for parts in bundles.into_values() {
+            self.submit_bundle(now, caller, parts)?;
+        }
         Ok(())
+    }
+
+    /// All parts of a bundle, or none.
+    fn submit_bundle(
+        &mut self,
+        now: Timestamp,
+        caller: u64,
+        parts: Vec<Submitted>,
+    ) -> Result<(), DriverError> {
+        let places: Vec<(usize, TransactionId)> =
+            parts.iter().map(|(place, id, _)| (*place, *id)).collect();
+        let mut admitted = Vec::new();
+        for (_, id, transaction) in parts {
+            if let Err(error) = self.admit(now, id, transaction)? {
+                self.mempool.committed(&admitted);
+                for (place, _) in places {
+                    self.spread.answer(caller, place, Err(error.clone()));
+                }
+                return Ok(());
+            }
+            admitted.push(id);
+        }
+        for (place, id) in places {
+            self.spread.wait(id, caller, place);
+        }
+        Ok(())
+    }
+
+    /// Take a transaction into the mempool, or say why not.
+    fn admit(
+        &mut self,
+        now: Timestamp,
+        id: TransactionId,
+        transaction: Transaction,
+    ) -> Result<Result<(), SubmitError>, DriverError> {
+        let status = self.status(&id)?;
+        if status != TransactionStatus::Unknown {
+            return Ok(Err(SubmitError::Duplicate { status }));
+        }
+        let rollup = transaction.rollup;
+        let registry = self.chain.ledger().registry();
+        if registry.policy(rollup, wall_clock(&self.context)).is_none() {
+            return Ok(Err(SubmitError::Closed { rollup }));
+        }
+        if !self.spread.has_room() {
+            return Ok(Err(SubmitError::Full {
+                limit: UNCONFIRMED_BYTES_MAX as u64,
+                unit: "bytes that other members have not confirmed",
+                retry_after_ms: self.retry_after_ms(),
+            }));
+        }
+        let admitted = self.mempool.admit_own(now, id, transaction);
+        Ok(admitted.map_err(|error| self.refusal(error)))
     }
 
     fn retry_after_ms(&self) -> u64 {
@@ -184,6 +236,9 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         let retry_after_ms = self.retry_after_ms();
         match error {
             AdmissionError::Empty => SubmitError::Empty,
+            AdmissionError::MalformedPart(error) => SubmitError::Bundle {
+                reason: error.to_string(),
+            },
             AdmissionError::TooLarge { bytes, limit } => SubmitError::TooLarge { bytes, limit },
             AdmissionError::Full { limit, unit } => SubmitError::Full {
                 limit,
@@ -211,4 +266,18 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             },
         }
     }
+}
+
+/// The bundle that a transaction is a part of, if it is one, or why it is not taken: not all parts came with it.
+fn bundle_of(
+    transaction: &Transaction,
+    incomplete: &BTreeSet<BundleId>,
+) -> Result<Option<BundleId>, SubmitError> {
+    let reason = match Part::of(&transaction.data) {
+        Ok(None) => return Ok(None),
+        Ok(Some(part)) if !incomplete.contains(&part.bundle) => return Ok(Some(part.bundle)),
+        Ok(Some(part)) => format!("not all parts of bundle {} came with it", part.bundle),
+        Err(malformed) => malformed.to_string(),
+    };
+    Err(SubmitError::Bundle { reason })
 }

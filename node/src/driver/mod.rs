@@ -413,6 +413,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         let epoch = self.replica.committee().epoch();
         self.metrics
             .in_epoch(epoch, self.replica.member().is_some());
+        self.mempool.forget_parts(now);
         let wall = wall_clock(&self.context);
         let registry = self.chain.ledger().registry().clone();
         let waits: Vec<RollupId> = self.mempool.lanes().map(|(rollup, ..)| rollup).collect();

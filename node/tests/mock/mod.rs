@@ -115,35 +115,6 @@ impl MockDriver {
                 });
                 let _ = reply.send(Ok(proof));
             }
-            Command::LaneRange {
-                rollup,
-                from,
-                limit,
-                reply,
-            } => {
-                let _ = reply.send(self.chain.lane_page(rollup, from, limit).unwrap());
-            }
-            Command::Registry { reply } => {
-                let _ = reply.send(self.chain.ledger().registry().clone());
-            }
-            Command::LaneProof {
-                rollup,
-                height,
-                reply,
-            } => {
-                let _ = reply.send(Ok(self.chain.lane_proof(rollup, height).unwrap()));
-            }
-            Command::LaneRangeProof {
-                rollup,
-                range: (from, to),
-                reply,
-            } => {
-                let proof = self.chain.lane_range_proof(rollup, from, to);
-                let _ = reply.send(proof.unwrap());
-            }
-            Command::SkipProof { from, to, reply } => {
-                let _ = reply.send(self.chain.skip_proof(from, to).unwrap());
-            }
             Command::SubmitChange { change, reply } => {
                 let taken = change.verify(&self.committee);
                 let _ = reply.send(taken.map(drop).map_err(ChangeError::Invalid));
@@ -173,6 +144,7 @@ impl MockDriver {
                 };
                 let _ = reply.send(known.then_some(page));
             }
+            other => self.answer_about_lanes(other),
         }
     }
 
@@ -193,6 +165,41 @@ impl MockDriver {
         };
         let evidence = Evidence::DoubleVote(pair).verify(&self.committee).unwrap();
         EvidenceFile::new(self.committee.clone(), evidence)
+    }
+
+    fn answer_about_lanes(&self, command: Command) {
+        match command {
+            Command::LaneRange {
+                rollup,
+                from,
+                limit,
+                reply,
+            } => {
+                let _ = reply.send(self.chain.lane_page(rollup, from, limit).unwrap());
+            }
+            Command::Registry { reply } => {
+                let _ = reply.send(self.chain.ledger().registry().clone());
+            }
+            Command::LaneProof {
+                rollup,
+                height,
+                reply,
+            } => {
+                let _ = reply.send(Ok(self.chain.lane_proof(rollup, height).unwrap()));
+            }
+            Command::LaneRangeProof {
+                rollup,
+                range: (from, to),
+                reply,
+            } => {
+                let proof = self.chain.lane_range_proof(rollup, from, to);
+                let _ = reply.send(proof.unwrap());
+            }
+            Command::SkipProof { from, to, reply } => {
+                let _ = reply.send(self.chain.skip_proof(from, to).unwrap());
+            }
+            other => unreachable!("answered above: {other:?}"),
+        }
     }
 
     fn submit(&mut self, transaction: Transaction) -> Result<TransactionId, SubmitError> {

@@ -214,7 +214,7 @@ impl Epochs {
     }
 }
 
-fn sha(parts: &[&[u8]]) -> [u8; 32] {
+pub(super) fn sha(parts: &[&[u8]]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update(part);

@@ -4,12 +4,13 @@ use super::Checkers;
 use super::conform;
 use super::members::Speech;
 use super::oracle::signed;
+use super::payloads::Seen;
 use super::rules::{EpochRules, transaction_id};
 use super::signers::{Finding, Heard, Kind};
 use crate::fact::{Message, Micros};
 use outrider_types::{
-    BlockId, ConsensusMessage, MemberIndex, PayloadMessage, Proposal, RollupId, Signature,
-    Statement, SyncMessage, Timeout, TransactionId, View,
+    BlockId, ConsensusMessage, MemberIndex, PayloadMessage, Policy, Proposal, Signature, Statement,
+    SyncMessage, Timeout, Transaction, View,
 };
 use std::sync::Arc;
 
@@ -31,13 +32,15 @@ impl Checkers {
                         self.travels(message);
                     }
                     PayloadMessage::Transactions(spread) => {
-                        let transactions: Vec<(RollupId, TransactionId)> = spread
-                            .list
-                            .iter()
-                            .map(|one| (one.rollup, transaction_id(one.rollup, &one.data)))
-                            .collect();
-                        for (rollup, id) in &transactions {
-                            self.chain.spread(at, from, *id, *rollup);
+                        let seen = |one: &Transaction| Seen {
+                            rollup: one.rollup,
+                            id: transaction_id(one.rollup, &one.data),
+                            fees: [Policy::PriorityEthereum, Policy::PriorityPrefix]
+                                .map(|policy| policy.fee(&one.data)),
+                        };
+                        let transactions: Vec<Seen> = spread.list.iter().map(seen).collect();
+                        for seen in &transactions {
+                            self.chain.spread(at, from, seen.id, seen.rollup);
                         }
                         self.payloads.batch(from, to, transactions);
                     }

@@ -19,7 +19,7 @@ use outrider_mempool::{Limits, Mempool};
 use outrider_types::message::{BatchRequest, Transactions};
 use outrider_types::zoo::{self, Mutant};
 use outrider_types::{
-    BlockId, ConsensusMessage, PayloadMessage, Roots, SecretKey, SyncMessage, Timestamp,
+    Block, BlockId, ConsensusMessage, PayloadMessage, Roots, SecretKey, SyncMessage, Timestamp,
     Transaction, TransactionId,
 };
 use payloads::Payloads;
@@ -416,24 +416,30 @@ impl Node {
         Ok(())
     }
 
+    /// A block of one's own is proposed: its payload is held like that of any other. A filler has none (R13).
+    fn hold_own(&mut self, block: &Block) {
+        let Some(life) = self.life.as_mut().filter(|_| block.roots != Roots::NONE) else {
+            return;
+        };
+        if let Some(held) = life.payloads.claim(block.payload) {
+            let said = life.outlook.check(self.disk.ledger(), block, &held);
+            assert!(
+                !matches!(said, Some(Err(_))),
+                "a member proposes only what it holds valid: {said:?}"
+            );
+            life.held.insert(block.id(), held);
+            self.check_waiting(block.id());
+        }
+    }
+
     fn act(&mut self, clock: Clock, port: &mut Port<'_>, action: Action) {
         let Some(life) = &mut self.life else {
             return;
         };
         match action {
             Action::Broadcast { message } => {
-                if let ConsensusMessage::Proposal(proposal) = &message
-                    && proposal.block.roots != Roots::NONE
-                    && let Some(held) = life.payloads.claim(proposal.block.payload)
-                {
-                    let block = proposal.block;
-                    let said = life.outlook.check(self.disk.ledger(), &block, &held);
-                    assert!(
-                        !matches!(said, Some(Err(_))),
-                        "a member proposes only what it holds valid: {said:?}"
-                    );
-                    life.held.insert(block.id(), held);
-                    self.check_waiting(block.id());
+                if let ConsensusMessage::Proposal(proposal) = &message {
+                    self.hold_own(&proposal.block);
                 }
                 port.send(None, Message::Consensus(message));
             }

@@ -160,6 +160,11 @@ impl Traitor {
             Order::Submit(transaction) => self.drive(0, |node, clock, port| {
                 node.submit(clock, &transaction, port).map(drop)
             }),
+            Order::SubmitTogether(list) => {
+                for transaction in list {
+                    self.obey(Order::Submit(transaction));
+                }
+            }
             // It says what its deed wants.
             Order::Spread(_) => {}
             Order::Change(hosts) => {

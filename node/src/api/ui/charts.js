@@ -57,8 +57,8 @@ export function columns(place, list, { words, places, top = 'max', left = '', ri
   });
   for (const { part, text } of marks) {
     const x = part * width;
-    svg.append(shape('line', { x1: x, x2: x, y1: TOP - 2, y2: FLOOR, class: 'mark' }));
-    svg.append(shape('text', { x: x > width - 60 ? x - 4 : x + 4, y: TOP + 8, 'text-anchor': x > width - 60 ? 'end' : 'start' }, text));
+    svg.append(shape('line', { x1: x, x2: x, y1: 0, y2: FLOOR, class: 'mark' }));
+    svg.append(shape('text', { x: x > width - 60 ? x - 4 : x + 4, y: TOP - 6, 'text-anchor': x > width - 60 ? 'end' : 'start' }, text));
   }
   if (top === 'max' && list.length) {
     const none = list.every(({ value }) => value === 0);
