@@ -22,7 +22,9 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 mod command;
 
-pub use command::{Command, ExecutionTaken, ExecutionVoteError, LanePage, SkipFrom};
+pub use command::{
+    Command, ExecutionCommand, ExecutionTaken, ExecutionVoteError, LanePage, SkipFrom,
+};
 
 /// Commands that may wait for the driver; past that a caller waits for a place.
 pub const COMMANDS_MAX: usize = 4_096;
@@ -405,7 +407,7 @@ impl NodeHandle {
         vote: Signed<Execution>,
     ) -> Result<Result<ExecutionTaken, ExecutionVoteError>, Stopped> {
         let vote = Box::new(vote);
-        self.ask(|reply| Command::ExecutionVote { vote, reply })
+        self.ask(|reply| Command::Execution(ExecutionCommand::Vote { vote, reply }))
             .await
     }
 
@@ -415,10 +417,12 @@ impl NodeHandle {
         rollup: RollupId,
         lane: LaneHeight,
     ) -> Result<Option<ExecutionFile>, Stopped> {
-        self.ask(|reply| Command::ExecutionCertificate {
-            rollup,
-            lane,
-            reply,
+        self.ask(|reply| {
+            Command::Execution(ExecutionCommand::Certificate {
+                rollup,
+                lane,
+                reply,
+            })
         })
         .await
     }
@@ -429,10 +433,12 @@ impl NodeHandle {
         rollup: RollupId,
         lane: LaneHeight,
     ) -> Result<Vec<ExecutionSide>, Stopped> {
-        self.ask(|reply| Command::ExecutionSides {
-            rollup,
-            lane,
-            reply,
+        self.ask(|reply| {
+            Command::Execution(ExecutionCommand::Sides {
+                rollup,
+                lane,
+                reply,
+            })
         })
         .await
     }

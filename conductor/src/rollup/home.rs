@@ -32,9 +32,9 @@ pub struct Home {
 #[derive(Debug)]
 enum Kind {
     Anvil {
-        child: Child,
+        child: Box<Child>,
         log: PathBuf,
-        node: EvmNode,
+        node: Box<EvmNode>,
     },
     Kv {
         machine: Arc<Mutex<KvMachine>>,
@@ -103,7 +103,8 @@ impl Home {
                 path: options.anvil.clone(),
                 error,
             })?;
-        let node = EvmNode::new(Rpc::new(&url, None), rollup, Address::ZERO);
+        let node = Box::new(EvmNode::new(Rpc::new(&url, None), rollup, Address::ZERO));
+        let child = Box::new(child);
         let kind = Kind::Anvil { child, log, node };
         Ok(Self { url, kind })
     }

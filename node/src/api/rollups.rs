@@ -39,7 +39,7 @@ pub(super) fn register(module: &mut RpcModule<Api>) -> Result<(), RegisterMethod
             native(&extensions)?;
             let vote: Signed<Execution> = params.one()?;
             let taken = api.handle.execution_vote(vote).await.map_err(stopped)?;
-            Ok::<_, ErrorObjectOwned>(taken.map_err(invalid)?)
+            taken.map_err(invalid)
         },
     )?;
     module.register_async_method(
@@ -48,7 +48,7 @@ pub(super) fn register(module: &mut RpcModule<Api>) -> Result<(), RegisterMethod
             native(&extensions)?;
             let (rollup, lane): (RollupId, LaneHeight) = params.parse()?;
             let found = api.handle.execution_certificate(rollup, lane).await;
-            Ok::<_, ErrorObjectOwned>(found.map_err(stopped)?)
+            found.map_err(stopped)
         },
     )?;
     module.register_async_method(

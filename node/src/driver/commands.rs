@@ -89,23 +89,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             Command::Evidence { from, reply } => {
                 let _ = reply.send(self.evidence_page(from.as_deref())?);
             }
-            Command::ExecutionVote { vote, reply } => {
-                let _ = reply.send(self.execution_vote(*vote)?);
-            }
-            Command::ExecutionCertificate {
-                rollup,
-                lane,
-                reply,
-            } => {
-                let _ = reply.send(self.executions.certificate(rollup, lane).cloned());
-            }
-            Command::ExecutionSides {
-                rollup,
-                lane,
-                reply,
-            } => {
-                let _ = reply.send(self.execution_sides(rollup, lane));
-            }
+            Command::Execution(command) => self.on_execution_command(command)?,
             Command::Certificates { epoch, from, reply } => {
                 let _ = reply.send(self.certificate_page(epoch, from.as_deref())?);
             }

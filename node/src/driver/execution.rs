@@ -2,7 +2,7 @@
 //! nothing of consensus looks at it: ordering waits for no execution.
 
 use super::{Driver, DriverError};
-use crate::handle::{ExecutionTaken, ExecutionVoteError};
+use crate::handle::{ExecutionCommand, ExecutionTaken, ExecutionVoteError};
 use outrider_finality::{EXECUTION_AHEAD_MAX, ExecutionSide, Noted};
 use outrider_network::{Channel, Context, To};
 use outrider_storage::{Journal, Store};
@@ -11,8 +11,35 @@ use outrider_types::{
 };
 
 impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
+    pub(super) fn on_execution_command(
+        &mut self,
+        command: ExecutionCommand,
+    ) -> Result<(), DriverError> {
+        // A caller that has gone needs no answer.
+        match command {
+            ExecutionCommand::Vote { vote, reply } => {
+                let _ = reply.send(self.execution_vote(*vote)?);
+            }
+            ExecutionCommand::Certificate {
+                rollup,
+                lane,
+                reply,
+            } => {
+                let _ = reply.send(self.executions.certificate(rollup, lane).cloned());
+            }
+            ExecutionCommand::Sides {
+                rollup,
+                lane,
+                reply,
+            } => {
+                let _ = reply.send(self.execution_sides(rollup, lane));
+            }
+        }
+        Ok(())
+    }
+
     /// A conductor tells this member what it executed. What is new goes to the other members.
-    pub(super) fn execution_vote(
+    fn execution_vote(
         &mut self,
         vote: Signed<Execution>,
     ) -> Result<Result<ExecutionTaken, ExecutionVoteError>, DriverError> {
@@ -115,7 +142,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
     }
 
     /// What members say of a lane height.
-    pub(super) fn execution_sides(&self, rollup: RollupId, lane: LaneHeight) -> Vec<ExecutionSide> {
+    fn execution_sides(&self, rollup: RollupId, lane: LaneHeight) -> Vec<ExecutionSide> {
         let hearing = self.epochs.hearing().get();
         self.executions.sides(rollup, lane, |statement, members| {
             let seats = hearing.of_evidence(statement.epoch);

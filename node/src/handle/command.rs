@@ -124,31 +124,8 @@ pub enum Command {
         /// The answer.
         reply: oneshot::Sender<EvidencePage>,
     },
-    /// What a member executed.
-    ExecutionVote {
-        /// Its word, unverified.
-        vote: Box<Signed<Execution>>,
-        /// What became of it.
-        reply: oneshot::Sender<Result<ExecutionTaken, ExecutionVoteError>>,
-    },
-    /// The execution certificate of a lane height.
-    ExecutionCertificate {
-        /// Whose lane.
-        rollup: RollupId,
-        /// Which lane block.
-        lane: LaneHeight,
-        /// The answer; none if too few agree, or it is forgotten.
-        reply: oneshot::Sender<Option<ExecutionFile>>,
-    },
-    /// What members say of a lane height.
-    ExecutionSides {
-        /// Whose lane.
-        rollup: RollupId,
-        /// Which lane block.
-        lane: LaneHeight,
-        /// Each side, the larger stake first.
-        reply: oneshot::Sender<Vec<ExecutionSide>>,
-    },
+    /// About what members executed.
+    Execution(ExecutionCommand),
     /// Certificates kept for the evidence period.
     Certificates {
         /// Of which epoch; none: the current one.
@@ -168,6 +145,36 @@ impl Command {
             _ => 1,
         }
     }
+}
+
+/// A question or order about what members executed.
+#[derive(Debug)]
+pub enum ExecutionCommand {
+    /// What a member executed.
+    Vote {
+        /// Its word, unverified.
+        vote: Box<Signed<Execution>>,
+        /// What became of it.
+        reply: oneshot::Sender<Result<ExecutionTaken, ExecutionVoteError>>,
+    },
+    /// The execution certificate of a lane height.
+    Certificate {
+        /// Whose lane.
+        rollup: RollupId,
+        /// Which lane block.
+        lane: LaneHeight,
+        /// The answer; none if too few agree, or it is forgotten.
+        reply: oneshot::Sender<Option<ExecutionFile>>,
+    },
+    /// What members say of a lane height.
+    Sides {
+        /// Whose lane.
+        rollup: RollupId,
+        /// Which lane block.
+        lane: LaneHeight,
+        /// Each side, the larger stake first.
+        reply: oneshot::Sender<Vec<ExecutionSide>>,
+    },
 }
 
 /// What became of an execution vote.
