@@ -50,6 +50,7 @@ mod model;
 mod order;
 #[cfg(feature = "net")]
 mod order_audit;
+mod order_text;
 #[cfg(feature = "net")]
 mod rollups;
 #[cfg(feature = "net")]
