@@ -115,10 +115,6 @@ pub fn vectors() -> Vectors {
     let ids: Vec<_> = list.iter().map(of).collect();
     let places = Policy::Shuffled.arrange(genesis, &list, &ids);
     let list: Vec<Bytes> = places.into_iter().map(|at| list[at].clone()).collect();
-    let lane = |rollup, transactions| Batch {
-        rollup,
-        transactions,
-    };
     let plain = lane(
         PLAIN,
         vec![Bytes::from_static(b"b"), Bytes::from_static(b"a")],
@@ -141,7 +137,7 @@ pub fn vectors() -> Vectors {
     let nothing = ordered(&world, &payload, RollupId(25));
     vectors.bad("nothing of the rollup", "four", &nothing, "nothing");
 
-    let mut swapped = payload.clone();
+    let mut swapped = payload;
     swapped.batches[0].transactions.swap(1, 2);
     vectors.bad(
         "out of order",
@@ -159,6 +155,18 @@ pub fn vectors() -> Vectors {
         "closed",
     );
 
+    bundles(&mut vectors, &world);
+    vectors
+}
+
+fn lane(rollup: RollupId, transactions: Vec<Bytes>) -> Batch {
+    Batch {
+        rollup,
+        transactions,
+    }
+}
+
+fn bundles(vectors: &mut Vectors, world: &World) {
     let parts = [
         (PLAIN, Bytes::from_static(b"x")),
         (RollupId(41), Bytes::from_static(b"y")),
@@ -171,7 +179,7 @@ pub fn vectors() -> Vectors {
             .collect(),
     };
     let both = bundled(&wrapped);
-    let mut bundle = ordered(&world, &both, PLAIN);
+    let mut bundle = ordered(world, &both, PLAIN);
     vectors.bad(
         "a bundle without the block that holds it",
         "four",
@@ -188,10 +196,9 @@ pub fn vectors() -> Vectors {
         says(&bundle, Policy::Fcfs, 1),
     );
     let half = bundled(&wrapped[..1]);
-    let mut broken = ordered(&world, &half, PLAIN);
+    let mut broken = ordered(world, &half, PLAIN);
     broken["payload"] = whole(&half);
     vectors.bad("half a bundle", "four", &broken, "bundle");
-    vectors
 }
 
 const CHANGES: &str = r#"

@@ -280,7 +280,8 @@ fn fee(data: &[u8]) -> u64 {
 
 /// F15: every bundle has all of its parts.
 fn whole(lanes: &[Lane<'_>]) -> Result<(), String> {
-    let mut bundles: BTreeMap<&[u8], Vec<(&[u8], Vec<u8>)>> = BTreeMap::new();
+    type Parts<'a> = Vec<(&'a [u8], Vec<u8>)>;
+    let mut bundles: BTreeMap<&[u8], Parts<'_>> = BTreeMap::new();
     for lane in lanes {
         for data in lane.data {
             let Some(rest) = data.strip_prefix(b"OUTRBNDL") else {
