@@ -4,7 +4,9 @@ use crate::failure::Failure;
 use crate::numbers::duration;
 use crate::output::{say, tell};
 use clap::{Args, ValueEnum};
+use outrider_client::Trust;
 use outrider_conductor::{DriverKind, Event, Executed, Interval, Options, Plan, run};
+use outrider_node::committee_file::CommitteeFile;
 use outrider_node::keys;
 use outrider_types::RollupId;
 use serde_json::json;
@@ -27,6 +29,10 @@ pub struct Conduct {
     /// RPC of a member, as http://127.0.0.1:9601; more of them are asked when it fails.
     #[arg(long, required = true)]
     member: Vec<String>,
+    /// The committee file, from somebody you trust: then a block counts only with a proof that this committee, or one that it handed
+    /// over to, made it final. Without it finality is the word of the member.
+    #[arg(long)]
+    committee: Option<PathBuf>,
     /// The kind of execution node.
     #[arg(long, value_enum)]
     driver: Driver,
@@ -85,6 +91,13 @@ impl Conduct {
     pub async fn run(self) -> Result<(), Failure> {
         let json = self.json;
         let certify = self.certify.as_deref().map(keys::load).transpose()?;
+        let committee = self.committee.as_deref().map(CommitteeFile::load);
+        let trust = committee.transpose()?.map(|it| Trust::new(it.committee));
+        if trust.is_none() {
+            tell!(
+                "outrider: that a block is final is the word of the member; --committee FILE checks it"
+            );
+        }
         let options = Options {
             plan: Plan {
                 rollup: RollupId(self.rollup),
@@ -92,6 +105,7 @@ impl Conduct {
                 data: self.data,
             },
             members: self.member,
+            trust,
             driver: match self.driver {
                 Driver::Anvil => DriverKind::Anvil,
                 Driver::Mirror => DriverKind::Mirror,

@@ -15,6 +15,7 @@ mod folder;
 mod forensics;
 mod init;
 mod keys;
+mod lane;
 mod load;
 mod numbers;
 mod output;
@@ -28,6 +29,7 @@ mod start;
 mod status;
 mod submit;
 mod verify;
+mod verify_order;
 mod vm;
 
 use crate::output::tell;
@@ -70,6 +72,11 @@ enum Verb {
     Proof(proof::Proof),
     /// Check a proof, offline.
     Verify(verify::Verify),
+    /// Prove that final blocks obey the ordering policy of a rollup.
+    VerifyOrder(verify_order::VerifyOrder),
+    /// Follow the lane of a rollup, and fetch proofs of it.
+    #[command(subcommand)]
+    Lane(lane::Lane),
     /// Fetch the hand-overs between epochs.
     Epochs(epochs::Epochs),
     /// Evidence that members broke the protocol.
@@ -123,6 +130,8 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Submit(submit) => wait_for(submit.run()),
         Verb::Status(status) => wait_for(status.run()),
         Verb::Proof(proof) => wait_for(proof.run()),
+        Verb::Lane(lane) => wait_for(lane.run()),
+        Verb::VerifyOrder(order) => wait_for(order.run()),
         Verb::Conduct(conduct) => wait_for(conduct.run()),
         Verb::Rollup(rollup) => wait_for(rollup.run()),
         Verb::Vm(vm) => wait_for(vm.run()),
@@ -185,6 +194,13 @@ mod tests {
             "outrider rollup show --member m",
             "outrider rollup verify f",
             "outrider rollup compare --a d --lane 1",
+            "outrider lane",
+            "outrider lane follow --rpc u --rollup 1",
+            "outrider lane follow --rpc u --rollup 1 --committee c --from 0",
+            "outrider lane follow --rpc u --rollup 1 --committee c --from 1-2",
+            "outrider lane prove --rpc u --rollup 1 --out f",
+            "outrider verify f --committee c --kind other",
+            "outrider verify-order --rpc u --rollup 1",
             "outrider vm",
             "outrider vm kv --listen here",
             "outrider load --rate 1 --size 64 --duration 1s",

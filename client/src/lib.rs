@@ -17,9 +17,10 @@
 //! - **L3** Every call ends within a stated time (`a_silent_member_is_a_timeout`).
 //! - **L4** [`check`], the same door for every kind of proof, answers as the shared vectors say, here and in WebAssembly
 //!   (`tests/vectors.rs`, `wasm/test.mjs`).
-//!
 //! - **L5** A [`LaneFollower`] hands out every lane block from its first one on, each once and each the child of the one before,
 //!   whatever happens to its connection (`tests/lane.rs`).
+//! - **L6** [`OrderedLane::check`] accepts a lane block only if it is final, its transactions are in the order of the policy that the
+//!   header's registry says, and bundles are whole; whoever served it is not believed (`tests/order.rs`).
 //!
 //! Assumptions: the committee file is right; everything that a member says is unproved until a proof verifies.
 //!
@@ -43,7 +44,12 @@ mod follow;
 #[cfg(feature = "net")]
 mod lane;
 #[cfg(feature = "net")]
+mod lane_calls;
+#[cfg(feature = "net")]
 mod model;
+mod order;
+#[cfg(feature = "net")]
+mod order_audit;
 #[cfg(feature = "net")]
 mod rollups;
 #[cfg(feature = "net")]
@@ -58,14 +64,20 @@ pub use calls::{Client, FOLLOW_REQUESTS_MAX, REQUEST_TIMEOUT, RESPONSE_BYTES_MAX
 pub use check::{Rejected, TRUST_BYTES_MAX, check};
 #[cfg(feature = "net")]
 pub use error::{
-    CODE_DUPLICATE, CODE_FULL, CODE_NOT_HELD, CODE_PRUNED, CODE_STOPPING, ClientError,
+    CODE_DUPLICATE, CODE_FULL, CODE_NOT_HELD, CODE_PRUNED, CODE_ROLLUP_CLOSED, CODE_STOPPING,
+    ClientError,
 };
 #[cfg(feature = "net")]
 pub use follow::{FOLLOW_BUFFER_MAX, Follower};
 #[cfg(feature = "net")]
-pub use lane::{LaneData, LaneFollower, LaneFrom, LaneLag};
+pub use lane::{LaneData, LaneFollower, LaneFrom, LaneLag, NoPlace};
+#[cfg(feature = "net")]
+pub use lane_calls::LaneRange;
 #[cfg(feature = "net")]
 pub use model::{BlockSummary, CurrentCommittee, Head, RawSubmitted, Status};
+pub use order::{CheckedOrder, OrderError, OrderedLane};
+#[cfg(feature = "net")]
+pub use order_audit::OrderAudit;
 pub use outrider_finality::{
     CERTIFICATES_BYTES_MAX, CertificatePage, CertificateStore, CertificateStoreError, Charge,
     Checked, CheckedEvidence, CheckedHeader, CheckedLane, EVIDENCE_BYTES_MAX, EXECUTION_BYTES_MAX,

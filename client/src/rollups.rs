@@ -1,12 +1,12 @@
-//! Registered rollups at a member, and proofs of their lanes.
+//! Registered rollups at a member, and what members executed of them.
 
 use crate::calls::{Client, one};
 use crate::error::ClientError;
 use jsonrpsee::core::params::ArrayParams;
-use outrider_finality::{ExecutionFile, ExecutionSide, LaneProof};
+use outrider_finality::{ExecutionFile, ExecutionSide};
 use outrider_types::registry::{REGISTRY, RegistryCommand};
 use outrider_types::{
-    Execution, Height, LaneHeight, LaneTip, Registration, RollupId, Signed, TransactionId,
+    Execution, LaneHeight, LaneTip, Registration, RollupId, Signed, TransactionId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -82,17 +82,5 @@ impl Client {
         let inserted = params.insert(lane);
         assert!(inserted.is_ok(), "a lane height is JSON");
         self.call("outrider_executionConflict", params).await
-    }
-
-    /// What a final block holds for a rollup, unverified; none while it is not final there.
-    pub async fn lane_proof(
-        &self,
-        rollup: RollupId,
-        height: Height,
-    ) -> Result<Option<LaneProof>, ClientError> {
-        let mut params = one(rollup);
-        let inserted = params.insert(height);
-        assert!(inserted.is_ok(), "a height is JSON");
-        self.call("outrider_laneProof", params).await
     }
 }

@@ -1,10 +1,12 @@
 //! A lane read from members: their final blocks one by one, filtered for one rollup.
 //!
-//! It believes the member that a block is final; ids of headers and transactions are computed here.
+//! With a committee to trust, each block comes with a proof that it is final, and of what it holds for the rollup: that is nothing, or
+//! a lane block with exactly these transactions. Then no member's word counts, and one whose proofs do not hold is left for the
+//! next. Without one it believes the member that a block is final; ids of headers and transactions are computed here in any case.
 
 use crate::lane::{Cursor, Lane, LaneBlock, LaneError, LaneItem};
-use outrider_client::{BlockData, BlockSummary, Client, ClientError, Follower};
-use outrider_types::{Height, RollupId, Timestamp};
+use outrider_client::{BlockData, BlockSummary, Client, ClientError, Follower, Trust};
+use outrider_types::{Bytes, Height, LaneBlock as Ordered, RollupId, Timestamp, Transaction};
 
 /// Follows one of several members; when it fails, the next of them.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub struct MemberLane {
     /// A block that was announced, but whose transactions were not read yet.
     announced: Option<BlockSummary>,
     last: Option<(Height, Timestamp)>,
+    /// The committees that are trusted; none: members are.
+    trust: Option<Trust>,
 }
 
 impl MemberLane {
@@ -36,7 +40,15 @@ impl MemberLane {
             cursor: Cursor::default(),
             announced: None,
             last: None,
+            trust: None,
         }))
+    }
+
+    /// Take no member's word, but proofs that start at this committee.
+    #[must_use]
+    pub fn trusting(mut self, trust: Option<Trust>) -> Self {
+        self.trust = trust;
+        self
     }
 
     /// What an error means; the next member is asked from now on.
@@ -70,8 +82,78 @@ impl MemberLane {
         Ok(block)
     }
 
-    fn check_order(&self, block: &BlockSummary) -> Result<(), LaneError> {
-        let height = block.height;
+    /// The member says what is not so: what it announced is forgotten, and the next member is asked.
+    fn distrust(&mut self, height: Height, reason: String) -> LaneError {
+        self.announced = None;
+        self.current = (self.current + 1) % self.members.len();
+        let url = self.members[self.current].url();
+        self.follower = Follower::new(url, Some(height));
+        if self.members.len() > 1 {
+            LaneError::Waiting { reason }
+        } else {
+            LaneError::Order { height, reason }
+        }
+    }
+
+    /// The time of the announced block, and what it holds for the rollup, by a proof; none without a committee.
+    async fn prove(
+        &mut self,
+        announced: &BlockSummary,
+    ) -> Result<Option<(Timestamp, Option<Ordered>)>, LaneError> {
+        let Some(trust) = &mut self.trust else {
+            return Ok(None);
+        };
+        let height = announced.height;
+        let member = &self.members[self.current];
+        let (proof, checked) = match member.verified_lane(self.rollup, height, trust).await {
+            Ok(found) => found,
+            Err(error) if error.retry_helps() => return Err(self.failed(&error)),
+            Err(error) => return Err(self.distrust(height, error.to_string())),
+        };
+        if checked.header.block != announced.id {
+            let (id, found) = (announced.id, checked.header.block);
+            let reason = format!("it announced block {id} at height {height}, final is {found}");
+            return Err(self.distrust(height, reason));
+        }
+        Ok(Some((proof.header.block.timestamp, checked.lane)))
+    }
+
+    /// The rollup's transactions in the announced block.
+    async fn transactions(
+        &mut self,
+        announced: &BlockSummary,
+        proven: Option<Option<Ordered>>,
+    ) -> Result<Vec<Bytes>, LaneError> {
+        let holds = match proven {
+            Some(lane) => lane.is_some(),
+            None => !announced.transactions.is_empty(),
+        };
+        if !holds {
+            return Ok(Vec::new());
+        }
+        let block = self.read(announced).await?;
+        let own = block.transactions.into_iter();
+        let own: Vec<Transaction> = own.filter(|one| one.rollup == self.rollup).collect();
+        if let Some(Some(lane)) = proven {
+            let height = announced.height;
+            let ids: Vec<_> = own.iter().map(Transaction::id).collect();
+            if !lane.is_of(&ids) {
+                let reason = format!(
+                    "of lane block {} at height {height} it serves other transactions than it has",
+                    lane.height
+                );
+                return Err(self.distrust(height, reason));
+            }
+            let expected = self.cursor.lane_height + 1;
+            if lane.height.0 != expected {
+                let reason = format!("it is lane block {}, {expected} is next", lane.height);
+                return Err(LaneError::Order { height, reason });
+            }
+        }
+        Ok(own.into_iter().map(|one| one.data).collect())
+    }
+
+    fn check_order(&self, height: Height, timestamp: Timestamp) -> Result<(), LaneError> {
         let wrong = |reason: &str| LaneError::Order {
             height,
             reason: reason.to_owned(),
@@ -80,7 +162,7 @@ impl MemberLane {
             Some((last, _)) if last.next() != height => {
                 Err(wrong("it does not follow the block before"))
             }
-            Some((_, time)) if Timestamp(block.timestamp) <= time => {
+            Some((_, time)) if timestamp <= time => {
                 Err(wrong("its time is not later than that of the block before"))
             }
             _ => Ok(()),
@@ -124,15 +206,12 @@ impl Lane for MemberLane {
                 reason: "no block was announced".to_owned(),
             });
         };
-        self.check_order(&announced)?;
-        let timestamp = Timestamp(announced.timestamp);
-        let mut transactions = Vec::new();
-        if !announced.transactions.is_empty() {
-            let block = self.read(&announced).await?;
-            let own = block.transactions.into_iter();
-            let own = own.filter(|transaction| transaction.rollup == self.rollup);
-            transactions.extend(own.map(|transaction| transaction.data));
-        }
+        let (timestamp, lane) = match self.prove(&announced).await? {
+            Some((timestamp, lane)) => (timestamp, Some(lane)),
+            None => (Timestamp(announced.timestamp), None),
+        };
+        self.check_order(announced.height, timestamp)?;
+        let transactions = self.transactions(&announced, lane).await?;
         self.announced = None;
         self.last = Some((announced.height, timestamp));
         if transactions.is_empty() {

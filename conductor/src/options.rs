@@ -12,7 +12,7 @@ use crate::mirror::MirrorDriver;
 use crate::remote::RemoteDriver;
 use crate::rpc::Rpc;
 use alloy_primitives::Address;
-use outrider_client::ClientError;
+use outrider_client::{ClientError, Trust};
 use outrider_types::SecretKey;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -44,6 +44,8 @@ pub struct Options {
     pub plan: Plan,
     /// RPC of members; the first is asked, the others when it fails.
     pub members: Vec<String>,
+    /// The committee that proofs start at; none: finality is a member's word.
+    pub trust: Option<Trust>,
     /// Which driver.
     pub driver: DriverKind,
     /// The execution node's JSON-RPC; for a mirror anvil's; for [`DriverKind::Http`] the process.
@@ -180,6 +182,7 @@ async fn execute(options: &Options, tell: impl FnMut(Event<'_>) + Send) -> Resul
     if evm && (interval.is_zero() || interval.subsec_nanos() != 0) {
         return Err(StartError::Interval { interval });
     }
+    let lane = lane.trusting(options.trust.clone());
     match options.driver {
         DriverKind::Anvil => {
             let driver = AnvilDriver::new(options.node(&options.execution));

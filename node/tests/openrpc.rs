@@ -85,6 +85,7 @@ fn matches(document: &Value, schema: &Value, value: &Value) -> Result<(), String
             "maximum" => value
                 .as_f64()
                 .is_none_or(|found| found <= with.as_f64().unwrap()),
+            "minItems" => list(value).len() as u64 >= with.as_u64().unwrap(),
             "maxItems" => list(value).len() as u64 <= with.as_u64().unwrap(),
             // Of patterns only the prefix and the alphabet.
             "pattern" => value.as_str().is_none_or(|text| {

@@ -4,7 +4,7 @@
 use outrider_types::codec::EncodeSize as _;
 use outrider_types::{
     BlockRecord, Committee, ConsensusMessage, EpochEnd, FinalityCertificate, Height, Justification,
-    PayloadMessage, RollupId, SafetyState, SyncMessage, TransactionId, View,
+    Payload, PayloadMessage, RollupId, SafetyState, SyncMessage, TransactionId, View,
 };
 use std::sync::Arc;
 
@@ -185,6 +185,8 @@ pub enum Fact {
         record: Arc<BlockRecord>,
         /// What it orders.
         transactions: Arc<[TransactionId]>,
+        /// The same in full; none if the world does not tell.
+        payload: Option<Arc<Payload>>,
         /// Proof that it, or a block above it, is final. None if the member learned of it in a range whose proof it
         /// checked.
         certificate: Option<Arc<FinalityCertificate>>,
@@ -350,7 +352,7 @@ impl Class {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{checker} at {}.{:06} s: {what}", at / 1_000_000, at % 1_000_000)]
 pub struct Violation {
-    /// Id of the checker: `S1` to `S12`, `L1` to `L5`, `R1` to `R3`, `D1` (docs/simulation.md).
+    /// Id of the checker: `S1` to `S13`, `L1` to `L5`, `R1` to `R3`, `D1` (docs/simulation.md).
     pub checker: &'static str,
     /// Its kind.
     pub class: Class,

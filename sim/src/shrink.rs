@@ -284,7 +284,7 @@ impl Shrinking<'_, '_> {
 
     /// Milder weather, fewer clients, equal stakes.
     fn calmer(&mut self) {
-        let cuts: [fn(&mut Scenario); 15] = [
+        let cuts: [fn(&mut Scenario); 16] = [
             |scenario| scenario.network.loss = 0.0,
             |scenario| scenario.network.duplicate = 0.0,
             |scenario| scenario.network.jitter = Jitter::None,
@@ -301,6 +301,7 @@ impl Shrinking<'_, '_> {
             |scenario| scenario.workload.rate = 0.0,
             |scenario| scenario.workload.rate /= 4.0,
             |scenario| scenario.workload.rollups = 1,
+            |scenario| scenario.workload.policies = false,
             |scenario| scenario.committee.stakes.fill(1),
             |scenario| {
                 scenario.committee.stakes.fill(1);

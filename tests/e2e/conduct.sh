@@ -3,17 +3,20 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.bash"
 source "$(dirname "${BASH_SOURCE[0]}")/conductor.bash"
 
-init_network 4
+# Epochs end while it runs: who takes no member's word follows the hand-overs.
+init_network 4 --epoch-blocks 200
 for member in 0 1 2 3; do start_member $member; done
 for member in 0 1 2 3; do wait_until 60 "member-$member to answer" answers "$(url $member)"; done
 read -r PORT_A PORT_B < <(free_ports 2)
 anvil_at anvil-a "$PORT_A"
 anvil_at anvil-b "$PORT_B"
 
-# conduct_at NAME PORT MEMBER OTHER
+# conduct_at NAME PORT MEMBER OTHER: b takes no member's word.
 conduct_at() {
+    local committee=()
+    [[ $1 == b ]] && committee=(--committee "$NET/committee.json")
     run_as "conductor-$1" "$OUTRIDER" conduct --rollup $CHAIN --member "$(url "$3")" --member "$(url "$4")" --driver anvil \
-        --execution "http://127.0.0.1:$2" --data "$WORK/data-$1" --json
+        --execution "http://127.0.0.1:$2" --data "$WORK/data-$1" --json "${committee[@]}"
 }
 conduct_at a "$PORT_A" 0 2
 conduct_at b "$PORT_B" 1 3

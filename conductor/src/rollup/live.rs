@@ -88,6 +88,7 @@ pub async fn live(
         execution: home.url(),
     });
     let conductor = Options {
+        trust: None,
         plan: Plan {
             rollup,
             interval: options.block_time,

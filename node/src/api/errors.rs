@@ -21,6 +21,8 @@ pub enum ErrorCode {
     Duplicate,
     /// The rollup is not ordered here.
     UnknownRollup,
+    /// The rollup is closed, or was never opened.
+    RollupClosed,
     /// Too few members confirmed.
     NotHeld,
     /// The member is stopping or has failed.
@@ -49,13 +51,14 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::InvalidParams,
         Self::WrongPath,
         Self::Full,
         Self::Size,
         Self::Duplicate,
         Self::UnknownRollup,
+        Self::RollupClosed,
         Self::NotHeld,
         Self::Stopping,
         Self::Pruned,
@@ -80,6 +83,7 @@ impl ErrorCode {
             Self::Size => "Size",
             Self::Duplicate => "Duplicate",
             Self::UnknownRollup => "UnknownRollup",
+            Self::RollupClosed => "RollupClosed",
             Self::NotHeld => "NotHeld",
             Self::Stopping => "Stopping",
             Self::Pruned => "Pruned",
@@ -113,6 +117,11 @@ impl ErrorCode {
                 "no need",
             ),
             Self::UnknownRollup => (-32_054, "the rollup is not ordered here", "no"),
+            Self::RollupClosed => (
+                -32_063,
+                "the short-lived rollup is closed, or was never opened: nothing is ordered for it",
+                "no",
+            ),
             Self::NotHeld => (
                 -32_055,
                 "too few members confirmed that they hold it",
@@ -192,9 +201,8 @@ pub(crate) fn refused(error: &SubmitError) -> ErrorObjectOwned {
         SubmitError::Duplicate { status } => {
             (ErrorCode::Duplicate, Some(json!({ "status": status })))
         }
-        SubmitError::UnknownRollup { .. } | SubmitError::Closed { .. } => {
-            (ErrorCode::UnknownRollup, None)
-        }
+        SubmitError::UnknownRollup { .. } => (ErrorCode::UnknownRollup, None),
+        SubmitError::Closed { .. } => (ErrorCode::RollupClosed, None),
         SubmitError::Bundle { .. } => (ErrorCode::InvalidParams, None),
         SubmitError::NotHeld { .. } => (ErrorCode::NotHeld, None),
         SubmitError::Stopping => (ErrorCode::Stopping, None),

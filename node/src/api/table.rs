@@ -3,7 +3,8 @@
 use super::errors::ErrorCode;
 use super::errors::ErrorCode::{
     BadTransaction, Duplicate, ExecutionDown, Full, NeedsExecution, NoSuchDuty, NonceGap, NotHeld,
-    NotLeader, NotNext, Pruned, ReceiptTimeout, Size, Stopping, Unauthorized, UnknownRollup,
+    NotLeader, NotNext, Pruned, ReceiptTimeout, RollupClosed, Size, Stopping, Unauthorized,
+    UnknownRollup,
 };
 use std::fmt::Write as _;
 
@@ -108,7 +109,15 @@ const SERVER: Parameter = need("id", "Text");
 const SERVER_ADDRESS: Parameter = need("addr", "Text");
 const VERSION: Parameter = need("version", "Number");
 const INDEX: Parameter = need("index", "Quantity");
-const TAKEN: &[ErrorCode] = &[Full, Size, Duplicate, UnknownRollup, NotHeld, Stopping];
+const TAKEN: &[ErrorCode] = &[
+    Full,
+    Size,
+    Duplicate,
+    UnknownRollup,
+    RollupClosed,
+    NotHeld,
+    Stopping,
+];
 const ASKED: &[ErrorCode] = &[Stopping];
 const CONDUCTED: &[ErrorCode] = &[Unauthorized];
 const NO_DUTY: &[ErrorCode] = &[Unauthorized, NoSuchDuty];
@@ -184,9 +193,9 @@ pub const METHODS: &[Method] = &[
         "The same, in decimal."),
     method("eth_accounts", ROLLUP, &[], "Addresses", &[],
         "None: keys stay in wallets."),
-    method("eth_sendRawTransaction", ROLLUP, &[need("transaction", "Payload")], "EthereumHash", &[BadTransaction, Full, Size, UnknownRollup, NotHeld, Stopping],
+    method("eth_sendRawTransaction", ROLLUP, &[need("transaction", "Payload")], "EthereumHash", &[BadTransaction, Full, Size, UnknownRollup, RollupClosed, NotHeld, Stopping],
         "Order a signed Ethereum transaction after checking its chain id and signature. Answers when members of stake f+1 hold it."),
-    method("eth_sendRawTransactionSync", ROLLUP, &[need("transaction", "Payload"), may("timeout_ms", "Timeout")], "EthereumObject", &[BadTransaction, Full, Size, UnknownRollup, NotHeld, Stopping, NeedsExecution, ExecutionDown, ReceiptTimeout, NonceGap],
+    method("eth_sendRawTransactionSync", ROLLUP, &[need("transaction", "Payload"), may("timeout_ms", "Timeout")], "EthereumObject", &[BadTransaction, Full, Size, UnknownRollup, RollupClosed, NotHeld, Stopping, NeedsExecution, ExecutionDown, ReceiptTimeout, NonceGap],
         "The same, and wait for the receipt (EIP-7966), by default for 2,000 ms, at most for half of rpc.request_timeout_ms."),
     proxied("eth_blobBaseFee", &[], "Quantity", "Price of blob gas."),
     proxied("eth_blockNumber", &[], "Quantity", "Number of the last executed block."),
@@ -237,7 +246,7 @@ pub const METHODS: &[Method] = &[
         "Take no payloads here until the member is started again."),
     method("conductor_overrideLeader", CONDUCTOR, &[may("override", "Flag")], "Nothing", CONDUCTED,
         "Let `conductor_leader` and `conductor_leaderWithID` say that it is this member; who may sequence stays as it is. By default true."),
-    method("conductor_commitUnsafePayload", CONDUCTOR, &[need("payload", "PayloadEnvelope")], "Nothing", &[Unauthorized, NotLeader, NotNext, Full, Size, UnknownRollup, NotHeld, Stopping],
+    method("conductor_commitUnsafePayload", CONDUCTOR, &[need("payload", "PayloadEnvelope")], "Nothing", &[Unauthorized, NotLeader, NotNext, Full, Size, UnknownRollup, RollupClosed, NotHeld, Stopping],
         "Order a payload of the sequencer; answers when it is soft-final. Refused if it is another member's turn, or if it does not follow the last one."),
     method("conductor_clusterMembership", CONDUCTOR, &[], "ConductorMembership", CONDUCTED,
         "The committee."),

@@ -6,7 +6,7 @@ use outrider_finality::{
     CertificatePage, CertificateStore, EvidenceFile, EvidencePage, FinalityProof, Outlook,
 };
 use outrider_node::api::{self, RunningApi};
-use outrider_node::chain::{Chain, TakeError};
+use outrider_node::chain::{Chain, InUse, TakeError};
 use outrider_node::config::{NodeConfig, RpcConfig};
 use outrider_node::handle::{
     BlockAt, ChangeError, Command, CommittedBlock, DriverEnds, ExecutionCommand, ExecutionTaken,
@@ -14,6 +14,7 @@ use outrider_node::handle::{
 };
 use outrider_storage::{MemoryDisk, MemoryStore};
 use outrider_types::evidence::Pair;
+use outrider_types::registry::SHORT_LIVED;
 use outrider_types::{
     Aggregate, Batch, Block, BlockId, BlockRecord, CheckedPayload, CommitVote, Committee,
     EpochStart, Evidence, FinalityCertificate, Height, MemberIndex, Payload, RollupId, SecretKey,
@@ -48,6 +49,8 @@ pub struct MockDriver {
     blocks: Vec<Arc<CommittedBlock>>,
     chain: Chain<MemoryStore>,
     status: BTreeMap<TransactionId, TransactionStatus>,
+    /// Blocks that are kept.
+    keep: u64,
 }
 
 impl MockDriver {
@@ -58,6 +61,11 @@ impl MockDriver {
 
     /// The same as this member of four.
     pub fn spawn_as(member: usize) -> (NodeHandle, Committee) {
+        Self::spawn_keeping(member, u64::MAX)
+    }
+
+    /// The same, which forgets all but so many blocks.
+    pub fn spawn_keeping(member: usize, keep: u64) -> (NodeHandle, Committee) {
         let (committee, keys) = testing::committee(&[1; 4]);
         let (handle, ends) = NodeHandle::new(
             start(&committee),
@@ -71,6 +79,7 @@ impl MockDriver {
             blocks: Vec::new(),
             chain: Chain::open(MemoryDisk::new().store(), committee.clone(), Vec::new()).unwrap(),
             status: BTreeMap::new(),
+            keep,
         };
         tokio::spawn(async move {
             while let Some(command) = driver.ends.commands.recv().await {
@@ -219,6 +228,9 @@ impl MockDriver {
             return Err(SubmitError::Duplicate { status });
         }
         let Transaction { rollup, data } = &transaction;
+        if SHORT_LIVED.contains(&rollup.0) {
+            return Err(SubmitError::Closed { rollup: *rollup });
+        }
         if !ROLLUPS.contains(&rollup.0) {
             return Err(SubmitError::UnknownRollup { rollup: *rollup });
         }
@@ -290,6 +302,13 @@ impl MockDriver {
             .chain
             .commit(&block, &checked, Some(&certificate))
             .unwrap();
+        let in_use = InUse {
+            voted: None,
+            payload: &|_| false,
+        };
+        while self.keep < u64::MAX && self.chain.prune_due(self.keep) {
+            self.chain.prune(self.keep, 1_000, &in_use).unwrap();
+        }
         let committed = Arc::new(CommittedBlock {
             block,
             id: block.id(),

@@ -1,6 +1,7 @@
 //! Deeds by name.
 
 use super::forger::{Forger, Replayer};
+use super::lanes::{Breach, Lawless};
 use super::lies::{DoubleVoter, EvidenceForger, Liar};
 use super::mutator::{Mutator, Spammer};
 use super::omission::{Censor, LateLeader, SelectiveFastVotes, SelectiveVoter, Silent, Withholder};
@@ -90,10 +91,29 @@ pub const DEEDS: &[(&str, &str)] = &[
         "accuses the innocent with pairs that prove nothing (S11)",
     ),
     (
+        "root-liar",
+        "as leader its headers lie about lanes, history or registry (F13)",
+    ),
+    (
+        "misorderer",
+        "as leader it breaks the ordering policy of a lane; without one to break it proposes nothing (F14)",
+    ),
+    (
+        "trespasser",
+        "as leader it orders something for a rollup that is not open (F14)",
+    ),
+    (
+        "bundle-splitter",
+        "as leader it leaves out a part of a bundle; without a bundle it proposes nothing (F15)",
+    ),
+    (
         "forkers",
         "more than f stake together: two sides each, one for each half of the honest; two chains become final (S1, S11)",
     ),
 ];
+
+/// Those that break the rules of lanes.
+pub const LANE_DEEDS: &[&str] = &["root-liar", "misorderer", "trespasser", "bundle-splitter"];
 
 /// The deed of this name, for a host; none if there is none.
 #[must_use]
@@ -119,6 +139,10 @@ pub fn deed(name: &str, setup: &Setup) -> Option<Box<dyn Deed>> {
         "splitter" => Box::new(Splitter::new(setup)),
         "lying-syncer" => Box::new(LyingSyncer::default()),
         "evidence-forger" => Box::new(EvidenceForger::default()),
+        "root-liar" => Box::new(Lawless::new(setup, Breach::Roots)),
+        "misorderer" => Box::new(Lawless::new(setup, Breach::Order)),
+        "trespasser" => Box::new(Lawless::new(setup, Breach::Closed)),
+        "bundle-splitter" => Box::new(Lawless::new(setup, Breach::Bundle)),
         "forkers" => Box::new(Forkers::new(setup)),
         _ => return None,
     })

@@ -8,6 +8,7 @@
 mod craft;
 mod deeds;
 mod forger;
+mod lanes;
 mod lies;
 mod memory;
 mod mutator;
@@ -18,7 +19,7 @@ mod syncer;
 #[cfg(test)]
 mod tests;
 
-pub use deeds::{DEEDS, deed};
+pub use deeds::{DEEDS, LANE_DEEDS, deed};
 pub use sides::halves;
 
 use crate::fact::{Message, Micros};

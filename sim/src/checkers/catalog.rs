@@ -66,6 +66,11 @@ pub const CHECKERS: &[(&str, Class, &str)] = &[
         "conformance: an honest member votes only for blocks whose parent a certificate can justify with the rank that the block names (R4), and proposes ahead only if a block of the last views is final at it (R3)",
     ),
     (
+        "S13",
+        Class::Safety,
+        "lanes: the header of every final block says of lanes, history and registry what all blocks before it come to; it orders nothing for a rollup that is not open, each lane by its policy, and bundles whole (F13 to F15; the turmoil world and processes do not tell what a block holds)",
+    ),
+    (
         "L1",
         Class::Liveness,
         "commit: after the storm every live member commits within the bound of the scenario, and enough by the end",

@@ -4,7 +4,7 @@
 //! ```text
 //! Fact --> Checkers --> rules (thresholds, resolve)      oracle (S7)         payloads (S8)    bounds (R1 R2 R3)
 //!                       signers (S3 S5, who signed what) members (S4 S6)     blame (S11)
-//!                       chain (S1 S2 S8 S9 S10)          progress (L1 to L5)     conform (S12)
+//!                       chain (S1 S2 S8 S9 S10)          progress (L1 to L5)     conform (S12)    lanes (S13)
 //! ```
 //!
 //! Memory is bounded: old epochs, views, blocks and transactions are forgotten, each with a limit in its file, and
@@ -15,6 +15,7 @@ mod bounds;
 mod catalog;
 mod chain;
 mod conform;
+mod lanes;
 mod members;
 mod oracle;
 mod payloads;
@@ -32,10 +33,12 @@ use blame::Blame;
 use bounds::Bounds;
 use chain::{Chain, Outcome};
 use conform::Conform;
+use lanes::Lanes;
 use members::Members;
 use oracle::Oracle;
 use outrider_types::{
-    BlockRecord, Certificate, FinalityCertificate, Justification, SafetyState, TransactionId, View,
+    BlockRecord, Certificate, FinalityCertificate, Justification, Payload, SafetyState,
+    TransactionId, View,
 };
 use payloads::Payloads;
 use progress::Progress;
@@ -55,6 +58,7 @@ pub struct Checkers {
     bounds: Bounds,
     blame: Blame,
     conform: Conform,
+    lanes: Lanes,
     progress: Progress,
     /// The last certificate that each host committed by: it comes with every block of a commit.
     last: Vec<Option<Arc<FinalityCertificate>>>,
@@ -79,6 +83,7 @@ impl Checkers {
             bounds: Bounds::new(hosts),
             blame: Blame::new(any),
             conform: Conform::default(),
+            lanes: Lanes::default(),
             progress: Progress::new(scenario),
             last: vec![None; hosts],
             last_kept: vec![None; hosts],
@@ -165,9 +170,11 @@ impl Checkers {
                 member,
                 record,
                 transactions,
+                payload,
                 certificate,
             } => self.when_honest(*member, |all| {
-                all.committed(at, *member, record, transactions, certificate.as_ref())
+                let orders = (transactions, payload.as_deref());
+                all.committed(at, *member, record, orders, certificate.as_ref())
             }),
             Fact::Accepted { member, id, rollup } => {
                 self.chain.accepted(at, *member, *id, *rollup);
@@ -340,7 +347,7 @@ impl Checkers {
         at: Micros,
         host: usize,
         record: &BlockRecord,
-        transactions: &Arc<[TransactionId]>,
+        (transactions, payload): (&Arc<[TransactionId]>, Option<&Payload>),
         certificate: Option<&Arc<FinalityCertificate>>,
     ) -> Result<(), Finding> {
         self.commit_certificate(host, record, certificate)?;
@@ -356,7 +363,7 @@ impl Checkers {
             Outcome::Known => Ok(()),
             Outcome::New => {
                 self.progress.grew(at);
-                Ok(())
+                self.lanes.grew(&record.block, payload)
             }
             Outcome::Forked(fork) => {
                 let mut guilty = None;

@@ -1,12 +1,10 @@
 //! S8, availability: who may hold which payload, and that honest members only vote for blocks of which they do.
 
-use super::rules::{EpochRules, batch_id, payload_id, payload_of, sha};
+use super::lanes::arrange;
+use super::rules::{EpochRules, batch_id, payload_id, payload_of};
 use super::signers::Finding;
-use outrider_types::message::{LaneOrders, References};
-use outrider_types::{
-    BatchId, Block, BlockId, Payload, PayloadId, Policy, RollupId, TransactionId,
-};
-use std::cmp::Reverse;
+use outrider_types::message::References;
+use outrider_types::{BatchId, Block, BlockId, Bytes, Payload, PayloadId, RollupId, TransactionId};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Blocks and payloads that are remembered.
@@ -27,36 +25,11 @@ struct Proposed {
 struct Spread {
     /// Whether each host was sent it or sent it.
     hosts: Vec<bool>,
-    transactions: Vec<Seen>,
+    transactions: Vec<Spoken>,
 }
 
-/// A transaction that was spread.
-#[derive(Clone, Copy, Debug)]
-pub struct Seen {
-    /// Whose.
-    pub rollup: RollupId,
-    /// Which.
-    pub id: TransactionId,
-    /// What it bids in lanes with priorities: as an Ethereum transaction, and by its first bytes.
-    pub fees: [u128; 2],
-}
-
-/// Put what was spread into the order that a leader says its lane has.
-fn arrange(orders: &LaneOrders, lane: &mut [Seen]) {
-    let whose = lane.first().map(|seen| seen.rollup);
-    let order = orders
-        .lanes
-        .iter()
-        .find(|order| Some(order.rollup) == whose);
-    match order.map(|order| order.policy) {
-        None | Some(Policy::Fcfs) => {}
-        Some(Policy::PriorityEthereum) => lane.sort_by_key(|seen| Reverse(seen.fees[0])),
-        Some(Policy::PriorityPrefix) => lane.sort_by_key(|seen| Reverse(seen.fees[1])),
-        Some(Policy::Shuffled) => {
-            lane.sort_by_key(|seen| sha(&[&orders.parent.0, &seen.id.0]));
-        }
-    }
-}
+/// A transaction as it was spread: whose, its id, its data.
+pub type Spoken = (RollupId, TransactionId, Bytes);
 
 /// A payload that was told in terms of batches.
 #[derive(Debug)]
@@ -164,12 +137,8 @@ impl Payloads {
     }
 
     /// A batch was sent.
-    pub fn batch(&mut self, from: usize, to: Option<usize>, transactions: Vec<Seen>) {
-        let pairs: Vec<_> = transactions
-            .iter()
-            .map(|seen| (seen.rollup, seen.id))
-            .collect();
-        let id = batch_id(&pairs);
+    pub fn batch(&mut self, from: usize, to: Option<usize>, transactions: Vec<Spoken>) {
+        let id = batch_id(&transactions);
         if !self.batches.contains_key(&id) {
             self.batches_in_order.push_back(id);
             if self.batches_in_order.len() > KEPT
@@ -222,20 +191,23 @@ impl Payloads {
             return is_set(&told.hosts) && self.batches_in_order.len() >= KEPT;
         };
         let adds_up = *told.adds_up.get_or_insert_with(|| {
-            let mut lanes: BTreeMap<RollupId, Vec<Seen>> = BTreeMap::new();
+            let mut lanes: BTreeMap<RollupId, Vec<Spoken>> = BTreeMap::new();
             for (reference, batch) in batches.iter().zip(&held) {
                 for (place, one) in batch.transactions.iter().enumerate() {
                     let left_out = |out: &u16| usize::from(*out) == place;
                     if !reference.left_out.iter().any(left_out) {
-                        lanes.entry(one.rollup).or_default().push(*one);
+                        lanes.entry(one.0).or_default().push(one.clone());
                     }
                 }
             }
-            for lane in lanes.values_mut() {
-                arrange(&told.references.orders, lane);
+            for order in &told.references.orders.lanes {
+                if let Some(lane) = lanes.get_mut(&order.rollup) {
+                    arrange(order.policy, told.references.orders.parent, lane);
+                }
             }
             let all = lanes.into_values().flatten();
-            payload_id(&all.map(|seen| (seen.rollup, seen.id)).collect::<Vec<_>>()) == payload
+            let all: Vec<_> = all.map(|(rollup, id, _)| (rollup, id)).collect();
+            payload_id(&all) == payload
         });
         adds_up && is_set(&told.hosts) && held.iter().all(|batch| is_set(&batch.hosts))
     }

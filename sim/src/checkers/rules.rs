@@ -223,7 +223,7 @@ pub(super) fn sha(parts: &[&[u8]]) -> [u8; 32] {
 }
 
 /// RFC 6962, section 2.1, over hashed leaves.
-fn merkle(leaves: &[[u8; 32]]) -> [u8; 32] {
+pub(super) fn merkle(leaves: &[[u8; 32]]) -> [u8; 32] {
     match leaves {
         [] => sha(&[]),
         [leaf] => *leaf,
@@ -238,7 +238,7 @@ fn merkle(leaves: &[[u8; 32]]) -> [u8; 32] {
     }
 }
 
-fn count(length: usize) -> [u8; 4] {
+pub(super) fn count(length: usize) -> [u8; 4] {
     u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes()
 }
 
@@ -270,9 +270,9 @@ pub fn transaction_id(rollup: RollupId, data: &Bytes) -> TransactionId {
 
 /// The name of a spread batch of these transactions.
 #[must_use]
-pub fn batch_id(transactions: &[(RollupId, TransactionId)]) -> BatchId {
+pub fn batch_id(transactions: &[(RollupId, TransactionId, Bytes)]) -> BatchId {
     let mut parts: Vec<&[u8]> = vec![b"outrider/batch"];
-    parts.extend(transactions.iter().map(|(_, id)| id.0.as_slice()));
+    parts.extend(transactions.iter().map(|(_, id, _)| id.0.as_slice()));
     BatchId(sha(&parts))
 }
 

@@ -4,12 +4,12 @@ use super::Checkers;
 use super::conform;
 use super::members::Speech;
 use super::oracle::signed;
-use super::payloads::Seen;
+use super::payloads::Spoken;
 use super::rules::{EpochRules, transaction_id};
 use super::signers::{Finding, Heard, Kind};
 use crate::fact::{Message, Micros};
 use outrider_types::{
-    BlockId, ConsensusMessage, MemberIndex, PayloadMessage, Policy, Proposal, Signature, Statement,
+    BlockId, ConsensusMessage, MemberIndex, PayloadMessage, Proposal, Signature, Statement,
     SyncMessage, Timeout, Transaction, View,
 };
 use std::sync::Arc;
@@ -32,15 +32,13 @@ impl Checkers {
                         self.travels(message);
                     }
                     PayloadMessage::Transactions(spread) => {
-                        let seen = |one: &Transaction| Seen {
-                            rollup: one.rollup,
-                            id: transaction_id(one.rollup, &one.data),
-                            fees: [Policy::PriorityEthereum, Policy::PriorityPrefix]
-                                .map(|policy| policy.fee(&one.data)),
+                        let spoken = |one: &Transaction| {
+                            let id = transaction_id(one.rollup, &one.data);
+                            (one.rollup, id, one.data.clone())
                         };
-                        let transactions: Vec<Seen> = spread.list.iter().map(seen).collect();
-                        for seen in &transactions {
-                            self.chain.spread(at, from, seen.id, seen.rollup);
+                        let transactions: Vec<Spoken> = spread.list.iter().map(spoken).collect();
+                        for (rollup, id, _) in &transactions {
+                            self.chain.spread(at, from, *id, *rollup);
                         }
                         self.payloads.batch(from, to, transactions);
                     }

@@ -15,7 +15,7 @@ pub(super) enum Event {
     FaultEnds(usize),
     Change(usize),
     Client,
-    Retry(Transaction),
+    Retry(Vec<Transaction>),
     Heal,
 }
 

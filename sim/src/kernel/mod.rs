@@ -434,7 +434,7 @@ impl<O: Observer> World<O> {
             Event::FaultEnds(at) => self.fault_ends(at),
             Event::Change(at) => self.change(at),
             Event::Client => self.client(),
-            Event::Retry(transaction) => self.retry(transaction),
+            Event::Retry(list) => self.retry(list),
             Event::Heal => self.heal(),
         }
     }

@@ -247,22 +247,28 @@ impl Node {
     pub fn submit(
         &mut self,
         clock: Clock,
-        transaction: &Transaction,
+        list: &[Transaction],
         port: &mut Port<'_>,
     ) -> Result<bool, Died> {
         let Some(life) = &mut self.life else {
             return Ok(false);
         };
-        let id = transaction.id();
-        let known = self.disk.place(&id).is_some();
-        let taken = !known
-            && life
-                .mempool
-                .admit_own(clock.now, id, transaction.clone())
-                .is_ok();
+        let mut admitted = Vec::new();
+        for one in list {
+            let id = one.id();
+            let closed = self.disk.ledger().registry().policy(one.rollup, clock.wall);
+            let unfit = closed.is_none() || self.disk.place(&id).is_some();
+            if unfit || life.mempool.admit_own(clock.now, id, one.clone()).is_err() {
+                break;
+            }
+            admitted.push(id);
+        }
+        let taken = admitted.len() == list.len();
         if taken {
-            life.ours.insert(id);
+            life.ours.extend(admitted);
             life.spread(port);
+        } else {
+            life.mempool.committed(&admitted);
         }
         self.turn(clock, port, Step::default())?;
         Ok(taken)

@@ -124,6 +124,7 @@ impl Observer for Marks {
                 record,
                 transactions,
                 certificate,
+                ..
             } => self.committed(*member, &record.block, transactions, certificate.as_deref()),
             Fact::Accepted { member, id, .. } => self.state.accepted(*member, *id),
             other => self.event(other),

@@ -81,6 +81,7 @@ impl Words {
                 record,
                 transactions,
                 certificate,
+                ..
             } => {
                 let block = &record.block;
                 let proof = certificate.as_deref();

@@ -268,6 +268,7 @@ impl Observer for Tally {
                 record,
                 transactions,
                 certificate,
+                ..
             } if self.honest.contains(member) => {
                 self.committed(at, record, transactions.len(), certificate.as_deref());
             }

@@ -438,6 +438,7 @@ fn workload(mut reader: Reader<'_>, calm: Workload) -> Workload {
             .get("rollups", whole(1..=1_000))
             .unwrap_or(calm.rollups),
         retry: reader.get("retry", flag).unwrap_or(calm.retry),
+        policies: reader.get("policies", flag).unwrap_or(calm.policies),
     };
     reader.finish();
     workload

@@ -302,6 +302,12 @@ pub const KEYS: &[Key] = &[
         "Whether a client hands in again, elsewhere, what is not final after two seconds.",
     ),
     key(
+        "workload.policies",
+        "true, false",
+        "false",
+        "Whether the rollups are registered in the first second, in turn as priority-prefix, shuffled and fcfs, with one that lives for two seconds; then every fourth time a client hands in a bundle of two or three parts. In the turmoil world it changes nothing.",
+    ),
+    key(
         "expect.violates",
         "id of a checker, such as \"S1\"",
         "none",

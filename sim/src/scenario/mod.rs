@@ -256,6 +256,8 @@ pub struct Workload {
     pub rollups: u64,
     /// Whether a client hands its transaction in again, at another member, when it is not final after two seconds.
     pub retry: bool,
+    /// Whether rollups have ordering policies and some transactions come in bundles.
+    pub policies: bool,
 }
 
 /// What must come of a run.
@@ -323,6 +325,7 @@ impl Scenario {
                 bytes: 32,
                 rollups: 2,
                 retry: true,
+                policies: false,
             },
             expect: Expect {
                 violates: None,

@@ -107,6 +107,7 @@ rate = 500
 size = 250
 rollups = 3
 retry = false
+policies = true
 [expect]
 commits_min = 30
 violates = "S1"

@@ -210,6 +210,9 @@ impl Text {
         self.plain("size", workload.bytes);
         self.plain("rollups", workload.rollups);
         self.plain("retry", workload.retry);
+        if workload.policies {
+            self.plain("policies", workload.policies);
+        }
         self.section("expect");
         if let Some(checker) = &scenario.expect.violates {
             self.quoted("violates", checker);

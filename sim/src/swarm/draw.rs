@@ -12,7 +12,7 @@
 
 mod storm;
 
-use crate::adversary::DEEDS;
+use crate::adversary::{DEEDS, LANE_DEEDS};
 use crate::fact::Micros;
 use crate::rng::Stream;
 use crate::scenario::{
@@ -58,6 +58,7 @@ pub fn draw(seed: u64) -> Scenario {
     storm.clocks(&fates, &mut stream("clocks"));
     storm.partitions(&mut stream("partitions"));
     scenario.faults = storm.into_faults();
+    lanes(&mut scenario, &mut stream("lanes"));
     expect(&mut scenario);
     scenario
 }
@@ -253,10 +254,27 @@ fn spare(stakes: &[u64], faults: Option<(u64, u64)>) -> (u64, u64) {
     })
 }
 
-/// Deeds that up to `f` stake may do without breaking a promise: all but the one that needs more.
+/// Deeds that up to `f` stake may do without breaking a promise: all but the one that needs more, and those about lanes, which are
+/// drawn with them.
 fn deeds() -> Vec<&'static str> {
     let names = DEEDS.iter().map(|(deed, _)| *deed);
-    names.filter(|deed| *deed != "forkers").collect()
+    names
+        .filter(|deed| *deed != "forkers" && !LANE_DEEDS.contains(deed))
+        .collect()
+}
+
+/// Policies and bundles in every fourth world; half of those who break rules break the rules of lanes then.
+fn lanes(scenario: &mut Scenario, stream: &mut Stream) {
+    scenario.workload.policies = stream.chance(0.25);
+    if scenario.workload.policies {
+        for one in &mut scenario.byzantine {
+            if stream.chance(0.5)
+                && let Some(deed) = stream.pick(LANE_DEEDS)
+            {
+                (*deed).clone_into(&mut one.deed);
+            }
+        }
+    }
 }
 
 /// Who breaks the rules, who dies, who forgets: as many as the thresholds allow, and often fewer. Host 0 only if no

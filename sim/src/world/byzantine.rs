@@ -158,7 +158,8 @@ impl Traitor {
     fn obey(&mut self, order: Order) {
         match order {
             Order::Submit(transaction) => self.drive(0, |node, clock, port| {
-                node.submit(clock, &transaction, port).map(drop)
+                node.submit(clock, std::slice::from_ref(&transaction), port)
+                    .map(drop)
             }),
             Order::SubmitTogether(list) => {
                 for transaction in list {

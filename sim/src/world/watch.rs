@@ -82,6 +82,7 @@ impl Tap for Watch {
             member: self.host,
             record: Arc::new(record.clone()),
             transactions: block.transactions.clone(),
+            payload: None,
             certificate: Some(block.certificate.clone()),
         };
         self.air.scribe.note(now(), fact);

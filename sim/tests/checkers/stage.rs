@@ -275,6 +275,7 @@ impl Stage {
                 justification: None,
             }),
             transactions: transactions.into(),
+            payload: None,
             certificate: certificate.cloned(),
         }
     }

@@ -294,6 +294,7 @@ fn committed(member: usize, view: u64, certificate: Option<FinalityCertificate>)
         member,
         record: Arc::new(record),
         transactions,
+        payload: None,
         certificate: certificate.map(Arc::new),
     }
 }

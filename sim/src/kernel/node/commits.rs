@@ -56,6 +56,7 @@ impl Node {
             member: self.host,
             record: block.record.clone(),
             transactions: transactions.clone(),
+            payload: Some(block.held.payload.clone()),
             certificate: certificate.cloned(),
         });
         self.disk.append(block);
