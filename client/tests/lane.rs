@@ -47,6 +47,8 @@ fn lane(blocks: u64) -> Vec<(LaneBlock, Value)> {
 struct StandIn {
     says: Arc<Mutex<VecDeque<Vec<Value>>>>,
     asked: Arc<Mutex<Vec<Value>>>,
+    /// If there is one, it says all of it from the cursor on, and cuts nothing.
+    lane: Arc<Vec<(LaneBlock, Value)>>,
 }
 
 impl StandIn {
@@ -63,6 +65,19 @@ impl StandIn {
                     member.asked.lock().unwrap().push(from["from"].clone());
                     let says = member.says.lock().unwrap().pop_front().unwrap_or_default();
                     let sink = pending.accept().await?;
+                    if !member.lane.is_empty() {
+                        let read = match &from["from"] {
+                            Value::String(cursor) => cursor.split('-').next().unwrap().parse()?,
+                            height => height.as_u64().unwrap() - 1,
+                        };
+                        let rest = member.lane.iter().skip(usize::try_from(read)?);
+                        for (_, item) in rest {
+                            let text = serde_json::value::to_raw_value(item)?;
+                            sink.send(SubscriptionMessage::from(text)).await?;
+                        }
+                        sink.closed().await;
+                        return Ok(());
+                    }
                     for item in says {
                         let text = serde_json::value::to_raw_value(&item)?;
                         sink.send(SubscriptionMessage::from(text)).await?;
@@ -124,6 +139,40 @@ async fn stream_that_is_cut_again_and_again_comes_whole() {
             .filter_map(Value::as_str)
             .all(|cursor| cursor.contains('-'))
     );
+}
+
+#[tokio::test]
+async fn member_that_is_stopped_in_the_middle_costs_no_lane_block_and_repeats_none() {
+    let blocks = lane(600);
+    let member = StandIn {
+        lane: Arc::new(blocks.clone()),
+        ..StandIn::default()
+    };
+    let (url, mut server) = member.serve().await;
+    let mut follower = LaneFollower::new(&url, ROLLUP, LaneFrom::Height(LaneHeight(1)));
+    let (mut read, mut stops, mut errors) = (Vec::new(), 0, 0);
+    while read.len() < blocks.len() {
+        match follower.next().await {
+            Ok(found) => read.push(found.lane),
+            Err(error) => {
+                errors += 1;
+                assert!(error.retry_helps() && errors < 100, "{error}");
+            }
+        }
+        // Somewhere in each fifty; what was under way is lost with it.
+        if read.len() >= stops * 50 + 1 + (stops * 17) % 50 && stops < 11 {
+            stops += 1;
+            server.stop().unwrap();
+            server.stopped().await;
+            let (url, next) = member.serve().await;
+            server = next;
+            follower.move_to(&url);
+        }
+    }
+    let expected: Vec<LaneBlock> = blocks.iter().map(|(lane, _)| *lane).collect();
+    assert_eq!(read, expected);
+    assert_eq!(stops, 11);
+    assert!(member.asked.lock().unwrap().len() > stops);
 }
 
 #[tokio::test]
