@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use outrider_client::Trust;
 use outrider_conductor::{DriverKind, Event, Executed, Interval, Options, Plan, run};
 use outrider_node::committee_file::CommitteeFile;
+use outrider_node::keys;
 use outrider_types::RollupId;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -56,6 +57,9 @@ pub struct Conduct {
     /// Address that gets the tips, in hex.
     #[arg(long, default_value = "0x0000000000000000000000000000000000000000", value_parser = address)]
     coinbase: [u8; 20],
+    /// A member's key file: what is executed is signed with it and told to members, see docs/rollups.md.
+    #[arg(long)]
+    certify: Option<PathBuf>,
     /// Print JSON, with every transaction that was skipped.
     #[arg(long)]
     json: bool,
@@ -73,7 +77,8 @@ enum Driver {
     Http,
 }
 
-fn address(text: &str) -> Result<[u8; 20], String> {
+/// An address in hex.
+pub fn address(text: &str) -> Result<[u8; 20], String> {
     let mut address = [0; 20];
     let digits = text.strip_prefix("0x").unwrap_or(text);
     hex::decode_to_slice(digits, &mut address)
@@ -85,6 +90,7 @@ impl Conduct {
     /// Do it.
     pub async fn run(self) -> Result<(), Failure> {
         let json = self.json;
+        let certify = self.certify.as_deref().map(keys::load).transpose()?;
         let committee = self.committee.as_deref().map(CommitteeFile::load);
         let trust = committee.transpose()?.map(|it| Trust::new(it.committee));
         if trust.is_none() {
@@ -111,32 +117,44 @@ impl Conduct {
             mirror: self.mirror,
             jwt: self.jwt,
             coinbase: self.coinbase,
-        };
-        let report = move |event: Event<'_>| match event {
-            Event::Executed {
-                executed,
-                interval,
-                again,
-            } if json => say!("{}", as_json(executed, interval, again)),
-            Event::Executed {
-                executed,
-                interval,
-                again,
-            } => say!("{}", as_line(executed, interval, again)),
-            Event::Resumed {
-                over,
-                lane_height,
-                reached,
-            } => tell!(
-                "outrider: on block {over}, lane block {lane_height}; reached before: block {reached}"
-            ),
-            Event::Waiting { reason } => tell!("outrider: waiting: {reason}"),
+            certify,
         };
         tokio::select! {
             biased;
             signal = crate::signal::ended() => signal,
-            stopped = run(&options, report) => stopped.map_err(Failure::from),
+            stopped = run(&options, |event| report(event, json)) => stopped.map_err(Failure::from),
         }
+    }
+}
+
+/// Print what a conductor tells.
+pub fn report(event: Event<'_>, json: bool) {
+    match event {
+        Event::Executed {
+            executed,
+            interval,
+            steps,
+            again,
+        } if json => say!("{}", as_json(executed, interval, &steps, again)),
+        Event::Executed {
+            executed,
+            interval,
+            again,
+            ..
+        } => say!("{}", as_line(executed, interval, again)),
+        Event::Signed { .. } => {}
+        Event::NotSigned {
+            lane_height,
+            reason,
+        } => tell!("outrider: lane block {lane_height} is not signed: {reason}"),
+        Event::Resumed {
+            over,
+            lane_height,
+            reached,
+        } => tell!(
+            "outrider: on block {over}, lane block {lane_height}; reached before: block {reached}"
+        ),
+        Event::Waiting { reason } => tell!("outrider: waiting: {reason}"),
     }
 }
 
@@ -167,7 +185,12 @@ fn as_line(executed: &Executed, interval: &Interval, again: bool) -> String {
     )
 }
 
-fn as_json(executed: &Executed, interval: &Interval, again: bool) -> serde_json::Value {
+fn as_json(
+    executed: &Executed,
+    interval: &Interval,
+    steps: &[u8; 32],
+    again: bool,
+) -> serde_json::Value {
     let skipped = executed.skipped.iter().map(
         |one| json!({"index": one.index, "reason": one.why.code(), "text": one.why.to_string()}),
     );
@@ -175,6 +198,7 @@ fn as_json(executed: &Executed, interval: &Interval, again: bool) -> serde_json:
         "number": executed.block.number,
         "hash": executed.block.hash,
         "state_root": executed.state_root,
+        "steps": hex::encode(steps),
         "timestamp_us": interval.start,
         "lane_first": interval.lane_first,
         "lane_last": interval.last.lane_height,

@@ -5,15 +5,15 @@ use crate::committee::ChangeError;
 use crate::sim::SimFailure;
 use outrider_client::{
     CertificateStoreError, ClientError, EvidenceFileError, ForensicsError, HandoverError,
-    HandoverFileError, ProofError,
+    HandoverFileError, ProofError, TextError,
 };
-use outrider_conductor::StartError;
+use outrider_conductor::{Difference, FinalError, RollupError, StartError, StepsError};
 use outrider_node::committee_file::{CommitteeFileError, MemberFault};
 use outrider_node::config::ConfigError;
 use outrider_node::keys::KeyFileError;
 use outrider_node::member::MemberError;
 use outrider_node::snapshot::{SnapshotFileError, SnapshotFolderError};
-use outrider_types::{Height, Stake};
+use outrider_types::{Height, LaneHeight, RollupId, Stake};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -55,6 +55,38 @@ pub enum Failure {
         path: PathBuf,
         /// Why.
         error: Box<ProofError>,
+    },
+    /// A file that is not the canonical text of a proof.
+    #[error("{path} proves nothing: {error}", path = path.display())]
+    ProofText {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        error: Box<TextError>,
+    },
+    /// A member without the proof of a range.
+    #[error(
+        "{url} has no proof of lane blocks {from} to {to} of rollup {rollup}: they are at most 4,097, from 1 on, and neither in the future nor forgotten there"
+    )]
+    NoRange {
+        /// Which member.
+        url: String,
+        /// Whose lane.
+        rollup: RollupId,
+        /// The first one asked for.
+        from: LaneHeight,
+        /// The last one.
+        to: LaneHeight,
+    },
+    /// A member without the proof of a skip.
+    #[error(
+        "{url} has no proof that leads from the block at height {from} to that later one: the earlier one is forgotten there, or one of the two is not final yet"
+    )]
+    NoSkip {
+        /// Which member.
+        url: String,
+        /// The earlier block.
+        from: Height,
     },
     /// A file that is no chain of hand-overs.
     #[error("{path} holds no hand-overs between epochs: {error}", path = path.display())]
@@ -126,6 +158,28 @@ pub enum Failure {
     /// Keys are needed to check anything.
     #[error("which committee? pass --committee FILE, or --certificates FILE of a member")]
     WhichCommittee,
+    /// A short-lived rollup.
+    #[error(transparent)]
+    Rollup(Box<RollupError>),
+    /// A list of steps.
+    #[error(transparent)]
+    Steps(#[from] StepsError),
+    /// Two executions of the same.
+    #[error("the executions of lane block {lane} differ: {difference}")]
+    Difference {
+        /// The lane block.
+        lane: u64,
+        /// Where.
+        difference: Box<Difference>,
+    },
+    /// The end of a rollup that proves nothing.
+    #[error("{path} proves nothing: {error}", path = path.display())]
+    Final {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        error: Box<FinalError>,
+    },
     /// A snapshot.
     #[error(transparent)]
     Snapshot(Box<SnapshotFolderError>),
@@ -315,6 +369,12 @@ pub enum Failure {
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         Self::Conduct(Box::new(error))
+    }
+}
+
+impl From<RollupError> for Failure {
+    fn from(error: RollupError) -> Self {
+        Self::Rollup(Box::new(error))
     }
 }
 

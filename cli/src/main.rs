@@ -15,10 +15,12 @@ mod folder;
 mod forensics;
 mod init;
 mod keys;
+mod lane;
 mod load;
 mod numbers;
 mod output;
 mod proof;
+mod rollup;
 mod signal;
 #[cfg(feature = "sim")]
 mod sim;
@@ -27,6 +29,7 @@ mod start;
 mod status;
 mod submit;
 mod verify;
+mod verify_order;
 mod vm;
 
 use crate::output::tell;
@@ -69,6 +72,11 @@ enum Verb {
     Proof(proof::Proof),
     /// Check a proof, offline.
     Verify(verify::Verify),
+    /// Prove that final blocks obey the ordering policy of a rollup.
+    VerifyOrder(verify_order::VerifyOrder),
+    /// Follow the lane of a rollup, and fetch proofs of it.
+    #[command(subcommand)]
+    Lane(lane::Lane),
     /// Fetch the hand-overs between epochs.
     Epochs(epochs::Epochs),
     /// Evidence that members broke the protocol.
@@ -81,6 +89,9 @@ enum Verb {
     Snapshot(snapshot::Snapshot),
     /// Execute what a rollup's transactions say.
     Conduct(Box<conduct::Conduct>),
+    /// Short-lived rollups.
+    #[command(subcommand)]
+    Rollup(rollup::Rollup),
     /// Reference virtual machines.
     #[command(subcommand)]
     Vm(vm::Vm),
@@ -119,7 +130,10 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Submit(submit) => wait_for(submit.run()),
         Verb::Status(status) => wait_for(status.run()),
         Verb::Proof(proof) => wait_for(proof.run()),
+        Verb::Lane(lane) => wait_for(lane.run()),
+        Verb::VerifyOrder(order) => wait_for(order.run()),
         Verb::Conduct(conduct) => wait_for(conduct.run()),
+        Verb::Rollup(rollup) => wait_for(rollup.run()),
         Verb::Vm(vm) => wait_for(vm.run()),
         #[cfg(feature = "sim")]
         Verb::Sim(sim) => sim.run(),
@@ -172,6 +186,21 @@ mod tests {
             "outrider conduct --rollup 1 --driver anvil --execution e",
             "outrider conduct --rollup 1 --member m --execution e",
             "outrider conduct --rollup 1 --member m --driver anvil",
+            "outrider rollup",
+            "outrider rollup open --member m --vm evm --ttl 1m",
+            "outrider rollup open --member m --vm kv",
+            "outrider rollup open --member m --vm kv --ttl 1m --order fair",
+            "outrider rollup close --member m 7",
+            "outrider rollup show --member m",
+            "outrider rollup verify f",
+            "outrider rollup compare --a d --lane 1",
+            "outrider lane",
+            "outrider lane follow --rpc u --rollup 1",
+            "outrider lane follow --rpc u --rollup 1 --committee c --from 0",
+            "outrider lane follow --rpc u --rollup 1 --committee c --from 1-2",
+            "outrider lane prove --rpc u --rollup 1 --out f",
+            "outrider verify f --committee c --kind other",
+            "outrider verify-order --rpc u --rollup 1",
             "outrider vm",
             "outrider vm kv --listen here",
             "outrider load --rate 1 --size 64 --duration 1s",

@@ -2,12 +2,13 @@
 
 use crate::failure::Failure;
 use crate::output::say;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use outrider_client::{
-    Checked, FinalityProof, HANDOVERS_BYTES_MAX, HandoverFile, ProofError, Trust,
+    Checked, CheckedHeader, FinalityProof, HANDOVERS_BYTES_MAX, HandoverFile, LANE_PROOF_BYTES_MAX,
+    LaneProof, LaneRangeProof, ProofError, SkipProof, TextError, Trust,
 };
 use outrider_node::committee_file::CommitteeFile;
-use outrider_types::{Committee, Epoch};
+use outrider_types::{Committee, Epoch, LaneBlock};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,9 @@ const PROOF_BYTES_MAX: u64 = 4 * 1024 * 1024;
 pub struct Verify {
     /// The proof.
     file: PathBuf,
+    /// What it proves.
+    #[arg(long, value_enum, default_value_t)]
+    kind: Kind,
     /// The committee file, from somebody you trust: of the proof's epoch, or of an earlier one.
     #[arg(long)]
     committee: PathBuf,
@@ -31,22 +35,123 @@ pub struct Verify {
     epochs: Option<PathBuf>,
 }
 
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Kind {
+    /// A transaction is final, from `outrider proof`.
+    #[default]
+    Finality,
+    /// What a block holds for a rollup, or that it holds nothing, from `outrider lane prove`.
+    Lane,
+    /// Nothing is missing between two lane heights, from `outrider lane range`.
+    LaneRange,
+    /// A block is an ancestor of a later one, from `outrider lane skip`.
+    Skip,
+}
+
 impl Verify {
     /// Do it.
     pub fn run(&self) -> Result<(), Failure> {
         let mut trust = Trust::new(CommitteeFile::load(&self.committee)?.committee);
-        let proof = read_limited(&self.file, PROOF_BYTES_MAX)?;
-        if let Some(path) = &self.epochs {
-            let to = FinalityProof::from_json(&proof).map_err(proves_nothing(&self.file))?;
-            follow(path, &mut trust, to.block.epoch)?;
-        }
-        let checked = trust
-            .verify_json(&proof)
-            .map_err(proves_nothing(&self.file))?;
-        let committee = trust.committee(checked.epoch).unwrap_or(trust.current());
-        say!("{}", describe(&checked, committee));
+        let wrong = proves_nothing(&self.file);
+        let said = match self.kind {
+            Kind::Finality => {
+                let proof = read_limited(&self.file, PROOF_BYTES_MAX)?;
+                let anchor = FinalityProof::from_json(&proof).map_err(&wrong)?;
+                self.follow(&mut trust, anchor.block.epoch)?;
+                let checked = trust.verify_json(&proof).map_err(wrong)?;
+                describe(&checked, committee_of(&trust, checked.epoch))
+            }
+            Kind::Lane => {
+                let proof = self.read(LaneProof::from_json)?;
+                self.follow(&mut trust, proof.header.anchor().epoch)?;
+                let checked = trust.verify_lane(&proof).map_err(wrong)?;
+                let (rollup, header) = (checked.rollup, &checked.header);
+                let held = checked.lane.as_ref().map(describe_lane);
+                format!(
+                    "valid: what a final block holds for a rollup\nrollup       {rollup}\n{}\nlane block   {}",
+                    describe_header(header, &trust),
+                    held.unwrap_or_else(|| "none: the block holds nothing for the rollup".into())
+                )
+            }
+            Kind::LaneRange => {
+                let proof = self.read(LaneRangeProof::from_json)?;
+                self.follow(&mut trust, proof.last.header.anchor().epoch)?;
+                let (lanes, header) = trust.verify_lane_range(&proof).map_err(wrong)?;
+                let (first, last) = (
+                    lanes.first().map(describe_lane),
+                    lanes.last().map(describe_lane),
+                );
+                format!(
+                    "valid: nothing is missing in the lane\nrollup       {}\nlane blocks  {}\nfirst        {}\nlast         {}\n{}",
+                    proof.last.rollup,
+                    lanes.len(),
+                    first.unwrap_or_default(),
+                    last.unwrap_or_default(),
+                    describe_header(&header, &trust),
+                )
+            }
+            Kind::Skip => {
+                let proof = self.read(SkipProof::from_json)?;
+                self.follow(&mut trust, proof.header.anchor().epoch)?;
+                let checked = trust.verify_skip(&proof).map_err(wrong)?;
+                format!(
+                    "valid: an ancestor of a final block\n{}",
+                    describe_header(&checked, &trust)
+                )
+            }
+        };
+        say!("{said}");
         Ok(())
     }
+
+    fn read<T>(&self, read: fn(&[u8]) -> Result<T, TextError>) -> Result<T, Failure> {
+        let bytes = read_limited(&self.file, LANE_PROOF_BYTES_MAX as u64)?;
+        read(&bytes).map_err(|error| Failure::ProofText {
+            path: self.file.clone(),
+            error: Box::new(error),
+        })
+    }
+
+    fn follow(&self, trust: &mut Trust, to: Epoch) -> Result<(), Failure> {
+        match &self.epochs {
+            Some(path) => follow(path, trust, to),
+            None => Ok(()),
+        }
+    }
+}
+
+fn committee_of(trust: &Trust, epoch: Epoch) -> &Committee {
+    trust.committee(epoch).unwrap_or(trust.current())
+}
+
+fn describe_lane(lane: &LaneBlock) -> String {
+    format!(
+        "{}-{}, {} transactions behind {}",
+        lane.height,
+        lane.hash(),
+        lane.count,
+        lane.first
+    )
+}
+
+fn describe_header(header: &CheckedHeader, trust: &Trust) -> String {
+    let CheckedHeader {
+        height,
+        block,
+        epoch,
+        to,
+        signed,
+    } = header;
+    let committee = committee_of(trust, *epoch);
+    format!(
+        "height       {height}\nblock        {block}\nup to        height {to}, epoch {epoch}\ncertificate  {}, view {}, {} of {} members, stake {} of {}",
+        if signed.fast { "fast" } else { "slow" },
+        signed.certified_view,
+        signed.signers,
+        committee.members().len(),
+        signed.signed_stake,
+        committee.thresholds().total,
+    )
 }
 
 /// Check a proof file.
@@ -63,7 +168,7 @@ fn proves_nothing(path: &Path) -> impl Fn(ProofError) -> Failure {
 }
 
 /// Follow a file of hand-overs.
-fn follow(path: &Path, trust: &mut Trust, to: Epoch) -> Result<(), Failure> {
+pub fn follow(path: &Path, trust: &mut Trust, to: Epoch) -> Result<(), Failure> {
     let bytes = read_limited(path, HANDOVERS_BYTES_MAX as u64)?;
     let file = HandoverFile::from_json(&bytes).map_err(|error| Failure::HandoverFile {
         path: path.to_path_buf(),

@@ -200,16 +200,8 @@ impl Client {
                 found: proof.inclusion.transaction,
             });
         }
-        let epoch = proof.block.epoch;
-        self.follow(trust, epoch).await?;
-        let checked = if trust.committee(epoch).is_none() && epoch >= trust.first_epoch() {
-            // So old that its committee is forgotten.
-            let mut again = trust.restarted();
-            self.follow(&mut again, epoch).await?;
-            again.verify(&proof)?
-        } else {
-            trust.verify(&proof)?
-        };
+        let trust = self.reach(trust, proof.block.epoch).await?;
+        let checked = trust.verify(&proof)?;
         Ok((proof, checked))
     }
 

@@ -3,6 +3,8 @@
 //! Layout does not matter here, because transports rewrite it; unknown, missing and repeated fields are refused. The
 //! strict reading of files, in which no byte may differ, is [`verify_json`](crate::verify_json).
 
+use crate::order::{OrderError, OrderedLane};
+use crate::order_text::{ORDER_BYTES_MAX, OrderTextError};
 use outrider_finality::{
     EVIDENCE_BYTES_MAX, EvidenceFile, EvidenceFileError, FinalityProof, HANDOVERS_BYTES_MAX,
     HANDOVERS_VERSION, HandoverError, HandoverFile, HandoverFileError, LANE_PROOF_BYTES_MAX,
@@ -23,7 +25,7 @@ struct Kind {
 }
 
 /// Every kind of proof there is.
-const KINDS: [Kind; 6] = [
+const KINDS: [Kind; 7] = [
     Kind {
         name: "finality",
         check: finality,
@@ -39,6 +41,10 @@ const KINDS: [Kind; 6] = [
     Kind {
         name: "skip",
         check: skip,
+    },
+    Kind {
+        name: "order",
+        check: order,
     },
     Kind {
         name: "epochs",
@@ -121,6 +127,8 @@ impl Anchor {
 /// - `lane`: what a block holds for a rollup, or that it holds nothing.
 /// - `lane-range`: that nothing is missing between two places of a lane.
 /// - `skip`: that a block is final, and an ancestor of a far later one.
+/// - `order`: a block obeys the ordering policy of a rollup; `{version, proof, transactions, registry, payload}` with the answers
+///   of `outrider_laneProof`, `outrider_laneRange`, `outrider_rollups` and, if there is a bundle, `outrider_block`.
 /// - `epochs`: `{version, ends}` with the answers of `outrider_epochEnds`; says the last committee, to be trusted next.
 /// - `evidence`: a member broke the protocol; an item of `outrider_evidence`.
 pub fn check(kind: &str, trust: &[u8], proof: &[u8]) -> Result<Value, Rejected> {
@@ -158,6 +166,19 @@ fn skip(anchor: Anchor, proof: &[u8]) -> Result<Value, Rejected> {
     let proof: SkipProof = read(proof, LANE_PROOF_BYTES_MAX)?;
     let checked = anchor.trust().verify_skip(&proof).map_err(unproven)?;
     Ok(json!(checked))
+}
+
+fn order(anchor: Anchor, text: &[u8]) -> Result<Value, Rejected> {
+    small(text, ORDER_BYTES_MAX)?;
+    let ordered = OrderedLane::from_json(text).map_err(|error| match error {
+        OrderTextError::Form(reason) => Rejected::new("form", reason),
+        OrderTextError::Version(found) => {
+            Rejected::new("version", format!("version {found} is not known here"))
+        }
+    })?;
+    let checked = ordered.check(&anchor.trust());
+    let order = checked.map_err(|error| Rejected::new(order_code(&error), &error))?;
+    Ok(json!(order))
 }
 
 fn epochs(anchor: Anchor, proof: &[u8]) -> Result<Value, Rejected> {
@@ -202,11 +223,16 @@ fn evidence(anchor: Anchor, proof: &[u8]) -> Result<Value, Rejected> {
     }))
 }
 
-fn read<T: serde::de::DeserializeOwned>(text: &[u8], limit: usize) -> Result<T, Rejected> {
+fn small(text: &[u8], limit: usize) -> Result<(), Rejected> {
     if text.len() > limit {
         let reason = format!("{} bytes, such a proof has at most {limit}", text.len());
         return Err(Rejected::new("too-large", reason));
     }
+    Ok(())
+}
+
+fn read<T: serde::de::DeserializeOwned>(text: &[u8], limit: usize) -> Result<T, Rejected> {
+    small(text, limit)?;
     serde_json::from_slice(text).map_err(|error| Rejected::new("form", error))
 }
 
@@ -235,6 +261,19 @@ const fn proof_code(error: &ProofError) -> &'static str {
         ProofError::TransactionSize { .. } => "transaction-size",
         ProofError::OtherTransaction { .. } => "other-transaction",
         ProofError::NotIncluded { .. } => "not-included",
+    }
+}
+
+const fn order_code(error: &OrderError) -> &'static str {
+    match error {
+        OrderError::Proof(error) => proof_code(error),
+        OrderError::Nothing { .. } => "nothing",
+        OrderError::Transactions { .. } => "other-transaction",
+        OrderError::Registry { .. } => "registry",
+        OrderError::Payload { .. } => "payload",
+        OrderError::Closed { .. } => "closed",
+        OrderError::Order { .. } => "order",
+        OrderError::Bundle { .. } => "bundle",
     }
 }
 

@@ -1,10 +1,11 @@
 //! Why a call did not give what was asked for.
 
 use crate::model::Status;
+use crate::order::OrderError;
 use jsonrpsee::core::client::Error as RpcError;
 use jsonrpsee::types::ErrorObjectOwned;
 use outrider_finality::{HandoverError, ProofError};
-use outrider_types::{Epoch, Height, TransactionId};
+use outrider_types::{Epoch, Height, LaneHeight, RollupId, TransactionId};
 
 /// Why a call failed. [`retry_helps`](Self::retry_helps) says whether to try again.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +110,47 @@ pub enum ClientError {
         /// Which.
         height: Height,
     },
+    /// The member cannot prove what a block holds for a rollup, or not yet.
+    #[error(
+        "{url} has no proof of what the block at height {height} holds for rollup {rollup}: it is not final there, or forgotten; ask again later, or another member"
+    )]
+    NoLaneProof {
+        /// The address.
+        url: String,
+        /// Whose lane.
+        rollup: RollupId,
+        /// Which block.
+        height: Height,
+    },
+    /// The member said one thing and proves another.
+    #[error(
+        "{url} gave a lane block {lane} of rollup {rollup} that is not the final one: the member is not to be trusted"
+    )]
+    OtherLane {
+        /// The address.
+        url: String,
+        /// Whose lane.
+        rollup: RollupId,
+        /// Which lane block.
+        lane: LaneHeight,
+    },
+    /// A lane is not so long there.
+    #[error(
+        "the lane of rollup {rollup} ends at lane height {tip} at {url}, {asked} is asked for; ask again later, or another member"
+    )]
+    LaneEnds {
+        /// The address.
+        url: String,
+        /// Whose lane.
+        rollup: RollupId,
+        /// The last lane height there.
+        tip: LaneHeight,
+        /// The one asked for.
+        asked: LaneHeight,
+    },
+    /// A lane block that is not shown to obey its ordering policy.
+    #[error(transparent)]
+    Order(#[from] OrderError),
 }
 
 impl ClientError {
@@ -121,6 +163,8 @@ impl ClientError {
             | Self::NotSoft { .. }
             | Self::NoProof { .. }
             | Self::NotOver { .. }
+            | Self::NoLaneProof { .. }
+            | Self::LaneEnds { .. }
             | Self::MissingBlock { .. } => true,
             Self::Refused { code, .. } => {
                 matches!(
@@ -131,6 +175,8 @@ impl ClientError {
             Self::Url { .. }
             | Self::Answer { .. }
             | Self::OtherTransaction { .. }
+            | Self::OtherLane { .. }
+            | Self::Order(_)
             | Self::Handover(_)
             | Self::Proof(_) => false,
         }

@@ -1,17 +1,17 @@
 //! Following one lane over a WebSocket, without gaps, from a cursor.
 
-use crate::calls::{Client, one};
 use crate::error::{CODE_PRUNED, ClientError};
 use crate::follow::{connect, websocket_url};
 use jsonrpsee::core::client::{Subscription, SubscriptionClientT as _};
 use jsonrpsee::core::params::ArrayParams;
 use jsonrpsee::ws_client::WsClient;
-use outrider_finality::{CheckedLane, LaneProof, Trust};
 use outrider_types::{
     Block, Bytes, Height, LaneBlock, LaneHash, LaneHeight, RollupId, Transaction,
 };
 use serde::Deserialize;
 use serde_json::json;
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// A member says something each second; one that says nothing for so long is taken for gone.
@@ -27,6 +27,47 @@ pub enum LaneFrom {
     Height(LaneHeight),
     /// After this lane block: what [`LaneFollower::from`] said.
     After(LaneHeight, LaneHash),
+}
+
+/// As members write it: `head`, a lane height, or the cursor `height-hash` of a lane block.
+impl fmt::Display for LaneFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Head => f.write_str("head"),
+            Self::Height(height) => height.fmt(f),
+            Self::After(height, hash) => write!(f, "{height}-{hash}"),
+        }
+    }
+}
+
+/// Not a place to begin.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no place in a lane: it is head, a lane height from 1 on, or a cursor HEIGHT-HASH"
+)]
+pub struct NoPlace(String);
+
+impl FromStr for LaneFrom {
+    type Err = NoPlace;
+
+    fn from_str(text: &str) -> Result<Self, NoPlace> {
+        if text == "head" {
+            return Ok(Self::Head);
+        }
+        let no_place = || NoPlace(text.to_owned());
+        let (height, hash) = text
+            .split_once('-')
+            .map_or((text, None), |(height, hash)| (height, Some(hash)));
+        let height = height.parse().map(LaneHeight).map_err(|_| no_place())?;
+        match hash {
+            Some(hash) => hash
+                .parse()
+                .map(|hash| Self::After(height, hash))
+                .map_err(|_| no_place()),
+            None if height.0 > 0 => Ok(Self::Height(height)),
+            None => Err(no_place()),
+        }
+    }
 }
 
 /// A lane block with its transactions. Its hash and its transactions are those that the next one's parent commits to; that
@@ -80,11 +121,47 @@ struct Event {
     rest: serde_json::Value,
 }
 
+/// A lane block as members give it out.
 #[derive(Debug, Deserialize)]
-struct Streamed {
+pub(crate) struct Streamed {
     lane: LaneBlock,
     header: Block,
     transactions: Vec<String>,
+}
+
+impl Streamed {
+    /// Of a rollup, and of its transactions.
+    pub(crate) fn read(self, rollup: RollupId) -> Result<LaneData, String> {
+        let Self {
+            lane,
+            header,
+            transactions,
+        } = self;
+        if lane.rollup != rollup {
+            return Err(format!("lane block {} is of another rollup", lane.height));
+        }
+        let data: Result<Vec<Bytes>, _> = transactions
+            .iter()
+            .map(|text| const_hex::decode(text).map(Bytes::from))
+            .collect();
+        let transactions = data.map_err(|error| error.to_string())?;
+        let id = |data: &Bytes| {
+            let data = data.clone();
+            Transaction { rollup, data }.id()
+        };
+        let ids: Vec<_> = transactions.iter().map(id).collect();
+        if !lane.is_of(&ids) {
+            return Err(format!(
+                "lane block {} is not of its transactions",
+                lane.height
+            ));
+        }
+        Ok(LaneData {
+            lane,
+            header,
+            transactions,
+        })
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -92,45 +169,6 @@ struct Heartbeat {
     head: Height,
     tip: LaneHeight,
     lag: u64,
-}
-
-impl Client {
-    /// The proof of what the block at a height holds for a rollup, verified, and what it says. If the block is of a later epoch than
-    /// the last one that `trust` knows, the hand-overs are fetched and followed first.
-    pub async fn verified_lane(
-        &self,
-        rollup: RollupId,
-        height: Height,
-        trust: &mut Trust,
-    ) -> Result<(LaneProof, CheckedLane), ClientError> {
-        let method = "outrider_laneProof";
-        let mut params = one(rollup);
-        let inserted = params.insert(height);
-        assert!(inserted.is_ok(), "a height is JSON");
-        let proof: Option<LaneProof> = self.call(method, params).await?;
-        let proof = proof.ok_or_else(|| ClientError::MissingBlock {
-            url: self.url.clone(),
-            height,
-        })?;
-        if proof.rollup != rollup || proof.header.block.height != height {
-            return Err(ClientError::Answer {
-                url: self.url.clone(),
-                method,
-                reason: "it is of another block or rollup than was asked for".to_owned(),
-            });
-        }
-        let epoch = proof.header.anchor().epoch;
-        self.follow(trust, epoch).await?;
-        let checked = if trust.committee(epoch).is_none() && epoch >= trust.first_epoch() {
-            // So old that its committee is forgotten.
-            let mut again = trust.restarted();
-            self.follow(&mut again, epoch).await?;
-            again.verify_lane(&proof)?
-        } else {
-            trust.verify_lane(&proof)?
-        };
-        Ok((proof, checked))
-    }
 }
 
 impl LaneFollower {
@@ -170,9 +208,8 @@ impl LaneFollower {
             return Ok(());
         }
         let from = match self.from {
-            LaneFrom::Head => json!("head"),
             LaneFrom::Height(height) => json!(height),
-            LaneFrom::After(height, hash) => json!(format!("{height}-{hash}")),
+            other => json!(other.to_string()),
         };
         let topic = json!({ "rollup": self.rollup, "from": from, "stage": "soft" });
         let mut params = ArrayParams::new();
@@ -254,43 +291,21 @@ impl LaneFollower {
 
     /// A lane block that continues what was read before.
     fn checked(&self, streamed: Streamed) -> Result<LaneData, ClientError> {
-        let Streamed {
-            lane,
-            header,
-            transactions,
-        } = streamed;
+        let lane = streamed.lane;
         let continues = match self.from {
             LaneFrom::Head => true,
             LaneFrom::Height(height) => lane.height == height,
             LaneFrom::After(height, hash) => lane.height == height.next() && lane.parent == hash,
         };
-        if !continues || lane.rollup != self.rollup {
+        if !continues {
             let what = format!(
                 "lane block {} does not continue {:?}",
                 lane.height, self.from
             );
             return Err(self.unreadable(&what));
         }
-        let data: Result<Vec<Bytes>, _> = transactions
-            .iter()
-            .map(|text| const_hex::decode(text).map(Bytes::from))
-            .collect();
-        let data = data.map_err(|error| self.unreadable(&error.to_string()))?;
-        let rollup = self.rollup;
-        let id = |data: &Bytes| {
-            let data = data.clone();
-            Transaction { rollup, data }.id()
-        };
-        let ids: Vec<_> = data.iter().map(id).collect();
-        if !lane.is_of(&ids) {
-            let what = format!("lane block {} is not of its transactions", lane.height);
-            return Err(self.unreadable(&what));
-        }
-        Ok(LaneData {
-            lane,
-            header,
-            transactions: data,
-        })
+        let read = streamed.read(self.rollup);
+        read.map_err(|reason| self.unreadable(&reason))
     }
 
     fn unreadable(&self, reason: &str) -> ClientError {

@@ -17,9 +17,10 @@
 //! - **L3** Every call ends within a stated time (`a_silent_member_is_a_timeout`).
 //! - **L4** [`check`], the same door for every kind of proof, answers as the shared vectors say, here and in WebAssembly
 //!   (`tests/vectors.rs`, `wasm/test.mjs`).
-//!
 //! - **L5** A [`LaneFollower`] hands out every lane block from its first one on, each once and each the child of the one before,
 //!   whatever happens to its connection (`tests/lane.rs`).
+//! - **L6** [`OrderedLane::check`] accepts a lane block only if it is final, its transactions are in the order of the policy that the
+//!   header's registry says, and bundles are whole; whoever served it is not believed (`tests/order.rs`).
 //!
 //! Assumptions: the committee file is right; everything that a member says is unproved until a proof verifies.
 //!
@@ -43,7 +44,15 @@ mod follow;
 #[cfg(feature = "net")]
 mod lane;
 #[cfg(feature = "net")]
+mod lane_calls;
+#[cfg(feature = "net")]
 mod model;
+mod order;
+#[cfg(feature = "net")]
+mod order_audit;
+mod order_text;
+#[cfg(feature = "net")]
+mod rollups;
 #[cfg(feature = "net")]
 mod session;
 #[cfg(feature = "net")]
@@ -62,18 +71,26 @@ pub use error::{
 #[cfg(feature = "net")]
 pub use follow::{FOLLOW_BUFFER_MAX, Follower};
 #[cfg(feature = "net")]
-pub use lane::{LaneData, LaneFollower, LaneFrom, LaneLag};
+pub use lane::{LaneData, LaneFollower, LaneFrom, LaneLag, NoPlace};
+#[cfg(feature = "net")]
+pub use lane_calls::LaneRange;
 #[cfg(feature = "net")]
 pub use model::{BlockSummary, CurrentCommittee, Head, RawSubmitted, Status};
+pub use order::{CheckedOrder, OrderError, OrderedLane};
+#[cfg(feature = "net")]
+pub use order_audit::OrderAudit;
 pub use outrider_finality::{
     CERTIFICATES_BYTES_MAX, CertificatePage, CertificateStore, CertificateStoreError, Charge,
-    Checked, CheckedEvidence, CheckedHeader, CheckedLane, EVIDENCE_BYTES_MAX, EvidenceFile,
-    EvidenceFileError, EvidencePage, FinalHeader, FinalityProof, ForensicsError,
-    HANDOVERS_BYTES_MAX, HandoverError, HandoverFile, HandoverFileError, LANE_PROOF_BYTES_MAX,
-    LaneProof, LaneRangeProof, PROOF_BYTES_MAX, ProofError, Skip, SkipProof, SnapshotItem,
-    SnapshotVerifier, Trust, Verdict, investigate, offence_name, verify, verify_evidence_json,
+    Checked, CheckedEvidence, CheckedHeader, CheckedLane, EVIDENCE_BYTES_MAX, EXECUTION_BYTES_MAX,
+    EvidenceFile, EvidenceFileError, EvidencePage, ExecutionError, ExecutionFile, ExecutionSide,
+    FinalHeader, FinalityProof, ForensicsError, HANDOVERS_BYTES_MAX, HandoverError, HandoverFile,
+    HandoverFileError, LANE_PROOF_BYTES_MAX, LaneClaim, LaneProof, LaneRangeProof, PROOF_BYTES_MAX,
+    ProofError, Skip, SkipProof, SnapshotItem, SnapshotVerifier, TextError, Trust, Verdict,
+    canonical, investigate, offence_name, read_canonical, verify, verify_evidence_json,
     verify_json,
 };
+#[cfg(feature = "net")]
+pub use rollups::{ExecutionTaken, RollupState};
 #[cfg(feature = "net")]
 pub use session::{SESSION_REQUESTS_MAX, Session};
 #[cfg(feature = "net")]

@@ -1,7 +1,7 @@
 //! Lane blocks into execution blocks: one per interval of certified time that holds any.
 
 use crate::lane::{Cursor, LaneBlock, LaneItem};
-use outrider_types::{Bytes, Timestamp};
+use outrider_types::{Bytes, Timestamp, bundle};
 use std::time::Duration;
 
 /// Most transactions that an execution block is given; those behind them in its interval are skipped.
@@ -92,6 +92,8 @@ impl Aggregator {
         });
         open.interval.last = cursor;
         for data in transactions {
+            // Of a part of a bundle, what the rollup is to see of it.
+            let data = data.slice_ref(bundle::inner(&data));
             let fits = open.interval.transactions.len() < TRANSACTIONS_PER_INTERVAL_MAX
                 && open.bytes + data.len() <= INTERVAL_BYTES_MAX;
             // Nothing behind the first that does not fit, so that order is kept.
@@ -108,6 +110,7 @@ impl Aggregator {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use outrider_types::RollupId;
     use outrider_types::{BlockId, Height};
     use proptest::prelude::*;
 
@@ -139,6 +142,20 @@ mod tests {
         assert_eq!((over.lane_first, over.last.lane_height), (1, 2));
         assert_eq!(over.transactions, [&b"a"[..], b"b", b"c"]);
         assert_eq!(all.push(LaneItem::Quiet(Timestamp(9_000_000))), None);
+    }
+
+    #[test]
+    fn of_a_part_of_a_bundle_its_data_is_executed() {
+        let parts = [1, 2].map(|rollup| (RollupId(rollup), Bytes::from_static(b"data")));
+        let (_, wrapped) = bundle::wrap(&parts).unwrap();
+        let LaneItem::Block(mut part) = block(1, 1, &[]) else {
+            unreachable!("a block")
+        };
+        part.transactions = vec![wrapped[0].data.clone()];
+        let mut all = Aggregator::new(SECOND);
+        assert_eq!(all.push(LaneItem::Block(part)), None);
+        let over = all.push(LaneItem::Quiet(Timestamp(2_000_000))).unwrap();
+        assert_eq!(over.transactions, [&b"data"[..]]);
     }
 
     #[test]

@@ -5,6 +5,8 @@ use crate::execution::{BlockRef, DriverError, Executed, ExecutionDriver};
 use crate::journal::{Journal, JournalError, Subject};
 use crate::lane::{Cursor, Lane, LaneError};
 use crate::skip::{SkipReason, Skipped};
+use crate::steps::{StepList, StepLog};
+use outrider_client::ExecutionTaken;
 use outrider_types::RollupId;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -43,8 +45,24 @@ pub enum Event<'a> {
         executed: &'a Executed,
         /// What it was made of.
         interval: &'a Interval,
+        /// What its transactions did, in one hash.
+        steps: [u8; 32],
         /// Whether it was executed before, and came out the same.
         again: bool,
+    },
+    /// An execution was signed, and a member took it.
+    Signed {
+        /// The last lane block in it.
+        lane_height: u64,
+        /// What became of it.
+        taken: ExecutionTaken,
+    },
+    /// An execution was not signed, or no member took it.
+    NotSigned {
+        /// The last lane block in it.
+        lane_height: u64,
+        /// Why.
+        reason: String,
     },
     /// Something does not answer; it is tried again.
     Waiting {
@@ -111,6 +129,8 @@ pub async fn conduct<L: Lane, D: ExecutionDriver>(
         genesis: genesis.hash,
     };
     let mut conductor = Conductor {
+        rollup: plan.rollup,
+        steps: StepLog::new(&plan.data),
         journal: Journal::open(&plan.data, subject)?,
         aggregator: Aggregator::new(plan.interval),
         over: genesis,
@@ -180,7 +200,9 @@ impl Pauses {
 }
 
 struct Conductor {
+    rollup: RollupId,
     journal: Journal,
+    steps: StepLog,
     aggregator: Aggregator,
     genesis: BlockRef,
     /// The last block that this run executed or found.
@@ -248,6 +270,14 @@ impl Conductor {
         Ok(record.cursor)
     }
 
+    fn keep_steps(&self, list: &StepList) -> Result<(), JournalError> {
+        self.steps.write(list).map_err(|error| JournalError::File {
+            act: "write to",
+            path: self.steps.folder().to_path_buf(),
+            error,
+        })
+    }
+
     async fn execute<D: ExecutionDriver>(
         &mut self,
         driver: &mut D,
@@ -258,6 +288,8 @@ impl Conductor {
         crowd_out(&mut executed, interval);
         let number = executed.block.number;
         assert_eq!(number, self.over.number + 1, "blocks follow each other");
+        let list = StepList::new(self.rollup, interval, &executed);
+        self.keep_steps(&list)?;
         let last = self.journal.last().map_or(0, |last| last.block.number);
         let again = number <= last;
         if !again {
@@ -271,6 +303,7 @@ impl Conductor {
         tell(Event::Executed {
             executed: &executed,
             interval,
+            steps: list.root(),
             again,
         });
         Ok(())

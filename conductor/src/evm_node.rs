@@ -8,9 +8,11 @@ use crate::skip::{SkipReason, Skipped};
 use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, B256, Bloom, Bytes, U64, U256};
 use outrider_types::RollupId;
+use outrider_types::crypto::sha256;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 /// A block as a node serves it, with the hashes of its transactions.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -118,6 +120,47 @@ impl Plan {
             next += found + 1;
         }
         Some(places)
+    }
+}
+
+/// What a transaction did.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Receipt {
+    status: U64,
+    gas_used: U64,
+    cumulative_gas_used: U64,
+    logs: Vec<Log>,
+}
+
+#[derive(Deserialize)]
+struct Log {
+    address: Address,
+    topics: Vec<B256>,
+    data: Bytes,
+}
+
+/// The same on every node.
+impl fmt::Display for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut bytes = Vec::new();
+        for Log {
+            address,
+            topics,
+            data,
+        } in &self.logs
+        {
+            bytes.extend_from_slice(address.as_slice());
+            bytes.extend_from_slice(&(topics.len() as u64).to_be_bytes());
+            for topic in topics {
+                bytes.extend_from_slice(topic.as_slice());
+            }
+            bytes.extend_from_slice(&(data.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(data);
+        }
+        let logs = B256::from(sha256(&[&bytes]));
+        let (status, gas) = (self.status, self.gas_used);
+        write!(f, "status {status} gas {gas} logs {logs}")
     }
 }
 
@@ -257,9 +300,11 @@ impl EvmNode {
                 url: self.rpc.url().to_owned(),
                 number,
             })?;
+        let receipts = self.receipts(number, places.len()).await?;
         let mut skipped = plan.skipped;
         if places.len() < plan.candidates.len() {
-            let used = self.gas_after_each(number, places.len()).await?;
+            let used = receipts.iter().map(|one| one.cumulative_gas_used.to());
+            let used: Vec<u64> = used.collect();
             skipped.extend(refused(&plan.environment, &plan.candidates, &places, &used));
         }
         skipped.sort_by_key(|one| one.index);
@@ -270,16 +315,15 @@ impl EvmNode {
                 .into_iter()
                 .map(|place| plan.candidates[place].index)
                 .collect(),
+            results: receipts.iter().map(Receipt::to_string).collect(),
             skipped,
         })
     }
 
-    /// Gas that was used in a block after each of its transactions.
-    async fn gas_after_each(&self, number: u64, count: usize) -> Result<Vec<u64>, DriverError> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Receipt {
-            cumulative_gas_used: U64,
+    /// Of each transaction of a block.
+    async fn receipts(&self, number: u64, count: usize) -> Result<Vec<Receipt>, DriverError> {
+        if count == 0 {
+            return Ok(Vec::new());
         }
         let method = "eth_getBlockReceipts";
         let at = format!("{number:#x}");
@@ -290,8 +334,7 @@ impl EvmNode {
                 .rpc
                 .wrong(method, "not one receipt for each transaction"));
         }
-        let used = receipts.iter().map(|one| one.cumulative_gas_used.to());
-        Ok(used.collect())
+        Ok(receipts)
     }
 }
 

@@ -34,6 +34,9 @@ pub struct Executed {
     pub state_root: B256,
     /// Places in the interval of the transactions in it, in order.
     pub included: Vec<usize>,
+    /// What the machine says that each of these did, in the same order; empty if it says nothing.
+    #[serde(default)]
+    pub results: Vec<String>,
     /// The others, in order of their place.
     pub skipped: Vec<Skipped>,
 }

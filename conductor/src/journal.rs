@@ -364,6 +364,7 @@ mod tests {
             },
             state_root: B256::repeat_byte(1),
             included: vec![],
+            results: vec![],
             skipped: vec![],
         }
     }

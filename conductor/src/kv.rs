@@ -100,7 +100,19 @@ impl KvMachine {
     /// Root of a Merkle tree over all entries in the order of their keys.
     #[must_use]
     pub fn state_root(&self) -> B256 {
-        let leaves = self.entries.iter().map(|(key, value)| {
+        Self::root_of(&self.entries)
+    }
+
+    /// All entries.
+    #[must_use]
+    pub const fn entries(&self) -> &BTreeMap<String, String> {
+        &self.entries
+    }
+
+    /// The state root of these entries, keys ascending.
+    #[must_use]
+    pub fn root_of<'a>(entries: impl IntoIterator<Item = (&'a String, &'a String)>) -> B256 {
+        let leaves = entries.into_iter().map(|(key, value)| {
             let length = (key.len() as u64).to_be_bytes();
             let leaf = [&length[..], key.as_bytes(), value.as_bytes()].concat();
             merkle::leaf_hash(&leaf)
@@ -125,10 +137,13 @@ impl KvMachine {
         if request.parent != head {
             return Err(UnknownParent { head });
         }
-        let (mut included, mut skipped) = (Vec::new(), Vec::new());
+        let (mut included, mut results, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
         for (index, text) in request.transactions.iter().enumerate() {
             match self.apply(text) {
-                Ok(()) => included.push(index),
+                Ok(result) => {
+                    included.push(index);
+                    results.push(result);
+                }
                 Err(reason) => skipped.push(RemoteSkip {
                     index,
                     reason: reason.to_owned(),
@@ -145,6 +160,7 @@ impl KvMachine {
             block,
             state_root,
             included,
+            results,
             skipped,
         };
         self.remember(head, digest, answer.clone());
@@ -162,7 +178,8 @@ impl KvMachine {
         }
     }
 
-    fn apply(&mut self, text: &str) -> Result<(), &'static str> {
+    /// What the operation did.
+    fn apply(&mut self, text: &str) -> Result<String, &'static str> {
         let bytes = const_hex::decode(text).map_err(|_| "not hex")?;
         let operation = serde_json::from_slice(&bytes).map_err(|_| "not an operation")?;
         match operation {
@@ -173,24 +190,27 @@ impl KvMachine {
                 if self.entries.len() >= KEYS_MAX && !self.entries.contains_key(&key) {
                     return Err("too many keys");
                 }
+                let result = format!("put {}", B256::from(sha256(&[value.as_bytes()])));
                 self.entries.insert(key, value);
+                Ok(result)
             }
             Operation::Delete { key } => {
                 self.entries.remove(&key).ok_or("no such key")?;
+                Ok("delete".to_owned())
             }
             Operation::Transfer { from, to, amount } => {
                 let left = self.amount(&from)?.checked_sub(amount);
                 let left = left.ok_or("not enough to transfer")?;
                 if from == to {
-                    return Ok(());
+                    return Ok(format!("transfer {amount} to itself"));
                 }
                 let more = self.amount(&to)?.checked_add(amount);
                 let more = more.ok_or("too much to receive")?;
                 self.entries.insert(from, left.to_string());
                 self.entries.insert(to, more.to_string());
+                Ok(format!("transfer {amount}: {left} left, {more} there"))
             }
         }
-        Ok(())
     }
 
     /// The value of a key as a number.

@@ -17,13 +17,18 @@ const REQUEST_BYTES_MAX: usize = 80 * 1024 * 1024;
 
 type Machine = Arc<Mutex<KvMachine>>;
 
-fn lock(machine: &Machine) -> MutexGuard<'_, KvMachine> {
+pub(crate) fn lock(machine: &Machine) -> MutexGuard<'_, KvMachine> {
     machine.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Serve a new machine until the task is dropped. Its state is in memory: after a restart its conductor executes the lane
 /// again.
 pub async fn serve(listener: TcpListener) -> io::Result<()> {
+    serve_machine(listener, Machine::default()).await
+}
+
+/// Serve this one.
+pub(crate) async fn serve_machine(listener: TcpListener, machine: Machine) -> io::Result<()> {
     let routes = Router::new()
         .route(
             "/head",
@@ -33,7 +38,7 @@ pub async fn serve(listener: TcpListener) -> io::Result<()> {
         .route("/value/{key}", get(value))
         .route("/execute", post(execute))
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
-        .with_state(Machine::default());
+        .with_state(machine);
     axum::serve(listener, routes).await
 }
 

@@ -28,13 +28,17 @@
 //! genesis and every block compared. Anything else stops it with a [`ConductError`].
 //!
 //! Limits: [`INTERVAL_MAX`], [`TRANSACTIONS_PER_INTERVAL_MAX`], [`INTERVAL_BYTES_MAX`], [`RECORDS_KEPT`], [`REQUEST_TIMEOUT`],
-//! [`ANSWER_BYTES_MAX`], [`OFFENDERS_MAX`].
+//! [`ANSWER_BYTES_MAX`], [`OFFENDERS_MAX`], [`STEP_LISTS_KEPT`], [`UNTOLD_MAX`], [`CLAIMS_MAX`].
 //!
-//! Deliberately absent: settlement, receipts for wallets, starting execution nodes.
+//! Beside it: [`Certifier`] signs what was executed, [`StepLog`] keeps what each transaction did (`tests/compare.rs`), and [`open`]
+//! and [`live`] run a short-lived rollup from its registration to its [`FinalFile`] (`tests/e2e/rollup.sh`).
+//!
+//! Deliberately absent: settlement, receipts for wallets.
 
 mod aggregate;
 mod anvil;
 mod bisect;
+mod certify;
 mod conduct;
 mod engine;
 mod engine_api;
@@ -51,11 +55,14 @@ mod member_lane;
 mod mirror;
 mod options;
 mod remote;
+mod rollup;
 mod rpc;
 mod skip;
+mod steps;
 
 pub use aggregate::{Aggregator, INTERVAL_BYTES_MAX, Interval, TRANSACTIONS_PER_INTERVAL_MAX};
 pub use anvil::AnvilDriver;
+pub use certify::{Certifier, CertifyError, Outcome, UNTOLD_MAX};
 pub use conduct::{ConductError, Event, Plan, conduct};
 pub use engine::{EngineDriver, OFFENDERS_MAX};
 pub use engine_api::Engine;
@@ -71,5 +78,14 @@ pub use member_lane::MemberLane;
 pub use mirror::MirrorDriver;
 pub use options::{DriverKind, INTERVAL_MAX, Options, StartError, run};
 pub use remote::{ExecuteAnswer, ExecuteRequest, RemoteDriver, RemoteEnvironment, RemoteSkip};
+pub use rollup::{
+    AccountClaim, CLAIMS_MAX, CheckedFinal, Claims, FINAL_BYTES_MAX, FINAL_VERSION, FinalBlock,
+    FinalError, FinalFile, KvClaim, LiveEvent, LiveOptions, OpenOptions, RollupError, close, live,
+    open,
+};
 pub use rpc::Rpc;
 pub use skip::{SkipReason, Skipped};
+pub use steps::{
+    Difference, STEP_LISTS_KEPT, STEPS_BYTES_MAX, STEPS_VERSION, Step, StepList, StepLog,
+    StepsError,
+};

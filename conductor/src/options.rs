@@ -1,6 +1,7 @@
 //! From what an operator names to a running conductor.
 
 use crate::anvil::AnvilDriver;
+use crate::certify::{Certifier, Outcome, UNTOLD_MAX};
 use crate::conduct::{ConductError, Event, Plan, conduct};
 use crate::engine::EngineDriver;
 use crate::engine_api::Engine;
@@ -12,8 +13,11 @@ use crate::remote::RemoteDriver;
 use crate::rpc::Rpc;
 use alloy_primitives::Address;
 use outrider_client::{ClientError, Trust};
+use outrider_types::SecretKey;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// The longest interval.
 pub const INTERVAL_MAX: Duration = Duration::from_secs(60);
@@ -54,6 +58,8 @@ pub struct Options {
     pub jwt: Option<PathBuf>,
     /// Who gets the tips.
     pub coinbase: [u8; 20],
+    /// A member's key: what is executed is signed with it, and told to members.
+    pub certify: Option<SecretKey>,
 }
 
 /// Why a conductor does not start, or stops.
@@ -122,6 +128,50 @@ impl StartError {
 
 /// Run a conductor until it has to stop; see [`conduct`].
 pub async fn run(options: &Options, tell: impl FnMut(Event<'_>) + Send) -> Result<(), StartError> {
+    let Some(key) = &options.certify else {
+        return execute(options, tell).await;
+    };
+    let rollup = options.plan.rollup;
+    let mut certifier = Certifier::new(&options.members, rollup, key.clone())?;
+    let (sender, mut outcomes) = mpsc::channel::<Outcome>(UNTOLD_MAX);
+    let tell = Mutex::new(tell);
+    let tell_one = |event: Event<'_>| {
+        let mut tell = tell.lock().unwrap_or_else(PoisonError::into_inner);
+        (*tell)(event);
+    };
+    let certified = async {
+        while let Some(outcome) = outcomes.recv().await {
+            let lane_height = outcome.cursor.lane_height;
+            tell_one(match certifier.certify(&outcome).await {
+                Ok(taken) => Event::Signed { lane_height, taken },
+                Err(error) => Event::NotSigned {
+                    lane_height,
+                    reason: error.to_string(),
+                },
+            });
+        }
+        std::future::pending::<Result<(), StartError>>().await
+    };
+    let executed = execute(options, |event| {
+        let outcome = Outcome::of(&event);
+        tell_one(event);
+        if let Some(outcome) = outcome
+            && sender.try_send(outcome).is_err()
+        {
+            tell_one(Event::NotSigned {
+                lane_height: outcome.cursor.lane_height,
+                reason: "members take executions more slowly than they come".to_owned(),
+            });
+        }
+    });
+    tokio::select! {
+        biased;
+        ended = executed => ended,
+        never = certified => never,
+    }
+}
+
+async fn execute(options: &Options, tell: impl FnMut(Event<'_>) + Send) -> Result<(), StartError> {
     let plan = &options.plan;
     let lane = MemberLane::new(plan.rollup, &options.members)?.ok_or(StartError::NoMember)?;
     let interval = plan.interval;

@@ -3,7 +3,7 @@
 use crate::aggregate::Interval;
 use crate::execution::{BlockRef, DriverError, Executed, ExecutionDriver};
 use crate::http::{HttpClient, HttpError};
-use crate::skip::{SkipReason, Skipped};
+use crate::skip::{SAYING_CHARS_MAX, SkipReason, Skipped};
 use alloy_primitives::B256;
 use outrider_types::{Bytes, RollupId};
 use serde::de::DeserializeOwned;
@@ -43,6 +43,9 @@ pub struct ExecuteAnswer {
     pub state_root: B256,
     /// Places of what was executed, in order.
     pub included: Vec<usize>,
+    /// What each of these did, in the same order, at most 200 characters each; may be left out.
+    #[serde(default)]
+    pub results: Vec<String>,
     /// The others, in order.
     pub skipped: Vec<RemoteSkip>,
 }
@@ -113,6 +116,12 @@ impl RemoteDriver {
 
 /// Whether each place from 0 is named once, included or skipped, each list in order.
 fn is_whole(answer: &ExecuteAnswer, count: usize) -> bool {
+    let results = &answer.results;
+    if (!results.is_empty() && results.len() != answer.included.len())
+        || results.iter().any(|one| one.len() > SAYING_CHARS_MAX)
+    {
+        return false;
+    }
     let mut included = answer.included.iter().peekable();
     let mut skipped = answer.skipped.iter().peekable();
     (0..count).all(|place| {
@@ -170,7 +179,7 @@ impl ExecutionDriver for RemoteDriver {
             return Err(self.wrong(method, "the block does not follow its parent"));
         }
         if !is_whole(&answer, interval.transactions.len()) {
-            return Err(self.wrong(method, "not every transaction is included or skipped, once"));
+            return Err(self.wrong(method, "not every transaction is included or skipped, once, or it says too much of what they did"));
         }
         let skipped = answer.skipped.into_iter().map(|one| Skipped {
             index: one.index,
@@ -180,6 +189,7 @@ impl ExecutionDriver for RemoteDriver {
             block: answer.block,
             state_root: answer.state_root,
             included: answer.included,
+            results: answer.results,
             skipped: skipped.collect(),
         })
     }
@@ -198,6 +208,7 @@ mod tests {
             },
             state_root: B256::ZERO,
             included: included.to_vec(),
+            results: vec![],
             skipped: skipped
                 .iter()
                 .map(|index| RemoteSkip {

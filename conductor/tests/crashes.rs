@@ -93,6 +93,7 @@ impl ExecutionDriver for Mortal {
         };
         self.dies(number, Death::AfterExecute)?;
         Ok(Executed {
+            results: vec![],
             block: answer.block,
             state_root: answer.state_root,
             included: answer.included,

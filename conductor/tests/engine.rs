@@ -142,7 +142,10 @@ impl OpStandIn {
                 let gas = &self.chain[usize::try_from(quantity(&params[0])).unwrap()].gas;
                 json!(
                     gas.iter()
-                        .map(|used| json!({"cumulativeGasUsed": format!("{used:#x}")}))
+                        .map(|used| {
+                            let used = format!("{used:#x}");
+                            json!({"status": "0x1", "gasUsed": "0x5208", "cumulativeGasUsed": used, "logs": []})
+                        })
                         .collect::<Vec<_>>()
                 )
             }

@@ -39,6 +39,7 @@
 //! - **F14** A block orders nothing for a rollup that is not open, and each lane's transactions in the order of its policy
 //!   (`outlook::tests`, `types::order::tests`, `types::registry::tests`).
 //! - **F15** A block holds all parts of a bundle or none (`types::bundle::tests`, `outlook::tests`).
+//! - **F16** An [`ExecutionFile`] verifies only if members of stake Q signed the same (`execution::tests`).
 //!
 //! Assumptions: at most `f` stake of the committee is Byzantine, and the verifier got the committee from a source that
 //! it trusts. Limits: [`PATH_HEADERS_MAX`] headers between a block and the certificate; a ledger remembers one number
@@ -47,6 +48,7 @@
 
 mod checkpoint;
 mod evidence;
+mod execution;
 mod forensics;
 mod handover;
 mod lane_proof;
@@ -67,6 +69,11 @@ pub use evidence::{
     EVIDENCE_VERSION, EvidenceCollector, EvidenceFile, EvidenceFileError, EvidencePage,
     STATEMENTS_MAX, WINDOW_VIEWS_MAX, offence_name, verify_evidence_json,
 };
+pub use execution::{
+    EXECUTION_AHEAD_MAX, EXECUTION_BYTES_MAX, EXECUTION_LANES_MAX, EXECUTION_ROLLUPS_MAX,
+    EXECUTION_VERSION, EXECUTION_VOTES_MAX, ExecutionError, ExecutionFile, ExecutionSide,
+    ExecutionVotes, Noted,
+};
 pub use forensics::{Conflict, ForensicsError, Guilty, Verdict, investigate};
 pub use handover::{
     EPOCHS_KEPT_MAX, HANDOVERS_BYTES_MAX, HANDOVERS_VERSION, HandoverError, HandoverFile,
@@ -84,4 +91,4 @@ pub use proof::{
     ProofError, Signed, verify, verify_json,
 };
 pub use records::{HistoryChunk, LedgerTip, TransactionLocation};
-pub use text::TextError;
+pub use text::{TextError, canonical, read_canonical};

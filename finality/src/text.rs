@@ -34,7 +34,8 @@ pub enum TextError {
 }
 
 /// Two spaces a level, fields in declaration order, a newline at the end.
-pub(crate) fn canonical(value: &impl Serialize) -> String {
+#[must_use]
+pub fn canonical(value: &impl Serialize) -> String {
     let text = serde_json::to_string_pretty(value);
     assert!(
         text.is_ok(),
@@ -60,7 +61,7 @@ pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T,
 }
 
 /// A text that is the canonical one, byte for byte.
-pub(crate) fn read_canonical<T: DeserializeOwned + Serialize>(
+pub fn read_canonical<T: DeserializeOwned + Serialize>(
     bytes: &[u8],
     limit: usize,
 ) -> Result<T, TextError> {

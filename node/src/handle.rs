@@ -6,15 +6,15 @@
 use crate::chain::{Chain, Pruned, TakeError};
 use crate::tap::Tap;
 use outrider_finality::{
-    CertificatePage, EvidencePage, FinalityProof, LaneProof, LaneRangeProof, SkipProof,
-    SnapshotItem,
+    CertificatePage, EvidencePage, ExecutionFile, ExecutionSide, FinalityProof, LaneProof,
+    LaneRangeProof, SkipProof, SnapshotItem,
 };
 use outrider_storage::Store;
 use outrider_types::merkle::Hash;
 use outrider_types::{
-    Block, BlockId, CommitteeChange, Epoch, EpochEnd, EpochStart, FinalityCertificate, Height,
-    Invalid, LaneBlock, LaneHeight, MemberIndex, Payload, PublicKey, Registry, RollupId,
-    Transaction, TransactionId, View,
+    Block, BlockId, CommitteeChange, Epoch, EpochEnd, EpochStart, Execution, FinalityCertificate,
+    Height, Invalid, LaneBlock, LaneHeight, MemberIndex, Payload, PublicKey, Registry, RollupId,
+    Signed, Transaction, TransactionId, View,
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -22,7 +22,9 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 mod command;
 
-pub use command::{Command, LanePage, SkipFrom};
+pub use command::{
+    Command, ExecutionCommand, ExecutionTaken, ExecutionVoteError, LanePage, SkipFrom,
+};
 
 /// Commands that may wait for the driver; past that a caller waits for a place.
 pub const COMMANDS_MAX: usize = 4_096;
@@ -397,6 +399,48 @@ impl NodeHandle {
     ) -> Result<Option<SkipProof>, Stopped> {
         self.ask(|reply| Command::SkipProof { from, to, reply })
             .await
+    }
+
+    /// Hand in what a member executed.
+    pub async fn execution_vote(
+        &self,
+        vote: Signed<Execution>,
+    ) -> Result<Result<ExecutionTaken, ExecutionVoteError>, Stopped> {
+        let vote = Box::new(vote);
+        self.ask(|reply| Command::Execution(ExecutionCommand::Vote { vote, reply }))
+            .await
+    }
+
+    /// The execution certificate of a lane height, if enough agree.
+    pub async fn execution_certificate(
+        &self,
+        rollup: RollupId,
+        lane: LaneHeight,
+    ) -> Result<Option<ExecutionFile>, Stopped> {
+        self.ask(|reply| {
+            Command::Execution(ExecutionCommand::Certificate {
+                rollup,
+                lane,
+                reply,
+            })
+        })
+        .await
+    }
+
+    /// What members say of a lane height, each side, the larger stake first.
+    pub async fn execution_sides(
+        &self,
+        rollup: RollupId,
+        lane: LaneHeight,
+    ) -> Result<Vec<ExecutionSide>, Stopped> {
+        self.ask(|reply| {
+            Command::Execution(ExecutionCommand::Sides {
+                rollup,
+                lane,
+                reply,
+            })
+        })
+        .await
     }
 
     /// Part of a snapshot: blocks from one height down to another, a page of them at most; or the checkpoint and its

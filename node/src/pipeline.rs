@@ -15,8 +15,8 @@ use outrider_types::message::{
 };
 use outrider_types::{
     Block, BlockRecord, CheckedPayload, CommitVote, Committee, CommitteeChange, CommitteeId, Epoch,
-    EpochEnd, Evidence, FinalityCertificate, Invalid, Justification, MemberIndex, Payload,
-    Proposal, Signed, TimeoutMessage, Transaction, TransactionId, Verified, Vote, decode,
+    EpochEnd, Evidence, Execution, FinalityCertificate, Invalid, Justification, MemberIndex,
+    Payload, Proposal, Signed, TimeoutMessage, Transaction, TransactionId, Verified, Vote, decode,
 };
 use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc};
@@ -68,6 +68,8 @@ pub enum Event {
     Range(CheckedRange),
     /// Evidence that a peer sent.
     Evidence(Verified<Evidence>),
+    /// What a member executed.
+    Execution(Verified<Signed<Execution>>),
     /// The current epoch is over.
     EpochEnd(Verified<EpochEnd>),
     /// A peer asks for an approved change.
@@ -274,6 +276,13 @@ fn sync(message: SyncMessage, hearing: &Hearing) -> Result<Heard, Refused> {
                 .verify(seats.committee())
                 .map_err(|error| (BadMessage::Invalid, error.to_string()))?;
             (Event::Evidence(verified), None)
+        }
+        SyncMessage::Execution(vote) => {
+            let Some(seats) = hearing.of_evidence(vote.statement.epoch) else {
+                return Ok(None);
+            };
+            let vote = vote.verify(seats.committee()).map_err(invalid)?;
+            (Event::Execution(vote), None)
         }
         SyncMessage::Change(change) => {
             let epoch = change.approvals.statement.epoch;

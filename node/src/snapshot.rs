@@ -23,7 +23,7 @@ use std::path::Path;
 /// The first bytes of a snapshot.
 const MAGIC: &[u8; 8] = b"OUTRSNAP";
 /// Version of the format.
-pub const SNAPSHOT_VERSION: u32 = 1;
+pub const SNAPSHOT_VERSION: u32 = 2;
 /// Ends of epochs read from the store at a time.
 const ENDS_PER_READ: usize = 64;
 

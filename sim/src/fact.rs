@@ -50,6 +50,7 @@ impl Message {
                 SyncMessage::ChangeRequest(_) => "change-request",
                 SyncMessage::Change(_) => "change",
                 SyncMessage::Evidence(_) => "evidence",
+                SyncMessage::Execution(_) => "execution",
             },
         }
     }

@@ -27,6 +27,7 @@ pub mod committee;
 pub mod crypto;
 pub mod epoch;
 pub mod evidence;
+pub mod execution;
 pub mod ids;
 pub mod lane;
 pub mod limits;
@@ -54,6 +55,7 @@ pub use committee::{Committee, CommitteeError, Member, Thresholds};
 pub use crypto::{PublicKey, SecretKey, Signature};
 pub use epoch::{Approve, CommitteeChange, Contact, EpochEnd, EpochStart, TransportKey};
 pub use evidence::{Evidence, Offence};
+pub use execution::{Execution, ExecutionCertificate, StateRoot, StepsRoot};
 pub use ids::{
     BatchId, BlockId, ChainId, ChangeId, CommitteeId, Epoch, Height, MemberIndex, PayloadId,
     RollupId, Stake, Timestamp, TransactionId, View,

@@ -8,6 +8,7 @@ use crate::codec::{
 use crate::crypto::sha256;
 use crate::epoch::{CommitteeChange, EpochEnd};
 use crate::evidence::Evidence;
+use crate::execution::Execution;
 use crate::ids::{
     BatchId, BlockId, CommitteeId, Epoch, Height, PayloadId, RollupId, TransactionId,
 };
@@ -192,9 +193,11 @@ pub enum SyncMessage {
     Change(CommitteeChange),
     /// A member broke the protocol. Forwarded once by everyone to whom it is new.
     Evidence(Evidence),
+    /// What a member executed. Sent once, by the member that its conductor told.
+    Execution(Signed<Execution>),
 }
 
-wire_enum!(SyncMessage { 0 => BlockRequest, 1 => Block, 2 => RangeRequest, 3 => Range, 4 => ChangeRequest, 5 => Change, 6 => Evidence });
+wire_enum!(SyncMessage { 0 => BlockRequest, 1 => Block, 2 => RangeRequest, 3 => Range, 4 => ChangeRequest, 5 => Change, 6 => Evidence, 7 => Execution });
 
 /// Asks for an approved change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

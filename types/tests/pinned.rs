@@ -8,7 +8,9 @@
 
 mod common;
 
-use common::{A, B, World, commit_vote, payload, propose, samples, timeout, transactions, vote};
+use common::{
+    A, B, World, commit_vote, execution, payload, propose, samples, timeout, transactions, vote,
+};
 use outrider_types::block::BLOCK_VERSION;
 use outrider_types::codec::WIRE_VERSION;
 use outrider_types::crypto::sha256;
@@ -65,6 +67,7 @@ fn preimages_are_pinned() {
         ),
         ("timeout/voted", timeout(5, 3, Some(B)).preimage(CHAIN)),
         ("timeout/none", timeout(5, 3, None).preimage(CHAIN)),
+        ("execution", execution().preimage(CHAIN)),
         (
             "approve",
             World::six().change().approvals.statement.preimage(CHAIN),
@@ -209,6 +212,10 @@ const ENCODINGS: &Table = &[
         "ca4ae989ce03b6a6503846dc6f4c77dabdf63a704e27bf0605b7cd1f376cb0c6",
     ),
     (
+        "sync/execution",
+        "d073863f7e4f3752550570013af83c3782271fbb645198ac6df54e6c7a134dae",
+    ),
+    (
         "evidence/e1",
         "03f85d63b7b386ddfda7182ad5c2d7527f321ecb7b79633d7794fa1a44ebd3d2",
     ),
@@ -253,6 +260,10 @@ const PREIMAGES: &Table = &[
     (
         "timeout/none",
         "4f55545254494d45e16001b8136e6319b53bcff46a5c1e225decbbec2de7b49fbb4240bd1c221978",
+    ),
+    (
+        "execution",
+        "4f555452455845439a33785af9b635031ed2c3226c2128a45e8b89653009c1c5b97bb9c328fc9634",
     ),
     (
         "approve",

@@ -25,10 +25,12 @@ const TEST: &str = "client/wasm/test.mjs";
 /// What is downloaded by every reader of the page.
 const BYTES_MAX: u64 = 400 * 1024;
 /// What the module is made of, beside its dependencies: files, and folders with all that is in them.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 12] = [
     "client/Cargo.toml",
     "client/src/check.rs",
     "client/src/lib.rs",
+    "client/src/order.rs",
+    "client/src/order_text.rs",
     "client/wasm/Cargo.toml",
     "client/wasm/src",
     "finality/Cargo.toml",

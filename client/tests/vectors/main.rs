@@ -15,6 +15,7 @@ mod finality;
 mod forge;
 mod handovers;
 mod lanes;
+mod orders;
 
 #[allow(dead_code, reason = "shared with the tests of finality")]
 #[path = "../../../finality/tests/epochs/mod.rs"]
@@ -140,12 +141,13 @@ impl Vectors {
     }
 }
 
-fn all() -> [Vectors; 6] {
+fn all() -> [Vectors; 7] {
     [
         finality::vectors(),
         lanes::lane(),
         lanes::range(),
         lanes::skip(),
+        orders::vectors(),
         handovers::vectors(),
         evidence::vectors(),
     ]

@@ -1,15 +1,15 @@
-//! Rollups and their lanes by call: what is registered, where a lane ends, a range of one, and proofs.
+//! Lanes by call: where one ends, a range of one, and proofs.
 
 use super::Api;
 use super::errors::ErrorCode;
 use super::lane_stream::StreamedLane;
 use super::native::{invalid, native, stopped, unanswered};
 use crate::chain::LANE_BLOCKS_PER_RANGE_MAX;
-use crate::handle::{BlockAt, SkipFrom};
+use crate::handle::SkipFrom;
 use jsonrpsee::core::RegisterMethodError;
 use jsonrpsee::types::{ErrorObjectOwned, Params};
 use jsonrpsee::{Extensions, RpcModule};
-use outrider_types::{Block, Height, LaneHeight, LaneTip, RollupId, Timestamp};
+use outrider_types::{Block, Height, LaneHeight, LaneTip, RollupId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -33,13 +33,6 @@ pub(super) fn register(module: &mut RpcModule<Api>) -> Result<(), RegisterMethod
         let rollup: RollupId = params.one()?;
         tip(&api, rollup).await
     })?;
-    module.register_async_method("outrider_rollups", |_, api, extensions| async move {
-        native(&extensions)?;
-        let registry = api.handle.registry().await.map_err(stopped)?;
-        let list: Vec<_> = registry.iter().copied().collect();
-        Ok::<_, ErrorObjectOwned>(list)
-    })?;
-    module.register_async_method("outrider_rollup", rollup)?;
     module.register_async_method("outrider_laneRange", range)?;
     module.register_async_method("outrider_laneProof", |params, api, extensions| async move {
         native(&extensions)?;
@@ -63,28 +56,6 @@ pub(super) fn register(module: &mut RpcModule<Api>) -> Result<(), RegisterMethod
 async fn tip(api: &Api, rollup: RollupId) -> Result<LaneTip, ErrorObjectOwned> {
     let page = api.handle.lane_range(rollup, LaneHeight(1), 0).await;
     page.map(|page| page.tip).map_err(stopped)
-}
-
-async fn rollup(
-    params: Params<'static>,
-    api: Arc<Api>,
-    extensions: Extensions,
-) -> Result<Value, ErrorObjectOwned> {
-    native(&extensions)?;
-    let rollup: RollupId = params.one()?;
-    let registry = api.handle.registry().await.map_err(stopped)?;
-    let head = api.handle.head().height;
-    let last = api.handle.block(BlockAt::Height(head)).await;
-    let last = last.map_err(unanswered)?;
-    let now = last.map_or(Timestamp(0), |last| last.block.timestamp);
-    let known = api.limits.rollups.as_ref();
-    let known = known.is_none_or(|known| known.contains(&rollup));
-    let open = registry.policy(rollup, now).is_some();
-    Ok(json!({
-        "registration": registry.get(rollup),
-        "open": open && (known || registry.get(rollup).is_some()),
-        "tip": tip(&api, rollup).await?,
-    }))
 }
 
 async fn range(

@@ -16,6 +16,7 @@ mod native;
 mod op_conductor;
 mod openrpc;
 mod receipt;
+mod rollups;
 mod sse;
 mod submit;
 mod table;
@@ -39,6 +40,7 @@ pub use errors::ErrorCode;
 pub use lane_stream::{BEHIND_MAX, Cursor, From, LaneEvent, NotFrom, StreamedLane};
 pub use lanes::ServedRange;
 pub use openrpc::to_json as to_openrpc;
+pub use rollups::RollupInfo;
 pub use submit::SUBMIT_MANY_MAX;
 pub use table::{BLOCK_TAG, EVENT_FILTER, METHODS, Method, Parameter, to_markdown};
 pub use wire::{
@@ -151,6 +153,7 @@ fn module(
     submit::register(&mut module)?;
     bundle::register(&mut module)?;
     lanes::register(&mut module)?;
+    rollups::register(&mut module)?;
     ethereum::register(&mut module)?;
     op_conductor::register(&mut module)?;
     Ok(module)

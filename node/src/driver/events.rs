@@ -62,6 +62,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 return Ok(());
             }
             Event::Evidence(evidence) => return self.on_evidence(from, &evidence),
+            Event::Execution(vote) => return self.on_execution(&vote),
             Event::Block(record, payload) => return self.on_block(from, record, payload),
             Event::RangeRequest(request) => {
                 return self.serve_range(self.clock.now(), from, request);

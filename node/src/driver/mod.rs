@@ -16,6 +16,7 @@ mod commands;
 mod epochs;
 mod events;
 mod evidence;
+mod execution;
 mod payloads;
 mod pruning;
 mod spread;
@@ -29,7 +30,7 @@ use crate::pipeline::{self, FromPeer};
 use crate::seats::{Seats, SharedHearing};
 use crate::tap::Tap;
 use outrider_consensus::{Action, Config as ConsensusConfig, Input, Replica, Step};
-use outrider_finality::Outlook;
+use outrider_finality::{ExecutionVotes, Outlook};
 use outrider_mempool::{Limits, Mempool, Unresolved};
 use outrider_network::{Channel, Context, Network, Outbound, Peer, Peers, To, TrackError};
 use outrider_storage::{Journal, JournalError, Store};
@@ -142,6 +143,8 @@ pub struct Driver<E: Context, J, S> {
     /// References of leaders whose batches are on their way.
     unresolved: Unresolved,
     witness: evidence::Witness,
+    /// What members executed.
+    executions: ExecutionVotes,
     /// A proposal that waits for transactions.
     proposal: Option<payloads::Waiting>,
     /// When a block was first seen, to measure its way to finality.
@@ -237,6 +240,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             spread: spread::Spread::default(),
             unresolved: Unresolved::default(),
             witness,
+            executions: ExecutionVotes::default(),
             proposal: None,
             first_seen: BTreeMap::new(),
             fresh: Vec::new(),

@@ -3,14 +3,15 @@
 use super::{BlockAt, ChangeError, CommittedBlock, Kept, SubmitError, TransactionStatus};
 use crate::chain::{ServedLane, TakeError};
 use outrider_finality::{
-    CertificatePage, EvidencePage, FinalityProof, LaneProof, LaneRangeProof, SkipProof,
-    SnapshotItem,
+    CertificatePage, EvidencePage, ExecutionFile, ExecutionSide, FinalityProof, LaneProof,
+    LaneRangeProof, SkipProof, SnapshotItem,
 };
 use outrider_types::merkle::Hash;
 use outrider_types::{
-    Block, CommitteeChange, Epoch, EpochEnd, Height, LaneHeight, LaneTip, Registry, RollupId,
-    Transaction, TransactionId,
+    Block, CommitteeChange, Epoch, EpochEnd, Execution, Height, Invalid, LaneHeight, LaneTip,
+    Registry, RollupId, Signed, Transaction, TransactionId,
 };
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -123,6 +124,8 @@ pub enum Command {
         /// The answer.
         reply: oneshot::Sender<EvidencePage>,
     },
+    /// About what members executed.
+    Execution(ExecutionCommand),
     /// Certificates kept for the evidence period.
     Certificates {
         /// Of which epoch; none: the current one.
@@ -142,6 +145,78 @@ impl Command {
             _ => 1,
         }
     }
+}
+
+/// A question or order about what members executed.
+#[derive(Debug)]
+pub enum ExecutionCommand {
+    /// What a member executed.
+    Vote {
+        /// Its word, unverified.
+        vote: Box<Signed<Execution>>,
+        /// What became of it.
+        reply: oneshot::Sender<Result<ExecutionTaken, ExecutionVoteError>>,
+    },
+    /// The execution certificate of a lane height.
+    Certificate {
+        /// Whose lane.
+        rollup: RollupId,
+        /// Which lane block.
+        lane: LaneHeight,
+        /// The answer; none if too few agree, or it is forgotten.
+        reply: oneshot::Sender<Option<ExecutionFile>>,
+    },
+    /// What members say of a lane height.
+    Sides {
+        /// Whose lane.
+        rollup: RollupId,
+        /// Which lane block.
+        lane: LaneHeight,
+        /// Each side, the larger stake first.
+        reply: oneshot::Sender<Vec<ExecutionSide>>,
+    },
+}
+
+/// What became of an execution vote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExecutionTaken {
+    /// It is new, and was passed on.
+    New,
+    /// And with it there is a certificate.
+    Certified,
+    /// The member was heard on this lane height before.
+    Known,
+}
+
+/// Why an execution vote was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExecutionVoteError {
+    /// Signed by nobody who may, or not what was signed.
+    #[error("the vote is not valid: {0}")]
+    Invalid(Invalid),
+    /// Of an epoch that is over, or has not begun.
+    #[error(
+        "the lane block is of epoch {found}; this member is in epoch {current} and takes votes of it and the one before"
+    )]
+    Epoch {
+        /// Of the vote.
+        found: Epoch,
+        /// Here.
+        current: Epoch,
+    },
+    /// Too far ahead.
+    #[error("the lane has {tip} blocks here; try again when this member has caught up")]
+    Ahead {
+        /// Where the lane ends here.
+        tip: LaneHeight,
+    },
+    /// Of another lane block.
+    #[error("another lane block is at this lane height")]
+    OtherLane,
+    /// Forgotten.
+    #[error("so many newer lane heights are remembered that this one is forgotten already")]
+    Old,
 }
 
 /// Where a skip begins.

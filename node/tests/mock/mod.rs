@@ -9,8 +9,8 @@ use outrider_node::api::{self, RunningApi};
 use outrider_node::chain::{Chain, InUse, TakeError};
 use outrider_node::config::{NodeConfig, RpcConfig};
 use outrider_node::handle::{
-    BlockAt, ChangeError, Command, CommittedBlock, DriverEnds, Head, NodeHandle, SubmitError,
-    TransactionStatus,
+    BlockAt, ChangeError, Command, CommittedBlock, DriverEnds, ExecutionCommand, ExecutionTaken,
+    ExecutionVoteError, Head, NodeHandle, SubmitError, TransactionStatus,
 };
 use outrider_storage::{MemoryDisk, MemoryStore};
 use outrider_types::evidence::Pair;
@@ -185,6 +185,17 @@ impl MockDriver {
                 reply,
             } => {
                 let _ = reply.send(self.chain.lane_page(rollup, from, limit).unwrap());
+            }
+            Command::Execution(ExecutionCommand::Vote { vote, reply }) => {
+                let taken = vote.verify(&self.committee);
+                let taken = taken.map(|_| ExecutionTaken::New);
+                let _ = reply.send(taken.map_err(ExecutionVoteError::Invalid));
+            }
+            Command::Execution(ExecutionCommand::Certificate { reply, .. }) => {
+                let _ = reply.send(None);
+            }
+            Command::Execution(ExecutionCommand::Sides { reply, .. }) => {
+                let _ = reply.send(Vec::new());
             }
             Command::Registry { reply } => {
                 let _ = reply.send(self.chain.ledger().registry().clone());

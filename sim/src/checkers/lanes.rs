@@ -278,12 +278,10 @@ fn fee(data: &[u8]) -> u64 {
         .map_or(0, |fee| u64::from_be_bytes(*fee))
 }
 
-/// The numbers in a part's head, and what the bundle's id says of it: its rollup and the hash of its data.
-type Numbered<'a> = (&'a [u8], Vec<u8>);
-
 /// F15: every bundle has all of its parts.
 fn whole(lanes: &[Lane<'_>]) -> Result<(), String> {
-    let mut bundles: BTreeMap<&[u8], Vec<Numbered<'_>>> = BTreeMap::new();
+    type Parts<'a> = Vec<(&'a [u8], Vec<u8>)>;
+    let mut bundles: BTreeMap<&[u8], Parts<'_>> = BTreeMap::new();
     for lane in lanes {
         for data in lane.data {
             let Some(rest) = data.strip_prefix(b"OUTRBNDL") else {

@@ -203,6 +203,11 @@ impl Words {
                 )
             }
             SyncMessage::Evidence(evidence) => self.evidence(evidence),
+            SyncMessage::Execution(vote) => fields!(
+                rollup: vote.statement.rollup.0,
+                lane: vote.statement.lane.0,
+                member: u64::from(vote.signer.0),
+            ),
         }
     }
 

@@ -24,6 +24,8 @@ const OVERHEARD_MAX: usize = 65_536;
 pub(super) enum Order {
     /// A client hands in a transaction.
     Submit(Transaction),
+    /// A client hands in several at once, such as the parts of a bundle.
+    SubmitTogether(Vec<Transaction>),
     /// It spreads these to all others, whatever its member knows of them.
     Spread(Vec<Transaction>),
     /// An operator hands in a change of the committee to these hosts.

@@ -134,6 +134,11 @@ impl<O: Observer> World<'_, O> {
         self.air.bodies[host].order(Order::Submit(transaction));
     }
 
+    /// A client hands in several transactions at once, such as the parts of a bundle.
+    pub fn submit_together(&self, host: usize, transactions: Vec<Transaction>) {
+        self.air.bodies[host].order(Order::SubmitTogether(transactions));
+    }
+
     /// A host spreads these to all others, although its member would not: they may be final long ago.
     pub fn spread(&self, host: usize, transactions: Vec<Transaction>) {
         self.air.bodies[host].order(Order::Spread(transactions));

@@ -161,6 +161,11 @@ impl Traitor {
                 node.submit(clock, std::slice::from_ref(&transaction), port)
                     .map(drop)
             }),
+            Order::SubmitTogether(list) => {
+                for transaction in list {
+                    self.obey(Order::Submit(transaction));
+                }
+            }
             // It says what its deed wants.
             Order::Spread(_) => {}
             Order::Change(hosts) => {

@@ -54,6 +54,8 @@ pub(super) struct Life {
 /// An answer to what was asked of the member.
 enum Answer {
     Taken(TransactionId, RollupId),
+    /// To each of what was handed in at once.
+    Several(Vec<Self>),
     Refused(TransactionId),
     Ended(Option<Box<EpochEnd>>),
     /// The epoch ended while operators approved of these hosts: they do it again.
@@ -210,20 +212,25 @@ impl Desk {
     fn order(&mut self, order: Order) {
         let handle = self.handle.clone();
         match order {
-            Order::Submit(transaction) => {
-                let (id, rollup) = (transaction.id(), transaction.rollup);
-                let ours = Ours {
-                    accepted: false,
-                    height: None,
-                };
-                self.ours.entry(id).or_insert(ours);
+            Order::Submit(transaction) => self.order(Order::SubmitTogether(vec![transaction])),
+            Order::SubmitTogether(list) => {
+                let asked: Vec<_> = list.iter().map(|one| (one.id(), one.rollup)).collect();
+                for (id, _) in &asked {
+                    let ours = Ours {
+                        accepted: false,
+                        height: None,
+                    };
+                    self.ours.entry(*id).or_insert(ours);
+                }
                 self.asked.push(Box::pin(async move {
-                    match handle.submit(transaction).await {
+                    let answers = handle.submit_many(list).await.into_iter().zip(asked);
+                    let answer = |(answer, (id, rollup))| match answer {
                         Ok(id) => Answer::Taken(id, rollup),
                         // Handed in here or elsewhere before: the client waits for the block.
                         Err(SubmitError::Duplicate { .. }) => Answer::Ended(None),
                         Err(_) => Answer::Refused(id),
-                    }
+                    };
+                    Answer::Several(answers.map(answer).collect())
                 }));
             }
             Order::Spread(list) => {
@@ -249,6 +256,11 @@ impl Desk {
     fn answered(&mut self, answer: Answer) {
         let (at, member) = (now(), self.host);
         match answer {
+            Answer::Several(answers) => {
+                for answer in answers {
+                    self.answered(answer);
+                }
+            }
             Answer::Taken(id, rollup) => {
                 let fact = Fact::Accepted { member, id, rollup };
                 self.air.scribe.note(at, fact);

@@ -16,6 +16,7 @@ use outrider_types::{
     Signature, Signed, Stake, Statement, SyncMessage, Timeout, TimeoutMessage, Timestamp,
     Transaction, TransportKey, Verified, View, Vote, encode,
 };
+use outrider_types::{Execution, LaneHash, LaneHeight, StateRoot, StepsRoot};
 use std::net::SocketAddr;
 
 pub const A: BlockId = BlockId([0xaa; 32]);
@@ -78,6 +79,10 @@ impl World {
 
     pub fn sign<S: Statement>(&self, index: usize, statement: S) -> Verified<Signed<S>> {
         Signed::sign(statement, CHAIN, member(index), &self.keys[index])
+    }
+
+    pub fn executed(&self) -> Signed<Execution> {
+        Signed::sign(execution(), CHAIN, MemberIndex(2), &self.keys[2]).into_inner()
     }
 
     pub fn votes(&self, count: usize, view: u64, block: BlockId) -> Vec<Verified<Signed<Vote>>> {
@@ -424,6 +429,7 @@ pub fn samples(world: &World) -> Vec<(&'static str, Bytes)> {
             "sync/evidence",
             SyncMessage::Evidence(world.offences()[4].clone()),
         ),
+        ("sync/execution", SyncMessage::Execution(world.executed())),
     ];
     let names = [
         "evidence/e1",
@@ -502,4 +508,15 @@ pub fn with_large_s(signature: Signature) -> Signature {
     }
     assert_eq!(carry, 0, "s + L fits into 32 bytes");
     Signature(out)
+}
+
+pub fn execution() -> Execution {
+    Execution {
+        epoch: Epoch(0),
+        rollup: RollupId(7),
+        lane: LaneHeight(3),
+        hash: LaneHash([4; 32]),
+        state_root: StateRoot([5; 32]),
+        steps: StepsRoot([6; 32]),
+    }
 }
