@@ -141,7 +141,7 @@ pub fn vectors() -> Vectors {
     let nothing = ordered(&world, &payload, RollupId(25));
     vectors.bad("nothing of the rollup", "four", &nothing, "nothing");
 
-    let mut swapped = payload.clone();
+    let mut swapped = payload;
     swapped.batches[0].transactions.swap(1, 2);
     vectors.bad(
         "out of order",
@@ -158,7 +158,15 @@ pub fn vectors() -> Vectors {
         &ordered(&world, &late, CLOSED),
         "closed",
     );
+    bundles(&mut vectors, &world);
+    vectors
+}
 
+fn bundles(vectors: &mut Vectors, world: &World) {
+    let lane = |rollup, transactions| Batch {
+        rollup,
+        transactions,
+    };
     let parts = [
         (PLAIN, Bytes::from_static(b"x")),
         (RollupId(41), Bytes::from_static(b"y")),
@@ -171,7 +179,7 @@ pub fn vectors() -> Vectors {
             .collect(),
     };
     let both = bundled(&wrapped);
-    let mut bundle = ordered(&world, &both, PLAIN);
+    let mut bundle = ordered(world, &both, PLAIN);
     vectors.bad(
         "a bundle without the block that holds it",
         "four",
@@ -188,10 +196,9 @@ pub fn vectors() -> Vectors {
         says(&bundle, Policy::Fcfs, 1),
     );
     let half = bundled(&wrapped[..1]);
-    let mut broken = ordered(&world, &half, PLAIN);
+    let mut broken = ordered(world, &half, PLAIN);
     broken["payload"] = whole(&half);
     vectors.bad("half a bundle", "four", &broken, "bundle");
-    vectors
 }
 
 const CHANGES: &str = r#"
