@@ -50,7 +50,7 @@ pub enum Command {
     EpochEnds {
         /// From which on.
         from: Epoch,
-        /// At most [`EPOCH_ENDS_MAX`].
+        /// At most [`EPOCH_ENDS_MAX`](super::EPOCH_ENDS_MAX).
         reply: oneshot::Sender<Vec<EpochEnd>>,
     },
     /// Proof that a transaction is final and where.
