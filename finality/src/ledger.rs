@@ -393,7 +393,9 @@ pub(crate) fn check_roots(block: &Block, expected: &Roots) -> Result<(), LedgerE
         expected,
     };
     let found = block.roots;
-    if found == *expected {
+    // A build that takes fillers into the ledger has no roots to hold them to, and one that believes ranges looks at none.
+    let filler = found == Roots::NONE && zoo::is(Mutant::FillerInLedger);
+    if found == *expected || filler || zoo::is(Mutant::RangeUnverified) {
         return Ok(());
     }
     Err(if found.lanes != expected.lanes {
