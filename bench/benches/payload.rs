@@ -11,8 +11,8 @@ mod common;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use outrider_bench::{MEMBERS, ROLLUPS, Scene, payload, transactions};
-use outrider_finality::{FinalityProof, Ledger, verify, verify_json};
-use outrider_types::{CheckedPayload, Payload, Transaction};
+use outrider_finality::{FinalityProof, Ledger, Outlook, verify, verify_json};
+use outrider_types::{Block, CheckedPayload, Payload, Transaction};
 use std::hint::black_box;
 
 const TRANSACTIONS: usize = 1_000;
@@ -74,13 +74,18 @@ fn ledger(criterion: &mut Criterion) {
     let scene = Scene::new(MEMBERS[0], payload.id());
     let checked = CheckedPayload::new(payload).unwrap();
     let ledger = Ledger::new(&scene.genesis);
+    let roots = Outlook::default().roots(&ledger, scene.genesis.id(), &checked);
+    let first = Block {
+        roots: roots.unwrap(),
+        ..scene.first
+    };
     let mut group = criterion.benchmark_group("finality::ledger_append");
     group.throughput(Throughput::Elements(TRANSACTIONS as u64));
     group.bench_function(size(), |bencher| {
         bencher.iter_batched(
             || ledger.clone(),
             |mut ledger| {
-                let block = black_box(&scene.first);
+                let block = black_box(&first);
                 let appended = ledger.append(block, &checked).unwrap();
                 (ledger, appended)
             },
