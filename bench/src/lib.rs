@@ -59,6 +59,7 @@ impl Scene {
         let genesis = Block::genesis(&committee);
         let child = |parent: &Block| Block {
             roots: outrider_types::Roots::NONE,
+            origin: outrider_types::Origin::NONE,
             version: BLOCK_VERSION,
             chain: committee.chain(),
             epoch: committee.epoch(),

@@ -81,6 +81,7 @@ mod tests {
                 transport_key: TransportKey(outrider_network::transport_public_key(&[4; 32])),
                 address: ([192, 0, 2, 7], 9_600).into(),
                 rpc: None,
+                attester: None,
             },
         }
     }

@@ -196,6 +196,7 @@ pub fn contact(name: String, key: &SecretKey, ports: Ports) -> Contact {
         transport_key: TransportKey(transport_key(key)),
         address: local(ports.p2p),
         rpc: Some(format!("http://{}", local(ports.rpc))),
+        attester: None,
     }
 }
 

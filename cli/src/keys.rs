@@ -62,6 +62,7 @@ impl Keys {
                     transport_key: TransportKey(transport_key(&key)),
                     address: *address,
                     rpc: rpc.clone(),
+                    attester: None,
                 };
                 let public_key = key.public_key();
                 let candidate = Candidate {

@@ -99,6 +99,7 @@ mod tests {
             proposer: MemberIndex(0),
             next: CommitteeId::NONE,
             roots: Roots::default(),
+            origin: outrider_types::Origin::NONE,
         };
         let transaction = Transaction {
             rollup: RollupId(7),

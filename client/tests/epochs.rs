@@ -51,6 +51,7 @@ fn contact(epoch: u64) -> Contact {
         transport_key: TransportKey([7; 32]),
         address: ([10, 0, 0, 1], 9_000).into(),
         rpc: None,
+        attester: None,
     }
 }
 

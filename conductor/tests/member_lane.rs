@@ -73,6 +73,7 @@ fn chain() -> (Committee, Vec<Ordered>) {
         let roots = Outlook::default().roots(&ledger, parent.id(), &payload);
         let block = Block {
             roots: roots.unwrap(),
+            origin: outrider_types::Origin::NONE,
             view: View(height),
             height: Height(height),
             parent: parent.id(),

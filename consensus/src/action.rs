@@ -2,7 +2,7 @@
 
 use outrider_types::{
     Block, BlockId, BlockRecord, ConsensusMessage, FinalityCertificate, Height, MemberIndex,
-    Timestamp, Verified, View,
+    Origin, Timestamp, Verified, View,
 };
 
 /// Why a proposal is refused that may be blamed on the clock of the member that says so, and not on the leader (R4).
@@ -39,6 +39,8 @@ pub enum Action {
         height: Height,
         /// The proposal's timestamp must be later than this.
         after: Timestamp,
+        /// The parent's L1 origin: the block's own must follow it (F17).
+        origin: Origin,
         /// It is the last block of the epoch: it names the next committee (R13).
         last: bool,
     },

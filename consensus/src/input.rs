@@ -58,6 +58,11 @@ pub enum Input {
         /// Which.
         block: BlockId,
     },
+    /// A block that was unwelcome no longer is.
+    Welcome {
+        /// Which.
+        block: BlockId,
+    },
     /// Answer to [`Action::Assemble`](crate::Action::Assemble): the payload is held and valid.
     Assembled {
         /// For which view.

@@ -102,7 +102,7 @@ impl Replica {
         let Some(header) = self.tree.header(&parent) else {
             return;
         };
-        let (height, after) = (header.height.next(), header.timestamp);
+        let (height, after, origin) = (header.height.next(), header.timestamp, header.origin);
         self.assembling = Some((view, parent));
         if self.tree.is_filler(height) {
             self.propose(view, parent, Content::filler(), now);
@@ -112,6 +112,7 @@ impl Replica {
                 parent,
                 height,
                 after,
+                origin,
                 last: self.tree.last() == Some(height),
             });
         }
@@ -190,6 +191,7 @@ impl Replica {
         Content {
             payload,
             roots,
+            origin,
             next,
         }: Content,
         timestamp: Timestamp,
@@ -211,6 +213,7 @@ impl Replica {
             proposer: seat.member,
             next,
             roots,
+            origin,
         };
         let id = block.id();
         let kind = if view == self.safety.view {

@@ -2,8 +2,8 @@
 
 use outrider_types::zoo::{self, Mutant};
 use outrider_types::{
-    Block, BlockId, Certificate, CommitteeId, Height, Justification, Payload, Resolved, Roots,
-    Verified, View,
+    Block, BlockId, Certificate, CommitteeId, Height, Justification, Origin, Payload, Resolved,
+    Roots, Verified, View,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -250,8 +250,11 @@ impl BlockTree {
         if (Some(block.height) == self.last) != (block.next != CommitteeId::NONE) {
             return Some("the last block of an epoch, and no other, names the next committee");
         }
-        let carries = block.payload != Payload::default().id() || block.roots != Roots::NONE;
-        if self.is_filler(block.height) && carries {
+        let carries = block.payload != Payload::default().id()
+            || block.roots != Roots::NONE
+            || block.origin != Origin::NONE;
+        let filler = self.is_filler(block.height);
+        if filler && carries {
             return Some("a filler carries nothing");
         }
         let parent = self.header(&block.parent)?;
@@ -263,6 +266,9 @@ impl BlockTree {
         }
         if parent.timestamp >= block.timestamp {
             return Some("its timestamp is not later than its parent's");
+        }
+        if !filler && !block.origin.follows(&parent.origin) {
+            return Some("its L1 origin goes back (F17)");
         }
         None
     }

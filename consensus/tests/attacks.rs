@@ -232,6 +232,7 @@ impl Splitter {
     fn block(&self, view: u64, parent: &Block, salt: u8) -> Block {
         Block {
             roots: outrider_types::Roots::NONE,
+            origin: outrider_types::Origin::NONE,
             version: BLOCK_VERSION,
             chain: self.world.committee.chain(),
             epoch: self.world.committee.epoch(),

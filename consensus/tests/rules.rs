@@ -12,7 +12,9 @@
 mod support;
 
 use outrider_consensus::{Action, Input};
-use outrider_types::{Certificate, CommitteeId, Height, Justification, Timestamp, Verified};
+use outrider_types::{
+    Certificate, CommitteeId, Height, Justification, L1BlockHash, Origin, Timestamp, Verified,
+};
 use support::lab::{
     Lab, called_bad, commit_votes, commits, fetches, handed, proposals, timeouts, votes,
 };
@@ -128,6 +130,7 @@ fn assembled(lab: &mut Lab, actions: &[Action]) -> Vec<Action> {
         content: outrider_types::Content {
             payload,
             roots: outrider_types::Roots::NONE,
+            origin: outrider_types::Origin::NONE,
             next: CommitteeId::NONE,
         },
     })
@@ -408,6 +411,60 @@ fn r4_a_fetched_block_comes_with_its_justification_or_is_asked_for_again() {
     let actions = lab.step(lab.record(&block, Some(lab.tc(2, None, None))));
     assert!(fetches(&actions).is_empty());
     assert!(actions.contains(&Action::CheckPayload { block }));
+}
+
+#[test]
+fn r4_an_unwelcome_block_gets_no_vote_until_it_is_welcome_and_no_timeout() {
+    let mut lab = Lab::four();
+    let good = lab.block(1, &lab.base, 0, 0);
+    let block = good.id();
+    let mut actions = lab.step(lab.proposal(&good, None));
+    actions.extend(lab.step(Input::Unwelcome { block }));
+    actions.extend(lab.payload(&good, true));
+    assert!(votes(&actions).is_empty() && timeouts(&actions).is_empty());
+    let actions = lab.step(Input::Welcome { block });
+    assert_eq!(votes(&actions), [(1, block)]);
+}
+
+#[test]
+fn r4_a_child_of_an_unwelcome_block_that_others_certified_gets_a_vote() {
+    let mut lab = Lab::four();
+    let parent = lab.block(1, &lab.base, 0, 0);
+    lab.step(lab.proposal(&parent, None));
+    let block = parent.id();
+    lab.step(Input::Unwelcome { block });
+    lab.payload(&parent, true);
+    let child = lab.child(&parent);
+    let qc = lab.qc(&parent);
+    let actions = lab.offer(&child, Some(qc.into()));
+    assert!(votes(&actions).contains(&(2, child.id())));
+}
+
+#[test]
+fn f17_an_l1_origin_that_goes_back_gets_a_timeout_at_once() {
+    let at = |number, hash, inbox| Origin {
+        number,
+        hash: L1BlockHash([hash; 32]),
+        inbox,
+    };
+    for (origin, follows) in [
+        (at(7, 7, 3), true),
+        (at(8, 8, 4), true),
+        (at(7, 8, 3), false),
+        (at(6, 6, 3), false),
+        (at(8, 8, 2), false),
+    ] {
+        let mut lab = Lab::four();
+        let mut parent = lab.block(1, &lab.base, 0, 0);
+        parent.origin = at(7, 7, 3);
+        lab.offer(&parent, None);
+        let mut child = lab.child(&parent);
+        child.origin = origin;
+        let qc = lab.qc(&parent);
+        let actions = lab.offer(&child, Some(qc.into()));
+        assert_eq!(votes(&actions).contains(&(2, child.id())), follows);
+        assert_eq!(timeouts(&actions).len(), usize::from(!follows));
+    }
 }
 
 // R5

@@ -175,6 +175,7 @@ fn r3_one_proposal_ahead_in_a_view_restarts_included() {
         content: outrider_types::Content {
             payload: outrider_types::PayloadId([8; 32]),
             roots: outrider_types::Roots::NONE,
+            origin: outrider_types::Origin::NONE,
             next: CommitteeId::NONE,
         },
     };

@@ -40,6 +40,10 @@
 //!   (`outlook::tests`, `types::order::tests`, `types::registry::tests`).
 //! - **F15** A block holds all parts of a bundle or none (`types::bundle::tests`, `outlook::tests`).
 //! - **F16** An [`ExecutionFile`] verifies only if members of stake Q signed the same (`execution::tests`).
+//! - **F17** The L1 origin of a block never goes back along a chain, and neither does what is consumed of the forced inbox
+//!   (`types::origin::tests`, `consensus/tests/rules.rs`).
+//! - **F18** An honest voter leaves a block alone that leaves out an overdue entry of the forced inbox, or counts one as consumed that it
+//!   does not hold; a leader's offer is never left alone for that by those who see the same of L1 (`inbox::tests`).
 //!
 //! Assumptions: at most `f` stake of the committee is Byzantine, and the verifier got the committee from a source that
 //! it trusts. Limits: [`PATH_HEADERS_MAX`] headers between a block and the certificate; a ledger remembers one number
@@ -51,6 +55,7 @@ mod evidence;
 mod execution;
 mod forensics;
 mod handover;
+mod inbox;
 mod lane_proof;
 mod ledger;
 mod outlook;
@@ -78,6 +83,10 @@ pub use forensics::{Conflict, ForensicsError, Guilty, Verdict, investigate};
 pub use handover::{
     EPOCHS_KEPT_MAX, HANDOVERS_BYTES_MAX, HANDOVERS_VERSION, HandoverError, HandoverFile,
     HandoverFileError, Trust,
+};
+pub use inbox::{
+    ENTRIES_MAX, FORCED_BYTES_PER_BLOCK_MAX, FORCED_PER_BLOCK_MAX, InboxEntry, InboxView,
+    Judgement, L1_BLOCKS_MAX, L1Block, Reluctance,
 };
 pub use lane_proof::{
     CheckedHeader, CheckedLane, FinalHeader, LANE_BLOCKS_PER_PROOF_MAX, LANE_PROOF_BYTES_MAX,

@@ -6,8 +6,8 @@ use outrider_types::block::BLOCK_VERSION;
 use outrider_types::limits::TRANSACTION_BYTES_MAX;
 use outrider_types::merkle::{self, Hash};
 use outrider_types::{
-    Batch, Block, BlockId, Committee, CommitteeId, Epoch, FinalityCertificate, Height, Payload,
-    RollupId, Roots, Stake, Transaction, TransactionId, View,
+    Batch, Block, BlockId, Committee, CommitteeId, Epoch, FinalityCertificate, Height, Origin,
+    Payload, RollupId, Roots, Stake, Transaction, TransactionId, View,
 };
 use serde::{Deserialize, Serialize};
 
@@ -252,7 +252,9 @@ pub(crate) fn check_chain(
             return Err(ProofError::BrokenPath { height });
         }
         let names = child.next != CommitteeId::NONE;
-        let carries = child.payload != Payload::default().id() || child.roots != Roots::NONE;
+        let carries = child.payload != Payload::default().id()
+            || child.roots != Roots::NONE
+            || child.origin != Origin::NONE;
         if over && (names || carries) {
             return Err(ProofError::NotFiller { height });
         }

@@ -153,7 +153,7 @@ mod tests {
         };
         assert_eq!(
             hex::encode(encode(&location)),
-            "03000000000000000100000002000000030000000000000004"
+            "04000000000000000100000002000000030000000000000004"
         );
         let tip = LedgerTip {
             height: Height(1),
@@ -164,7 +164,7 @@ mod tests {
         };
         let id = "ab".repeat(32);
         let expected =
-            format!("030000000000000001{id}000000000000000200000000000000030000000000000004");
+            format!("040000000000000001{id}000000000000000200000000000000030000000000000004");
         assert_eq!(hex::encode(encode(&tip)), expected);
     }
 

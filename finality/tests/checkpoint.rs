@@ -53,6 +53,7 @@ fn child(ledger: &Ledger, parent: &Block, payload: &Payload) -> Block {
     let roots = Outlook::default().roots(ledger, parent.id(), &checked(payload));
     Block {
         roots: roots.unwrap(),
+        origin: outrider_types::Origin::NONE,
         view: View(parent.view.0 + 1),
         height: parent.height.next(),
         parent: parent.id(),

@@ -212,6 +212,7 @@ impl Words {
                     _ => SocketAddr::from(([1; 8], 9_001)),
                 },
                 rpc: (at == 1).then(|| "http://10.0.0.1:8600".to_owned()),
+                attester: None,
             })
             .collect();
         let approve = Approve {

@@ -30,11 +30,13 @@
 mod admission;
 mod assembly;
 mod batches;
+mod forced;
 mod lane;
 
 pub use admission::{AdmissionError, Limits};
 pub use assembly::{Assembled, AssemblyLimits, Site};
 pub use batches::{HeldBatch, ResolveError, Unresolved, Waiting};
+pub use forced::Forced;
 
 use batches::{Batches, Origin};
 use lane::Lane;

@@ -166,12 +166,14 @@ impl CommitteeFile {
         }
         let (mut names, mut keys, mut addresses) =
             (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut attesters = BTreeMap::new();
         for (member, entry) in self.members.iter().enumerate() {
             let Contact {
                 name,
                 transport_key,
                 address,
                 rpc,
+                attester,
             } = entry;
             if name.is_empty()
                 || name.len() > CONTACT_NAME_BYTES_MAX
@@ -198,6 +200,10 @@ impl CommitteeFile {
                 (names.insert(name, member), "name"),
                 (keys.insert(transport_key, member), "transport_key"),
                 (addresses.insert(address, member), "address"),
+                (
+                    attester.and_then(|attester| attesters.insert(attester, member)),
+                    "attester",
+                ),
             ];
             for (first, what) in same {
                 faults.extend(first.map(|first| MemberFault::Same {
@@ -271,6 +277,7 @@ mod tests {
                     )),
                     address: SocketAddr::from(([127, 0, 0, 1], 9000 + u16::from(index))),
                     rpc: (index == 0).then(|| "http://127.0.0.1:8600".to_owned()),
+                    attester: None,
                 })
                 .collect(),
             rollups: Some(BTreeSet::from([RollupId(7)])),

@@ -105,6 +105,7 @@ mod tests {
                 transport_key: outrider_types::TransportKey([port; 32]),
                 address: ([10, 0, 0, 1], 9_000 + u16::from(port)).into(),
                 rpc: None,
+                attester: None,
             })
             .collect();
         let approve = Approve {

@@ -21,10 +21,13 @@ use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 mod command;
+mod settlement;
 
 pub use command::{
     Command, ExecutionCommand, ExecutionTaken, ExecutionVoteError, LanePage, SkipFrom,
 };
+
+pub use settlement::{SETTLEMENT_HEARD_MAX, SettlementCommand, SettlementHeard};
 
 /// Commands that may wait for the driver; past that a caller waits for a place.
 pub const COMMANDS_MAX: usize = 4_096;
@@ -237,6 +240,7 @@ pub struct NodeHandle {
     committed: broadcast::Sender<Arc<CommittedBlock>>,
     head: watch::Receiver<Head>,
     epoch: watch::Receiver<Arc<EpochStart>>,
+    settlement_heard: broadcast::Sender<SettlementHeard>,
     key: PublicKey,
 }
 
@@ -251,6 +255,8 @@ pub struct DriverEnds {
     pub head: watch::Sender<Head>,
     /// Where the current epoch goes.
     pub epoch: watch::Sender<Arc<EpochStart>>,
+    /// Where what other members say about L1 goes.
+    pub settlement: broadcast::Sender<SettlementHeard>,
     /// Who listens to what the replica does; nobody by default.
     pub tap: Option<Box<dyn Tap>>,
 }
@@ -282,11 +288,13 @@ impl NodeHandle {
         let (committed, _) = broadcast::channel(FOLLOW_MAX);
         let (head_out, head) = watch::channel(head);
         let (epoch_out, epoch) = watch::channel(Arc::new(start));
+        let (settlement, _) = broadcast::channel(SETTLEMENT_HEARD_MAX);
         let ends = DriverEnds {
             commands: commands_in,
             committed: committed.clone(),
             head: head_out,
             epoch: epoch_out,
+            settlement: settlement.clone(),
             tap: None,
         };
         (
@@ -295,6 +303,7 @@ impl NodeHandle {
                 committed,
                 head,
                 epoch,
+                settlement_heard: settlement,
                 key,
             },
             ends,

@@ -147,6 +147,7 @@ fn load(config: &NodeConfig) -> Result<Loaded, MemberError> {
         accept_lost_journal: config.node.unsafe_accept_lost_journal,
         evidence_views: config.storage.evidence_views,
         keep_blocks: config.storage.keep_blocks,
+        l1_lag: None,
     };
     Ok(Loaded {
         file,

@@ -157,6 +157,11 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         "Refused messages of peers, by reason; the log at level debug names the peer",
     ),
     (
+        "outrider_blocks_unwelcome_total",
+        "counter",
+        "Valid blocks that got no vote here because of what they say of the settlement chain; the log says why",
+    ),
+    (
         "outrider_evidence_total",
         "counter",
         "Pieces of evidence that were new here, by offence, E1 to E5; the log names the member",
@@ -200,6 +205,7 @@ pub struct Metrics {
     pending: Gauge,
     latency: Histogram,
     bad: Family<Reason, Counter>,
+    reluctant: Counter,
     evidence: Family<Offender, Counter>,
     received: Family<Carried, Counter>,
     sync: Histogram,
@@ -237,6 +243,7 @@ impl Metrics {
             pending: Gauge::default(),
             latency: doubling(0.000_5, 16),
             bad: Family::default(),
+            reluctant: Counter::default(),
             evidence: Family::default(),
             received: Family::default(),
             sync: doubling(0.000_02, 16),
@@ -299,6 +306,9 @@ impl Metrics {
                     registry.register(short, *help, self.latency.clone())
                 }
                 "outrider_bad_messages_total" => registry.register(short, *help, self.bad.clone()),
+                "outrider_blocks_unwelcome_total" => {
+                    registry.register(short, *help, self.reluctant.clone())
+                }
                 "outrider_evidence_total" => registry.register(short, *help, self.evidence.clone()),
                 "outrider_messages_received_total" => {
                     registry.register(short, *help, self.received.clone())
@@ -331,6 +341,10 @@ impl Metrics {
 
     pub(crate) fn bad_message(&self, reason: BadMessage) {
         self.bad.get_or_create(&Reason { reason }).inc();
+    }
+
+    pub(crate) fn reluctant(&self) {
+        self.reluctant.inc();
     }
 
     pub(crate) fn evidence(&self, offence: Offence) {

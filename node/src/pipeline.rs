@@ -4,6 +4,7 @@
 //! no vote. A worker takes the next message only when its last event found a place: when the driver falls behind, the
 //! mailbox of the network fills, and then the network drops.
 
+use crate::handle::SettlementHeard;
 use crate::metrics::{BadMessage, Metrics};
 use crate::seats::{Hearing, Known, PeerIndex, Seats, SharedHearing};
 use bytes::Bytes;
@@ -70,6 +71,8 @@ pub enum Event {
     Evidence(Verified<Evidence>),
     /// What a member executed.
     Execution(Verified<Signed<Execution>>),
+    /// What a member says about the settlement chain.
+    Settlement(SettlementHeard),
     /// The current epoch is over.
     EpochEnd(Verified<EpochEnd>),
     /// A peer asks for an approved change.
@@ -283,6 +286,19 @@ fn sync(message: SyncMessage, hearing: &Hearing) -> Result<Heard, Refused> {
             };
             let vote = vote.verify(seats.committee()).map_err(invalid)?;
             (Event::Execution(vote), None)
+        }
+        // Whoever settles knows the keys.
+        SyncMessage::Attestation(attestation) => {
+            let heard = SettlementHeard::Attestation(attestation);
+            (Event::Settlement(heard), None)
+        }
+        SyncMessage::Approval(approval) => {
+            let Some(committee) = committee(approval.statement.epoch) else {
+                return Ok(None);
+            };
+            let approval = approval.verify(committee).map_err(invalid)?;
+            let heard = SettlementHeard::Approval(approval);
+            (Event::Settlement(heard), None)
         }
         SyncMessage::Change(change) => {
             let epoch = change.approvals.statement.epoch;

@@ -85,6 +85,7 @@ fn contacts(networks: &[(NetworkConfig, Peer)]) -> Vec<Contact> {
         transport_key: TransportKey(transport_public_key(&network.key_seed)),
         address: network.listen,
         rpc: None,
+        attester: None,
     };
     networks.iter().enumerate().map(contact).collect()
 }
@@ -119,6 +120,7 @@ async fn honest(
         accept_lost_journal: false,
         evidence_views: 1_024,
         keep_blocks: 0,
+        l1_lag: None,
     };
     let network = start(context.child("network"), network).await.unwrap();
     let metrics = metrics.clone();

@@ -62,6 +62,7 @@ fn networks(members: usize) -> Vec<(NetworkConfig, Contact, Peer)> {
             transport_key: TransportKey(transport_public_key(&seeds[member])),
             address: addresses[member],
             rpc: None,
+            attester: None,
         };
         (network, contact, peers[member].clone())
     };
@@ -99,6 +100,7 @@ async fn member(
         accept_lost_journal: false,
         evidence_views: 1_024,
         keep_blocks: 0,
+        l1_lag: None,
     };
     let network = start(context.child("network"), network).await.unwrap();
     context.child("member").spawn(move |context| async move {

@@ -163,6 +163,7 @@ impl Voter {
                     content: outrider_types::Content {
                         payload: payload.id(),
                         roots,
+                        origin: outrider_types::Origin::NONE,
                         next: CommitteeId::NONE,
                     },
                 })

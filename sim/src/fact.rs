@@ -51,6 +51,8 @@ impl Message {
                 SyncMessage::Change(_) => "change",
                 SyncMessage::Evidence(_) => "evidence",
                 SyncMessage::Execution(_) => "execution",
+                SyncMessage::Attestation(_) => "attestation",
+                SyncMessage::Approval(_) => "approval",
             },
         }
     }

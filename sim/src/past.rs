@@ -68,6 +68,7 @@ fn block_of(chain: &Chain<MemoryStore>, payload: &CheckedPayload, members: usize
         justify: parent.view,
         payload: payload.id,
         roots: roots.unwrap_or_default(),
+        origin: outrider_types::Origin::NONE,
         timestamp: Timestamp(BEGAN + view.0 * 1_000),
         proposer: MemberIndex(proposer),
         ..*parent

@@ -8,6 +8,7 @@ use crate::ids::{
     BlockId, ChainId, CommitteeId, Epoch, Height, MemberIndex, PayloadId, Timestamp, View,
 };
 use crate::lane::Roots;
+use crate::origin::Origin;
 use crate::payload::Payload;
 use crate::statement::{Propose, Signed};
 use crate::verified::{Invalid, Verified};
@@ -16,7 +17,7 @@ use commonware_codec::Buf;
 use serde::{Deserialize, Serialize};
 
 /// Version of the block header. A change of its fields is a new version.
-pub const BLOCK_VERSION: u16 = 3;
+pub const BLOCK_VERSION: u16 = 4;
 
 /// A block header. The payload is named by its commitment and travels apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +47,8 @@ pub struct Block {
     pub next: CommitteeId,
     /// What it adds to the lanes, and what came before it.
     pub roots: Roots,
+    /// The L1 block that it builds on, and how much of the forced inbox is consumed.
+    pub origin: Origin,
 }
 
 wire_struct!(Block {
@@ -60,12 +63,13 @@ wire_struct!(Block {
     timestamp,
     proposer,
     next,
-    roots
+    roots,
+    origin
 });
 
 impl Block {
     /// Bytes of the fixed-width header.
-    pub const BYTES: usize = 2 + 8 * 6 + 32 * 6 + 2;
+    pub const BYTES: usize = 2 + 8 * 6 + 32 * 6 + 2 + 8 * 2 + 32;
 
     /// The header as hashed: every field, fixed width, big-endian, in declaration order.
     #[must_use]
@@ -103,6 +107,7 @@ impl Block {
             proposer: MemberIndex(0),
             next: CommitteeId::NONE,
             roots: Roots::NONE,
+            origin: Origin::NONE,
         }
     }
 }
@@ -114,6 +119,8 @@ pub struct Content {
     pub payload: PayloadId,
     /// What it adds to the lanes, and what came before it.
     pub roots: Roots,
+    /// What it builds on of the settlement chain.
+    pub origin: Origin,
     /// The next committee, if the block is the last of the epoch (R13); else [`CommitteeId::NONE`].
     pub next: CommitteeId,
 }
@@ -125,6 +132,7 @@ impl Content {
         Self {
             payload: Payload::default().id(),
             roots: Roots::NONE,
+            origin: Origin::NONE,
             next: CommitteeId::NONE,
         }
     }

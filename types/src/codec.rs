@@ -8,7 +8,7 @@ use commonware_codec::Buf;
 pub use commonware_codec::{Encode, EncodeSize, Error, FixedSize, RangeCfg, Read, ReadExt, Write};
 
 /// Version of the wire format; the first byte of every message and stored record.
-pub const WIRE_VERSION: u8 = 3;
+pub const WIRE_VERSION: u8 = 4;
 
 /// Why bytes are not a message.
 #[derive(Debug, thiserror::Error)]

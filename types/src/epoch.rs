@@ -1,5 +1,6 @@
 //! From one epoch to the next (R13): what members approve of, and the proof that an epoch is over.
 
+use crate::attestation::Attester;
 use crate::block::Block;
 use crate::certificate::{Aggregate, FinalityCertificate};
 use crate::codec::{EncodeSize, Error, FixedSize, RangeCfg, Read, Write, hex_bytes, wire_struct};
@@ -8,6 +9,7 @@ use crate::crypto::{Preimage, preimage, sha256};
 use crate::ids::{BlockId, ChainId, ChangeId, CommitteeId, Epoch};
 use crate::lane::Roots;
 use crate::limits::{CONTACT_NAME_BYTES_MAX, CONTACT_RPC_BYTES_MAX, FILLERS_MAX, MEMBERS_MAX};
+use crate::origin::Origin;
 use crate::payload::Payload;
 use crate::statement::Statement;
 use crate::verified::{Invalid, Verified};
@@ -35,6 +37,9 @@ pub struct Contact {
     /// Where users connect to, if it serves them: an `http://` or `https://` URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rpc: Option<String>,
+    /// Whom L1 knows its attestations by, if the network settles there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attester: Option<Attester>,
 }
 
 impl Write for Contact {
@@ -53,6 +58,7 @@ impl Write for Contact {
         }
         self.address.port().write(buf);
         write_text(self.rpc.as_deref().unwrap_or_default(), buf);
+        self.attester.write(buf);
     }
 }
 
@@ -60,7 +66,12 @@ impl EncodeSize for Contact {
     fn encode_size(&self) -> usize {
         let ip = if self.address.is_ipv4() { 4 } else { 16 };
         let rpc = self.rpc.as_deref().unwrap_or_default();
-        text_size(&self.name) + TransportKey::SIZE + 1 + ip + 2 + text_size(rpc)
+        let sizes = [
+            text_size(&self.name),
+            text_size(rpc),
+            self.attester.encode_size(),
+        ];
+        sizes.iter().sum::<usize>() + TransportKey::SIZE + 1 + ip + 2
     }
 }
 
@@ -76,11 +87,13 @@ impl Read for Contact {
         };
         let address = SocketAddr::new(ip, u16::read_cfg(buf, &())?);
         let rpc = read_text(buf, CONTACT_RPC_BYTES_MAX)?;
+        let attester = Option::read_cfg(buf, &())?;
         Ok(Self {
             name,
             transport_key,
             address,
             rpc: (!rpc.is_empty()).then_some(rpc),
+            attester,
         })
     }
 }
@@ -292,6 +305,7 @@ pub fn is_filler_of(parent: &Block, block: &Block) -> bool {
         && block.height == parent.height.next()
         && block.payload == Payload::default().id()
         && block.roots == Roots::NONE
+        && block.origin == Origin::NONE
         && block.next == CommitteeId::NONE
 }
 

@@ -19,6 +19,7 @@
 //!
 //! Deliberately absent: clocks, sockets, files, randomness, the rules of the protocol.
 
+pub mod attestation;
 pub mod block;
 pub mod bundle;
 pub mod certificate;
@@ -34,6 +35,7 @@ pub mod limits;
 pub mod merkle;
 pub mod message;
 pub mod order;
+pub mod origin;
 pub mod payload;
 pub mod registry;
 pub mod resolve;
@@ -44,6 +46,7 @@ pub mod testing;
 pub mod verified;
 pub mod zoo;
 
+pub use attestation::{Attestation, Attester, AttesterSignature};
 pub use block::{Block, BlockRecord, Content, Proposal, ProposalKind};
 pub use bytes::Bytes;
 pub use certificate::{
@@ -66,6 +69,7 @@ pub use lane::{
 };
 pub use message::{ConsensusMessage, PayloadMessage, SyncMessage};
 pub use order::Policy;
+pub use origin::{L1BlockHash, Origin};
 pub use payload::{Batch, CheckedPayload, Payload, PayloadError, Transaction};
 pub use registry::{Registration, Registry, RegistryRoot};
 pub use safety_state::SafetyState;

@@ -1,12 +1,13 @@
 //! What members send each other, by channel. Decoding is bounded; nothing here is trusted until verified.
 
+use crate::attestation::Attestation;
 use crate::block::{Block, BlockRecord, Proposal};
 use crate::certificate::{FinalityCertificate, Justification};
 use crate::codec::{
     EncodeSize, Error, RangeCfg, Read, Write, read_items, read_list, wire_enum, wire_struct,
 };
 use crate::crypto::sha256;
-use crate::epoch::{CommitteeChange, EpochEnd};
+use crate::epoch::{Approve, CommitteeChange, EpochEnd};
 use crate::evidence::Evidence;
 use crate::execution::Execution;
 use crate::ids::{
@@ -195,9 +196,13 @@ pub enum SyncMessage {
     Evidence(Evidence),
     /// What a member executed. Sent once, by the member that its conductor told.
     Execution(Signed<Execution>),
+    /// A member's signature for the settlement chain. Sent once, by the member itself.
+    Attestation(Attestation),
+    /// A member approves of a change of the committee that L1 asks for. Sent by the member itself.
+    Approval(Signed<Approve>),
 }
 
-wire_enum!(SyncMessage { 0 => BlockRequest, 1 => Block, 2 => RangeRequest, 3 => Range, 4 => ChangeRequest, 5 => Change, 6 => Evidence, 7 => Execution });
+wire_enum!(SyncMessage { 0 => BlockRequest, 1 => Block, 2 => RangeRequest, 3 => Range, 4 => ChangeRequest, 5 => Change, 6 => Evidence, 7 => Execution, 8 => Attestation, 9 => Approval });
 
 /// Asks for an approved change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

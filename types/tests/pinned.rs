@@ -40,7 +40,7 @@ fn is_pinned(found: &[(&'static str, String)], pinned: &Table) {
 
 #[test]
 fn versions_are_pinned() {
-    assert_eq!((WIRE_VERSION, BLOCK_VERSION, Block::BYTES), (3, 3, 244));
+    assert_eq!((WIRE_VERSION, BLOCK_VERSION, Block::BYTES), (4, 4, 292));
 }
 
 #[test]
@@ -97,143 +97,151 @@ fn identities_are_pinned() {
 const ENCODINGS: &Table = &[
     (
         "committee",
-        "002ba643593a80028215c88c572a5f81f94be9273beba27b6855117a13adfcf7",
+        "2114c89446fe3b478700483f728a8098762c41d96063d0faf3a3ddf1afc4da0e",
     ),
     (
         "block-record",
-        "246b94990db74c3620e89c79c84886b8f67b22429852cd1c4bcdba09da5ee798",
+        "dfcc681758c475286fd99f825077d66871a2299deab52ba4e696822fd97a4457",
     ),
     (
         "safety-state",
-        "d9601579add904e0feed7115affc241aa996f99529759023d220e9d63e885d2f",
+        "3a7b3a6de24520a6fe36f17d71999fe8e570e623e17ddd41418ef16d8a8c777e",
     ),
     (
         "safety-state/fresh",
-        "7f29ea49d39c73ac11df4a9b0cc516dfd09d3547c6f725f0a439f50ed88161c6",
+        "29a8b1e1d4e2e5da7a36e5f39cb97f69ed99518f710da167aed20b9792e5da1c",
     ),
     (
         "payload-record",
-        "58c4ac148aa218cc8e53ec4d61df7db72ca93002cf50561b518ef2354d88c6ef",
+        "605bdab3664e42335452a2ef11f1e1f23612127d3b66a4cda453b9986108ac34",
     ),
     (
         "finality/fast",
-        "3de4fc287207e87f6fcd63f89512967879a3201abc2c96d022fc7339eb8d3b4c",
+        "dd83d78cc0bcd73f3a65ccbfe8c715453dd642f43646f0c4ea653226e564682a",
     ),
     (
         "finality/slow",
-        "86ab6baceacf0f1c8b2db5610db2eba02287014c88b10db1d220254e7f5742a0",
+        "60e4b433cbde77c7b24d29c1c87ab409c30f6614c9bec9635df1ff4782eb772a",
     ),
     (
         "justification",
-        "cc8f40c9718a361c0936d33b33bfa063435c934270bd7f658d2d9319cd7e9e89",
+        "43239d8d2bf03be5bb19a476d1b42a0259ffa5ce638faa0011450c88f9bfeba5",
     ),
     (
         "consensus/proposal",
-        "0f1a7052fa1664d9e66bc0fe2cfd28bdad63e18e54ebfa59d9ed5b9e2f14142a",
+        "18867154c51cd66d14eb178429617af0ba219dcd0dbc68f894c1995a72caa71a",
     ),
     (
         "consensus/vote",
-        "86b85aa580e4d9b2ed253fd2d3db3e6475878816b984ac475762b309c51ad033",
+        "1e1fc518c4dd61b74395d43631683742d4b1e0e59dcf51e5c21d19f68efa7b3f",
     ),
     (
         "consensus/commit-vote",
-        "09e98fc50ed0cd8f385353824d94089c734447bca20bc56bba7dcf44a11aea1a",
+        "b97fca7e3acaa4d9dbd9ec48234b2c8c094ad6b0e5ec8501cb655252fc325096",
     ),
     (
         "consensus/timeout",
-        "a7e2a35054315994fdcc91602305c59d799cd627381fddf776b7a9ad8bf4a5c3",
+        "b6d588a595eadb42406b7b9e4889392abf66e14aaf6f1bde33a70b431f771949",
     ),
     (
         "consensus/certificate-quorum",
-        "1e0ada8ffb21c9cf22b969e131dd42e827f8ed8945dc5917bef80390c90527c3",
+        "d3c80543fd63d9ead15777711ecf3ab24bfbc2a3ef75eef901d929fe881190ad",
     ),
     (
         "consensus/certificate-commit",
-        "3e68a4bf38c0cf053c3c48b04ea977ce30f84ad36384c096d9b47da677419238",
+        "85d9013ee323681d70bf4f91a9f702b71543f0719190d93ac760cdfdd422ce4f",
     ),
     (
         "consensus/certificate-adopting",
-        "391adfa288ec0843bc4f197064a014f56c114682925e707deb0c8c584c7b8c69",
+        "1e8d9e3b6a6b2e39107b5914f9322dba4c974fc0af6b40f45eddcba9fa613043",
     ),
     (
         "consensus/certificate-timeout",
-        "baa42d427248778a2ad32558942ea19c597cdb98b9852aff00bedeb4ddd1ae74",
+        "a8e92b749bb2ecf42195131bebd6a15ad74b323f124f66e8c0bb52f6452fcba0",
     ),
     (
         "consensus/epoch-end",
-        "febe34772ef83b48914fcf65eeb41e3d0d7795592e7eea8ee3d56c00822e979a",
+        "718b997cd06f2a0518023dde132e1c4de858ea4247717bb99455a354aae3399c",
     ),
     (
         "payload/payload",
-        "aa65a0635876548766b7d63f913c52bc4bc30803f3d48db2ef29f5a286d448bc",
+        "6c3a0bb6fcfd01d164384f60674be449f68ca28ea1be7aa2e5a21a1ef1c5ff2d",
     ),
     (
         "payload/transactions",
-        "f61bfcd9f1f2b78687f42333c6038d9e4a7cd926fc92af89b220465afdcf1c66",
+        "c538f5a4f2f7a09fc4a9a79946e7a8d7edbcc818d24fc33957a667ea34e99a0a",
     ),
     (
         "payload/received",
-        "1aa05f9323cbd0d6f64f2e5ede785a95a469edded8df188aa09b0d141b3fe413",
+        "a0795851638ad4d51eae34991e3c05ea50b0b14d84ee4a98a623e3a1e42b3bf9",
     ),
     (
         "payload/references",
-        "bc9dbcd0473824d92879b668d965fbfaa5742455ed1d08ad26dacb267af71cdc",
+        "90be67941f704fce9df0e92697e2653624557cddb93a319b77e7e3ff94be6305",
     ),
     (
         "payload/batch-request",
-        "5f71df1d3d7eb60da6d68adf78de56a307341c5e3e21190fb027723c88f0656c",
+        "620b80479790e53124ee0c0a3769257736947f84bb0b96e3de88e09f1e208508",
     ),
     (
         "sync/block-request",
-        "a01e3bee8fa0caf3942bcc61c9bba72e17fee8fd1728cfd6b4272d3b679fb4de",
+        "55810b1fce8a4f8426bbb5e009c0849d2d9454d825d468ceb6212054f33ee0c1",
     ),
     (
         "sync/block",
-        "55ee0a6626c2e842963979f946039f1ca8b327c6d5274cec9c529110c136c3f8",
+        "b3f6ec664737c1dca6c6f6ee8664b1dd965a4c24622ba7b39f245212b50492ee",
     ),
     (
         "sync/range-request",
-        "440d18ad2d095179a33f5d9d887213e732e76011787022698e1cf8c9a6a8be16",
+        "19b99b93ec107fac9eca97be0139d15abef58c45154f1f3917bd1681ec779ab8",
     ),
     (
         "sync/range",
-        "2b8849eceb11066e01e974c9c6b29f93752f068cd40139b8247b6eba00f08628",
+        "67cd38adac53e192c4402a67021ae2690897f5b0963b3bcf9e0512f7c75ad991",
     ),
     (
         "sync/change-request",
-        "628ed8a87c592f0035258a302120d534aff6777b4d43792e3a7427f7222fd42c",
+        "55757872c3cc12cb611c0dd2947b874dd39c5e4f815bdc71f66b911c44726b0c",
     ),
     (
         "sync/change",
-        "62f1ad5174490dbf8eb46eed053d1d3fe5051179dff68f1e3898d4fb205b64d0",
+        "08ec0517300c3056fca5cfa499a93a71fa33526da520b782afef634b51c510dc",
     ),
     (
         "sync/evidence",
-        "ca4ae989ce03b6a6503846dc6f4c77dabdf63a704e27bf0605b7cd1f376cb0c6",
+        "28167ab0bcd3946bed2e08e16499d9e5672146738a3c31a4a50fa3e9ce0d984a",
     ),
     (
         "sync/execution",
-        "d073863f7e4f3752550570013af83c3782271fbb645198ac6df54e6c7a134dae",
+        "8ca913de230682f4d64fa1e9181aac26555bc8600e0cbb72ba975d5674bf51e9",
+    ),
+    (
+        "sync/attestation",
+        "1f89bfcdb261a2eee5393d8280c284b9cf4fbaea8390c81ba3c5c72c4595c96d",
+    ),
+    (
+        "sync/approval",
+        "280edb889a7eae0bdaf77f143629153d035f504f04904a89f96a162aae4f9229",
     ),
     (
         "evidence/e1",
-        "03f85d63b7b386ddfda7182ad5c2d7527f321ecb7b79633d7794fa1a44ebd3d2",
+        "1d16492e585371cc6a8624197f8adc323f76098f45490a0d0a6d16fc0569d9da",
     ),
     (
         "evidence/e2",
-        "ce8a924f351e5dd2794a06f4ec56f63daecdf8e55a769a5d4a4740af66ea9561",
+        "30a9db8536fdaa4b68b79184e7cbd6461e59b535544fef54be0e77bde1674b5a",
     ),
     (
         "evidence/e3",
-        "323d39c25aa8f3a77d45e10abcd6b722ca5ab2204a77cb095810476a4ef68e9f",
+        "163e2fc1f874060316d99f53bdd4c2c5855917a01ffd8e305505e80b87a485ba",
     ),
     (
         "evidence/e4",
-        "53eced1466d17f9adf88b7dcf4c8189d5338fa6b5b2f946e355752343de59711",
+        "deacd0131fd65a92df888ff6eb801e80c9cd8ba0df93c3d09994156c3177755f",
     ),
     (
         "evidence/e5",
-        "a85b5db7b5a1d148c3fdf51a203627ba5dcd6a5f5b557287cd6216ec6d13bce1",
+        "fad5370f28cfe36c8a0d3de1abfd73003b28a8139cdec5fa7c53c140504f6e85",
     ),
 ];
 const PREIMAGES: &Table = &[
@@ -267,7 +275,7 @@ const PREIMAGES: &Table = &[
     ),
     (
         "approve",
-        "4f5554524e45585407cc209deb1b1d9bc435dde09734929940d12b5c7536274a0f4059c7db126f86",
+        "4f5554524e45585416f32e55c9c2803c27db4cfac4426f645293521e1866b3581dcd2cf0781120aa",
     ),
 ];
 const IDENTITIES: &Table = &[
@@ -277,11 +285,11 @@ const IDENTITIES: &Table = &[
     ),
     (
         "block",
-        "46667cb3f51cf5cd11366a259fa5a94c7f1687cfc905e197f8ee8774738115e6",
+        "0fe850a85eead91e8c460c1b5cd8387b966ca921c4cc05bdd7872e4ea8c61e46",
     ),
     (
         "genesis",
-        "d0ef18863263a19137a7315193230c8b648786f620fa40240c2b74b5c80cfdc6",
+        "0278665da45dbf4e106742c84cd7b19ecb51e6020a1e3f47d4b9a78855ceafb5",
     ),
     (
         "payload",

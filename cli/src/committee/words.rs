@@ -2,7 +2,7 @@
 
 use super::change::ChangeFile;
 use super::current::Current;
-use outrider_types::{Committee, Contact, Member, Stake};
+use outrider_types::{Attester, Committee, Contact, Member, Stake};
 use std::fmt::{self, Write as _};
 
 /// A checked change against the committee that it follows.
@@ -101,13 +101,15 @@ fn members(out: &mut String, file: &ChangeFile, current: &Current) -> fmt::Resul
             transport_key,
             address,
             rpc,
+            attester,
         } = contact;
         writeln!(
             out,
-            "  joins    {name}, stake {}, at {address}, rpc {}\n           key {}\n           transport key {transport_key}",
+            "  joins    {name}, stake {}, at {address}, rpc {}\n           key {}\n           transport key {transport_key}\n           attester {}",
             member.stake,
             rpc.as_deref().unwrap_or("none"),
             member.public_key,
+            attester_text(*attester),
         )?;
     }
     if kept < total {
@@ -117,6 +119,10 @@ fn members(out: &mut String, file: &ChangeFile, current: &Current) -> fmt::Resul
         )?;
     }
     Ok(())
+}
+
+fn attester_text(attester: Option<Attester>) -> String {
+    attester.map_or_else(|| "none".to_owned(), |attester| format!("0x{attester}"))
 }
 
 fn moved(out: &mut String, old: &Contact, new: &Contact) -> fmt::Result {
@@ -141,6 +147,14 @@ fn moved(out: &mut String, old: &Contact, new: &Contact) -> fmt::Result {
             out,
             "  transport key of {name}: {} -> {}",
             old.transport_key, new.transport_key
+        )?;
+    }
+    if new.attester != old.attester {
+        writeln!(
+            out,
+            "  attester of {name}: {} -> {}",
+            attester_text(old.attester),
+            attester_text(new.attester)
         )?;
     }
     Ok(())

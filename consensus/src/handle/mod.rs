@@ -34,6 +34,11 @@ impl Replica {
                     node.unwelcome = true;
                 }
             }
+            Input::Welcome { block } => {
+                if let Some(node) = self.tree.get_mut(&block) {
+                    node.unwelcome = false;
+                }
+            }
             Input::PayloadChecked { block, valid } => self.on_payload_checked(now, block, valid),
             Input::Assembled {
                 view,

@@ -169,6 +169,7 @@ impl Member {
                         content: outrider_types::Content {
                             payload,
                             roots: outrider_types::Roots::NONE,
+                            origin: outrider_types::Origin::NONE,
                             next: CommitteeId::NONE,
                         },
                         timestamp: Timestamp(0),

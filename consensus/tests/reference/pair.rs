@@ -451,6 +451,7 @@ impl World {
                     content: outrider_types::Content {
                         payload,
                         roots: outrider_types::Roots::NONE,
+                        origin: outrider_types::Origin::NONE,
                         next: CommitteeId::NONE,
                     },
                 };

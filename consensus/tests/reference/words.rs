@@ -154,7 +154,7 @@ fn finality(held: &FinalityCertificate) -> Proof {
 pub fn heard(input: &Input) -> Heard {
     match input {
         // An unwelcome block is a driver's decision, and is not said in this world.
-        Input::Wake | Input::Unwelcome { .. } => Heard::Nothing,
+        Input::Wake | Input::Unwelcome { .. } | Input::Welcome { .. } => Heard::Nothing,
         Input::Proposal { proposal } => Heard::Proposal {
             block: proposal.block,
             kind: proposal.kind,

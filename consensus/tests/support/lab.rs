@@ -144,6 +144,7 @@ impl Lab {
     pub fn block(&self, view: u64, parent: &Block, justify: u64, salt: u64) -> Block {
         Block {
             roots: outrider_types::Roots::NONE,
+            origin: parent.origin,
             version: BLOCK_VERSION,
             chain: self.committee.chain(),
             epoch: self.committee.epoch(),
@@ -214,6 +215,7 @@ impl Lab {
             content: outrider_types::Content {
                 payload: PayloadId([9; 32]),
                 roots: outrider_types::Roots::NONE,
+                origin: outrider_types::Origin::NONE,
                 next: if last { next } else { CommitteeId::NONE },
             },
         })

@@ -424,6 +424,7 @@ impl World {
                             &side.to_be_bytes(),
                         ])),
                         roots: outrider_types::Roots::NONE,
+                        origin: outrider_types::Origin::NONE,
                         next: if last { next } else { CommitteeId::NONE },
                     },
                 };

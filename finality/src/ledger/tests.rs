@@ -28,6 +28,7 @@ fn next(ledger: &Ledger, payload: &Payload) -> Block {
     let roots = crate::Outlook::default().roots(ledger, tip.id, &checked(payload));
     Block {
         roots: roots.unwrap(),
+        origin: outrider_types::Origin::NONE,
         view,
         height: tip.height.next(),
         parent: tip.id,

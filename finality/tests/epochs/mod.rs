@@ -171,6 +171,7 @@ fn change(committee: &Committee, keys: &[SecretKey]) -> (CommitteeChange, Vec<Se
             transport_key: TransportKey([at; 32]),
             address: ([10, 0, 0, at], 9_000).into(),
             rpc: None,
+            attester: None,
         })
         .collect();
     let statement = Approve {

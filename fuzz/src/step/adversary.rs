@@ -103,6 +103,7 @@ impl Adversary {
         };
         Block {
             roots: outrider_types::Roots::NONE,
+            origin: outrider_types::Origin::NONE,
             version: BLOCK_VERSION,
             chain: member.committee.chain(),
             epoch: member.committee.epoch(),
@@ -427,6 +428,7 @@ fn assembled(member: &mut Member, a: u8, b: u8) {
             content: outrider_types::Content {
                 payload: salted(b & 3),
                 roots: outrider_types::Roots::NONE,
+                origin: outrider_types::Origin::NONE,
                 next,
             },
         });

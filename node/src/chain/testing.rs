@@ -44,6 +44,7 @@ pub(super) fn child<S: Store>(chain: &Chain<S>, payload: &Payload) -> Block {
     let roots = Outlook::default().roots(chain.ledger(), parent.id(), &checked);
     Block {
         roots: roots.unwrap(),
+        origin: outrider_types::Origin::NONE,
         view: View(parent.view.0 + 1),
         height: Height(parent.height.0 + 1),
         parent: parent.id(),

@@ -37,9 +37,10 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 view,
                 parent,
                 after,
+                origin,
                 last,
                 ..
-            } => self.on_assemble(now, view, parent, (after, last)),
+            } => self.on_assemble(now, view, (parent, origin), (after, last)),
             Action::Fetch { block, from } => self.fetch_block(now, block, from),
             Action::CatchUp { to } => {
                 self.seen = self.seen.max(to);
@@ -118,6 +119,9 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         let lanes = self.chain.commit(&block, payload, own)?;
         self.mempool.committed(&payload.transactions);
         self.spread.committed(&payload.transactions);
+        if let Some(settlement) = &mut self.settlement {
+            settlement.committed(&block);
+        }
         let path = match (own.is_some(), &**certificate) {
             (false, _) => CommitPath::Ancestor,
             (true, FinalityCertificate::Fast(_)) => CommitPath::Fast,

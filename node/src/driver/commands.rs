@@ -90,6 +90,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 let _ = reply.send(self.evidence_page(from.as_deref())?);
             }
             Command::Execution(command) => self.on_execution_command(command)?,
+            Command::Settlement(command) => self.on_settlement_command(command),
             Command::Certificates { epoch, from, reply } => {
                 let _ = reply.send(self.certificate_page(epoch, from.as_deref())?);
             }

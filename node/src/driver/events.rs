@@ -63,6 +63,10 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             }
             Event::Evidence(evidence) => return self.on_evidence(from, &evidence),
             Event::Execution(vote) => return self.on_execution(&vote),
+            Event::Settlement(heard) => {
+                self.heard_of_settlement(heard);
+                return Ok(());
+            }
             Event::Block(record, payload) => return self.on_block(from, record, payload),
             Event::RangeRequest(request) => {
                 return self.serve_range(self.clock.now(), from, request);

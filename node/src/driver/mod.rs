@@ -19,12 +19,13 @@ mod evidence;
 mod execution;
 mod payloads;
 mod pruning;
+mod settlement;
 mod spread;
 mod sync;
 
 use crate::chain::{Chain, ChainError};
 use crate::durable::{self, PersistError};
-use crate::handle::{Command, CommittedBlock, DriverEnds, Head};
+use crate::handle::{Command, CommittedBlock, DriverEnds, Head, SettlementHeard};
 use crate::metrics::Metrics;
 use crate::pipeline::{self, FromPeer};
 use crate::seats::{Seats, SharedHearing};
@@ -79,6 +80,8 @@ pub struct DriverConfig {
     pub evidence_views: u64,
     /// Final blocks that are kept; 0: all. More than the window of F1.
     pub keep_blocks: u64,
+    /// If the network settles on another chain: blocks build on a block of that one only once it was seen here for so long.
+    pub l1_lag: Option<Duration>,
 }
 
 /// Why a member cannot start, or has to stop.
@@ -145,6 +148,8 @@ pub struct Driver<E: Context, J, S> {
     witness: evidence::Witness,
     /// What members executed.
     executions: ExecutionVotes,
+    settlement: Option<settlement::Settlement>,
+    settlement_heard: broadcast::Sender<SettlementHeard>,
     /// A proposal that waits for transactions.
     proposal: Option<payloads::Waiting>,
     /// When a block was first seen, to measure its way to finality.
@@ -213,6 +218,10 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         let committee = replica.committee().clone();
         let witness = evidence::Witness::restore(&mut chain, &committee, replica.safety())?;
         let hearing = SharedHearing::new(Seats::new(committee, Vec::new()));
+        let origin = chain.root().origin;
+        let settlement = config
+            .l1_lag
+            .map(|lag| settlement::Settlement::new(origin, lag));
         let mut driver = Self {
             mempool: Mempool::new(config.mempool.clone()),
             seen: chain.root().height,
@@ -241,6 +250,8 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             unresolved: Unresolved::default(),
             witness,
             executions: ExecutionVotes::default(),
+            settlement,
+            settlement_heard: ends.settlement,
             proposal: None,
             first_seen: BTreeMap::new(),
             fresh: Vec::new(),

@@ -5,15 +5,15 @@ use crate::chain::ChainError;
 use crate::seats::PeerIndex;
 use outrider_consensus::Input;
 use outrider_finality::duplicate;
-use outrider_mempool::{AssemblyLimits, Site};
+use outrider_mempool::Site;
 use outrider_network::{Channel, Context, To};
 use outrider_storage::{Journal, Store};
 use outrider_types::message::PayloadMessage;
 use outrider_types::{
-    Block, BlockId, CheckedPayload, CommitteeId, Content, Payload, PayloadId, Roots, Timestamp,
-    TransactionId, View, encode,
+    Block, BlockId, CheckedPayload, CommitteeId, Content, Origin, Payload, PayloadId, Roots,
+    Timestamp, TransactionId, View, encode,
 };
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// Payloads kept that no known block names yet, per sender.
@@ -28,6 +28,8 @@ const GRACE: Duration = Duration::from_millis(50);
 pub(super) struct Waiting {
     pub(super) view: View,
     parent: BlockId,
+    /// The parent's L1 origin.
+    origin: Origin,
     after: Timestamp,
     /// It is the last block of the epoch.
     last: bool,
@@ -92,13 +94,14 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         &mut self,
         now: Timestamp,
         view: View,
-        parent: BlockId,
+        (parent, origin): (BlockId, Origin),
         (after, last): (Timestamp, bool),
     ) {
         let deadline = now.after(self.config.idle_block);
         self.proposal = Some(Waiting {
             view,
             parent,
+            origin,
             after,
             last,
             deadline,
@@ -129,28 +132,27 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         let Some(waiting) = self.proposal else {
             return Ok(());
         };
-        if self.mempool.is_empty() && now < waiting.deadline {
+        let forced = self.is_forced(&waiting.origin);
+        if self.mempool.is_empty() && !forced && now < waiting.deadline {
             return Ok(());
         }
-        let pending = self.pending(waiting.parent);
-        let held = &self.held;
-        let excluded: HashSet<&TransactionId> = pending
-            .iter()
-            .filter_map(|block| held.get(block))
-            .flat_map(|payload| &*payload.transactions)
-            .collect();
+        let excluded = self.ids_above(waiting.parent);
         let timestamp = wall_clock(&self.context).max(Timestamp(waiting.after.0.saturating_add(1)));
         let ledger = self.chain.ledger();
         let Some(registry) = self.outlook.registry(ledger, waiting.parent) else {
             // The ledger is ahead of the replica: what was caught up with is told to it in this turn.
             return Ok(());
         };
+        let on = (waiting.parent, waiting.origin);
+        let (origin, forced) = self.forced(on, &registry, timestamp);
+        let policy = |rollup| registry.policy(rollup, timestamp);
         let site = Site {
             parent: waiting.parent,
-            policy: &|rollup| registry.policy(rollup, timestamp),
-            exclude: &|id| excluded.contains(id),
+            policy: &policy,
+            exclude: &|id| excluded.contains(id) || forced.contains(id),
         };
-        let assembled = self.mempool.assemble_at(&AssemblyLimits::default(), &site);
+        let assembled = self.mempool.assemble_at(&forced.room(), &site);
+        let assembled = forced.join(assembled, waiting.parent, &policy);
         let payload = assembled.payload;
         if payload.payload.is_empty() && now < waiting.deadline {
             return Ok(());
@@ -185,6 +187,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             content: Content {
                 payload: payload.id,
                 roots,
+                origin,
                 next,
             },
             timestamp,
@@ -282,12 +285,7 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                 Some(block.height)
             })
         };
-        let above: HashSet<&TransactionId> = self
-            .pending(block.parent)
-            .iter()
-            .filter_map(|id| self.held.get(id))
-            .flat_map(|held| &*held.transactions)
-            .collect();
+        let above = self.ids_above(block.parent);
         let twice = duplicate(block.height, payload.transactions.iter(), committed, |id| {
             above.contains(id)
         });
@@ -303,13 +301,14 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
             return Ok(false);
         }
         self.chain.put_payload(payload.id, &payload.payload)?;
+        self.judge_origin(block, &payload);
         self.held.insert(id, payload);
         self.checked(id, true);
         Ok(true)
     }
 
     /// Blocks between the last final one and this one, itself included.
-    fn pending(&self, block: BlockId) -> Vec<BlockId> {
+    pub(super) fn pending(&self, block: BlockId) -> Vec<BlockId> {
         self.replica
             .branch(block)
             .unwrap_or_default()

@@ -1,6 +1,8 @@
 //! What the driver can be asked.
 
-use super::{BlockAt, ChangeError, CommittedBlock, Kept, SubmitError, TransactionStatus};
+use super::{
+    BlockAt, ChangeError, CommittedBlock, Kept, SettlementCommand, SubmitError, TransactionStatus,
+};
 use crate::chain::{ServedLane, TakeError};
 use outrider_finality::{
     CertificatePage, EvidencePage, ExecutionFile, ExecutionSide, FinalityProof, LaneProof,
@@ -126,6 +128,8 @@ pub enum Command {
     },
     /// About what members executed.
     Execution(ExecutionCommand),
+    /// About the settlement chain.
+    Settlement(SettlementCommand),
     /// Certificates kept for the evidence period.
     Certificates {
         /// Of which epoch; none: the current one.

@@ -269,6 +269,7 @@ impl MockDriver {
         let roots = Outlook::default().roots(self.chain.ledger(), parent.id(), &checked);
         let block = Block {
             roots: roots.unwrap(),
+            origin: outrider_types::Origin::NONE,
             view: View(parent.view.0 + 1),
             height: Height(parent.height.0 + 1),
             parent: parent.id(),

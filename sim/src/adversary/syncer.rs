@@ -137,6 +137,7 @@ impl LyingSyncer {
         for step in 0..RANGE_BLOCKS {
             let block = Block {
                 roots: outrider_types::Roots::NONE,
+                origin: outrider_types::Origin::NONE,
                 version: outrider_types::block::BLOCK_VERSION,
                 chain: me.committee.chain(),
                 epoch,

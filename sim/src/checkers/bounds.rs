@@ -111,7 +111,7 @@ fn signatures(message: &Message) -> usize {
             }
             SyncMessage::Change(change) => change.approvals.signatures.len(),
             SyncMessage::Evidence(_) => 2,
-            SyncMessage::Execution(_) => 1,
+            SyncMessage::Execution(_) | SyncMessage::Attestation(_) | SyncMessage::Approval(_) => 1,
             SyncMessage::BlockRequest(_)
             | SyncMessage::RangeRequest(_)
             | SyncMessage::ChangeRequest(_) => 0,

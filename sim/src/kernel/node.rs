@@ -328,7 +328,10 @@ impl Node {
                 SyncMessage::Range(range) => self.on_range(clock, from, range, port),
                 SyncMessage::ChangeRequest(request) => self.serve_change(from, request.next, port),
                 SyncMessage::Change(change) => self.on_change(clock, change.clone(), port),
-                SyncMessage::Evidence(_) | SyncMessage::Execution(_) => {}
+                SyncMessage::Evidence(_)
+                | SyncMessage::Execution(_)
+                | SyncMessage::Attestation(_)
+                | SyncMessage::Approval(_) => {}
             },
         }
     }

@@ -43,5 +43,6 @@ pub(super) fn contact(host: usize) -> Contact {
         transport_key: TransportKey(transport_key),
         address: ([10, 0, 0, 1], 9_000_u16.saturating_add(number)).into(),
         rpc: None,
+        attester: None,
     }
 }

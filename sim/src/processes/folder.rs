@@ -173,6 +173,7 @@ mod tests {
             transport_key: TransportKey(outrider_network::transport_public_key(&[index; 32])),
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 9_000 + u16::from(index))),
             rpc: None,
+            attester: None,
         });
         let file = CommitteeFile {
             committee: Committee::new(ChainId(1), Epoch(0), members.collect(), None).unwrap(),

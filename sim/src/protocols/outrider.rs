@@ -218,6 +218,7 @@ impl Outrider {
                 content: outrider_types::Content {
                     payload: PayloadId(sha256(&[b"empty", &view.0.to_be_bytes()])),
                     roots: outrider_types::Roots::NONE,
+                    origin: outrider_types::Origin::NONE,
                     next: CommitteeId::NONE,
                 },
             }),

@@ -203,6 +203,14 @@ impl Words {
                 )
             }
             SyncMessage::Evidence(evidence) => self.evidence(evidence),
+            SyncMessage::Attestation(attestation) => fields!(
+                height: attestation.height.0,
+                member: u64::from(attestation.signer.0),
+            ),
+            SyncMessage::Approval(approval) => fields!(
+                epoch: approval.statement.epoch,
+                member: u64::from(approval.signer.0),
+            ),
             SyncMessage::Execution(vote) => fields!(
                 rollup: vote.statement.rollup.0,
                 lane: vote.statement.lane.0,

@@ -408,6 +408,7 @@ impl<'a> World<'a> {
             content: outrider_types::Content {
                 payload: PayloadId(payload),
                 roots: outrider_types::Roots::NONE,
+                origin: outrider_types::Origin::NONE,
                 next: CommitteeId::NONE,
             },
         }

@@ -61,6 +61,7 @@ impl Cast {
                 transport_key: TransportKey(transport_public_key(&transport_seed(&seed_of(host)))),
                 address: SocketAddr::new(sim.lookup(name(host)), PORT),
                 rpc: None,
+                attester: None,
             })
             .collect();
         let members = keys.iter().zip(&spec.stakes).map(|(key, stake)| Member {

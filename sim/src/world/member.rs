@@ -13,7 +13,7 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use outrider_consensus::Config as Timers;
 use outrider_mempool::Limits;
-use outrider_network::{Channel, Gate, start};
+use outrider_network::{Channel, Gate, Peer, start};
 use outrider_node::chain::Chain;
 use outrider_node::driver::{DriverConfig, run};
 use outrider_node::handle::{ChangeError, CommittedBlock, Head, NodeHandle, SubmitError};
@@ -21,7 +21,8 @@ use outrider_node::seats::peer_of;
 use outrider_storage::Journal as _;
 use outrider_types::message::{PayloadMessage, Transactions};
 use outrider_types::{
-    Committee, CommitteeId, Epoch, EpochEnd, Height, RollupId, SafetyState, TransactionId, encode,
+    Committee, CommitteeId, Epoch, EpochEnd, Height, RollupId, SafetyState, SecretKey,
+    TransactionId, encode,
 };
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -39,6 +40,23 @@ pub(super) struct Settings {
     pub(super) idle_block: Duration,
     pub(super) keep_blocks: u64,
     pub(super) told: Told,
+}
+
+impl Settings {
+    fn driver(&self, key: SecretKey, contact: Peer) -> DriverConfig {
+        DriverConfig {
+            key,
+            contact,
+            consensus: self.timers,
+            mempool: Limits::default(),
+            idle_block: self.idle_block,
+            workers: 1,
+            accept_lost_journal: false,
+            evidence_views: 65_536,
+            keep_blocks: self.keep_blocks,
+            l1_lag: None,
+        }
+    }
 }
 
 /// One life.
@@ -119,7 +137,7 @@ impl Life {
         let (host, cast) = (body.host, &air.cast);
         let journal = WatchedJournal::open(body.clone(), air.scribe.clone(), now());
         let recorded = journal.latest().map(SafetyState::epoch_of).transpose()?;
-        let store = LyingStore::new(body.disk.store(), lie, settings.told);
+        let store = LyingStore::new(body.disk.store(), lie, settings.told.clone());
         let genesis = cast.book.genesis.clone();
         let chain = Chain::open(store, genesis, cast.first_contacts())?;
         let epoch = chain.epoch().clone();
@@ -145,17 +163,7 @@ impl Life {
             host,
             air: air.clone(),
         }));
-        let driver = DriverConfig {
-            key,
-            contact: peer_of(&cast.book.contacts[host]),
-            consensus: settings.timers,
-            mempool: Limits::default(),
-            idle_block: settings.idle_block,
-            workers: 1,
-            accept_lost_journal: false,
-            evidence_views: 65_536,
-            keep_blocks: settings.keep_blocks,
-        };
+        let driver = settings.driver(key, peer_of(&cast.book.contacts[host]));
         let mut commits = handle.follow();
         let running = run(
             context.child("member"),

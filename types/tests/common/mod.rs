@@ -16,6 +16,7 @@ use outrider_types::{
     Signature, Signed, Stake, Statement, SyncMessage, Timeout, TimeoutMessage, Timestamp,
     Transaction, TransportKey, Verified, View, Vote, encode,
 };
+use outrider_types::{Attestation, Attester, AttesterSignature, L1BlockHash, Origin};
 use outrider_types::{Execution, LaneHash, LaneHeight, StateRoot, StepsRoot};
 use std::net::SocketAddr;
 
@@ -83,6 +84,14 @@ impl World {
 
     pub fn executed(&self) -> Signed<Execution> {
         Signed::sign(execution(), CHAIN, MemberIndex(2), &self.keys[2]).into_inner()
+    }
+
+    pub fn approved(&self) -> Signed<Approve> {
+        let approve = Approve {
+            epoch: self.committee.epoch(),
+            change: outrider_types::ids::ChangeId([6; 32]),
+        };
+        self.sign(1, approve).into_inner()
     }
 
     pub fn votes(&self, count: usize, view: u64, block: BlockId) -> Vec<Verified<Signed<Vote>>> {
@@ -160,6 +169,11 @@ impl World {
             timestamp: Timestamp(1_700_000_000_000_000),
             proposer: member(2),
             next: CommitteeId::NONE,
+            origin: Origin {
+                number: 20_000_000,
+                hash: L1BlockHash([0xcc; 32]),
+                inbox: 9,
+            },
             ..Block::genesis(&self.committee)
         }
     }
@@ -230,6 +244,7 @@ impl World {
                     SocketAddr::from(([1; 8], 9_001))
                 },
                 rpc: (at == 1).then(|| "http://10.0.0.1:8600".to_owned()),
+                attester: (at == 2).then_some(Attester([7; 20])),
             })
             .collect();
         let approve = Approve {
@@ -257,6 +272,7 @@ impl World {
                 height: parent.height.next(),
                 parent: parent.id(),
                 payload: Payload::default().id(),
+                origin: Origin::NONE,
                 next: CommitteeId::NONE,
                 ..parent
             };
@@ -430,6 +446,17 @@ pub fn samples(world: &World) -> Vec<(&'static str, Bytes)> {
             SyncMessage::Evidence(world.offences()[4].clone()),
         ),
         ("sync/execution", SyncMessage::Execution(world.executed())),
+        (
+            "sync/attestation",
+            SyncMessage::Attestation(Attestation {
+                epoch: EPOCH,
+                height: Height(8),
+                block: A,
+                signer: MemberIndex(3),
+                signature: AttesterSignature([5; 64]),
+            }),
+        ),
+        ("sync/approval", SyncMessage::Approval(world.approved())),
     ];
     let names = [
         "evidence/e1",

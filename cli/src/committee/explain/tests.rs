@@ -22,6 +22,7 @@ fn file(stakes: &[u64], faults: Option<(u64, u64)>) -> CommitteeFile {
             transport_key: TransportKey(outrider_network::transport_public_key(&[index; 32])),
             address: SocketAddr::from(([127, 0, 0, 1], 9000 + u16::from(index))),
             rpc: None,
+            attester: None,
         })
         .collect();
     CommitteeFile {

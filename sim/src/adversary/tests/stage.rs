@@ -187,6 +187,7 @@ impl Stage {
     pub fn block(&self, view: u64, proposer: usize, salt: u64) -> Block {
         Block {
             roots: outrider_types::Roots::NONE,
+            origin: outrider_types::Origin::NONE,
             version: BLOCK_VERSION,
             chain: CHAIN,
             epoch: self.committee.epoch(),

@@ -170,6 +170,7 @@ impl Node {
             content: Content {
                 payload: held.id,
                 roots,
+                origin: outrider_types::Origin::NONE,
                 next,
             },
             timestamp,

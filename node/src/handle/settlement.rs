@@ -1,0 +1,81 @@
+//! How whoever watches the settlement chain (L1) talks to the driver.
+
+use super::{Command, NodeHandle, Stopped};
+use outrider_finality::{InboxEntry, L1Block};
+use outrider_types::{Approve, Attestation, Signed, Verified};
+use tokio::sync::{broadcast, oneshot};
+
+/// What other members said about L1 that a slow listener may be behind before the oldest is dropped.
+pub const SETTLEMENT_HEARD_MAX: usize = 4_096;
+
+/// About the settlement chain.
+#[derive(Debug)]
+pub enum SettlementCommand {
+    /// More of L1 is final there: entries of the inbox, in order, then blocks, in order.
+    Seen {
+        /// The blocks.
+        blocks: Vec<L1Block>,
+        /// Entries up to the last of them.
+        entries: Vec<InboxEntry>,
+    },
+    /// Which entry is wanted next.
+    NextEntry {
+        /// The answer.
+        reply: oneshot::Sender<u64>,
+    },
+    /// Tell the other members.
+    Attest(Attestation),
+    /// Tell the other members.
+    Approve(Verified<Signed<Approve>>),
+}
+
+/// What another member said about L1.
+#[derive(Clone, Debug)]
+pub enum SettlementHeard {
+    /// That a block is final; nothing of it was checked.
+    Attestation(Attestation),
+    /// That it approves of a change of the committee.
+    Approval(Verified<Signed<Approve>>),
+}
+
+impl NodeHandle {
+    /// Tell the driver what is final on L1.
+    pub async fn saw_l1(
+        &self,
+        blocks: Vec<L1Block>,
+        entries: Vec<InboxEntry>,
+    ) -> Result<(), Stopped> {
+        self.settlement(SettlementCommand::Seen { blocks, entries })
+            .await
+    }
+
+    /// Which entry of the forced inbox the driver takes next.
+    pub async fn next_inbox_entry(&self) -> Result<u64, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.settlement(SettlementCommand::NextEntry { reply })
+            .await?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// Send an attestation to all members.
+    pub async fn attest(&self, attestation: Attestation) -> Result<(), Stopped> {
+        self.settlement(SettlementCommand::Attest(attestation))
+            .await
+    }
+
+    /// Send an approval to all members.
+    pub async fn approve(&self, approval: Verified<Signed<Approve>>) -> Result<(), Stopped> {
+        self.settlement(SettlementCommand::Approve(approval)).await
+    }
+
+    /// What other members say about L1, from now on.
+    #[must_use]
+    pub fn heard_of_settlement(&self) -> broadcast::Receiver<SettlementHeard> {
+        self.settlement_heard.subscribe()
+    }
+
+    async fn settlement(&self, command: SettlementCommand) -> Result<(), Stopped> {
+        let command = Command::Settlement(command);
+        self.commands.send(command).await.map_err(|_| Stopped)
+    }
+}
