@@ -61,6 +61,7 @@ mod ledger;
 mod outlook;
 mod proof;
 mod records;
+mod settlement;
 mod text;
 
 pub use checkpoint::{
@@ -100,4 +101,8 @@ pub use proof::{
     ProofError, Signed, verify, verify_json,
 };
 pub use records::{HistoryChunk, LedgerTip, TransactionLocation};
+pub use settlement::{
+    Attestations, Attested, Cadence, FEES_KEPT, Fees, SETTLEMENT_POINT_EVERY,
+    SETTLEMENT_POINTS_MAX, SettlementPoint, Tracker, is_settlement_point, is_turn,
+};
 pub use text::{TextError, canonical, read_canonical};

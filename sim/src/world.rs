@@ -116,6 +116,9 @@ pub enum WorldError {
     Violation(#[from] Violation),
 }
 
+/// Longer than any world lasts.
+const NEVER: Duration = Duration::from_secs(1 << 32);
+
 /// What a world is built from.
 #[derive(Debug)]
 pub(crate) struct Plan<'p> {
@@ -124,6 +127,8 @@ pub(crate) struct Plan<'p> {
     keep_blocks: u64,
     /// Step of simulated time; none: what suits the latency.
     tick: Option<Duration>,
+    /// Hosts that never build on L1, if there is one.
+    lazy: Option<usize>,
     past: &'p Past,
 }
 
@@ -279,6 +284,9 @@ impl<O: Observer> World<'_, O> {
             idle_block: Duration::from_micros(plan.scenario.idle_block),
             keep_blocks: plan.keep_blocks,
             told: self.told.clone(),
+            l1_lag: plan
+                .lazy
+                .map(|lazy| if host < lazy { NEVER } else { Duration::ZERO }),
         };
         let lie = plan.past.liars.iter().find(|(liar, _)| *liar == host);
         let lie = lie.map(|(_, lie)| (*lie, plan.past.blocks));

@@ -105,12 +105,14 @@ fn members(out: &mut String, file: &ChangeFile, current: &Current) -> fmt::Resul
         } = contact;
         writeln!(
             out,
-            "  joins    {name}, stake {}, at {address}, rpc {}\n           key {}\n           transport key {transport_key}\n           attester {}",
+            "  joins    {name}, stake {}, at {address}, rpc {}\n           key {}\n           transport key {transport_key}",
             member.stake,
             rpc.as_deref().unwrap_or("none"),
             member.public_key,
-            attester_text(*attester),
         )?;
+        if attester.is_some() {
+            writeln!(out, "           attester {}", attester_text(*attester))?;
+        }
     }
     if kept < total {
         writeln!(

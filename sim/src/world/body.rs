@@ -7,6 +7,7 @@ use crate::adversary::Deed;
 use crate::fact::{Fact, Message, Micros};
 use crate::rng::Stream;
 use crate::turmoil::Control;
+use outrider_finality::{InboxEntry, L1Block};
 use outrider_node::metrics::Metrics;
 use outrider_storage::{Journal, JournalError, MemoryDisk, MemoryJournal};
 use outrider_types::{SafetyState, Transaction, decode};
@@ -28,6 +29,8 @@ pub(super) enum Order {
     SubmitTogether(Vec<Transaction>),
     /// It spreads these to all others, whatever its member knows of them.
     Spread(Vec<Transaction>),
+    /// More of the settlement chain is final there.
+    SeeL1(Vec<L1Block>, Vec<InboxEntry>),
     /// An operator hands in a change of the committee to these hosts.
     Change(Vec<usize>),
 }

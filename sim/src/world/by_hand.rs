@@ -5,6 +5,7 @@ use super::{Commit, Past, Plan, Trace, World, WorldError, lock, micros};
 use crate::checkers::Checkers;
 use crate::fact::{Fact, Micros, Observer};
 use crate::scenario::{Latency, Scenario};
+use outrider_finality::{InboxEntry, L1Block};
 use outrider_types::{Epoch, Transaction, TransactionId};
 use std::time::Duration;
 
@@ -29,6 +30,9 @@ pub struct WorldConfig {
     pub tick: Duration,
     /// Transactions a second that clients hand in at each host by themselves.
     pub rate: f64,
+    /// If the network settles on another chain, which the test plays: how many of the hosts, from the first on, never build on what they see
+    /// of it when they lead. They judge the blocks of others like all others.
+    pub lazy: Option<usize>,
 }
 
 impl WorldConfig {
@@ -45,6 +49,7 @@ impl WorldConfig {
             latency_max: Duration::from_millis(20),
             tick: Duration::from_millis(2),
             rate: 3.0,
+            lazy: None,
         }
     }
 
@@ -85,6 +90,7 @@ impl World<'_> {
             seed: config.seed,
             keep_blocks: config.keep_blocks,
             tick: Some(config.tick),
+            lazy: config.lazy,
             past,
         };
         Self::build(&plan, (checkers, Trace::default()))
@@ -137,6 +143,18 @@ impl<O: Observer> World<'_, O> {
     /// A client hands in several transactions at once, such as the parts of a bundle.
     pub fn submit_together(&self, host: usize, transactions: Vec<Transaction>) {
         self.air.bodies[host].order(Order::SubmitTogether(transactions));
+    }
+
+    /// A host sees more of the settlement chain: entries of the forced inbox, then blocks that are final there.
+    pub fn see_l1(&self, host: usize, blocks: Vec<L1Block>, entries: Vec<InboxEntry>) {
+        for entry in &entries {
+            self.note(Fact::Accepted {
+                member: host,
+                id: entry.id,
+                rollup: entry.transaction.rollup,
+            });
+        }
+        self.air.bodies[host].order(Order::SeeL1(blocks, entries));
     }
 
     /// A host spreads these to all others, although its member would not: they may be final long ago.

@@ -167,7 +167,7 @@ impl Traitor {
                 }
             }
             // It says what its deed wants.
-            Order::Spread(_) => {}
+            Order::Spread(_) | Order::SeeL1(..) => {}
             Order::Change(hosts) => {
                 let committee = {
                     let sides = lock(&self.sides);

@@ -40,6 +40,8 @@ pub(super) struct Settings {
     pub(super) idle_block: Duration,
     pub(super) keep_blocks: u64,
     pub(super) told: Told,
+    /// If there is a settlement chain: how long its blocks must have been seen.
+    pub(super) l1_lag: Option<Duration>,
 }
 
 impl Settings {
@@ -54,7 +56,7 @@ impl Settings {
             accept_lost_journal: false,
             evidence_views: 65_536,
             keep_blocks: self.keep_blocks,
-            l1_lag: None,
+            l1_lag: self.l1_lag,
         }
     }
 }
@@ -245,6 +247,11 @@ impl Desk {
                 let message = PayloadMessage::Transactions(Transactions { list });
                 self.wire.say(None, Channel::Payload, &encode(&message));
             }
+            Order::SeeL1(blocks, entries) => self.asked.push(Box::pin(async move {
+                // A member that has stopped sees nothing.
+                let _ = handle.saw_l1(blocks, entries).await;
+                Answer::Ended(None)
+            })),
             Order::Change(hosts) => {
                 let committee = &self.handle.epoch().committee;
                 let Some(change) = self.air.cast.change(committee, &hosts) else {

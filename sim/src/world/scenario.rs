@@ -58,6 +58,7 @@ pub fn run_scenario(
         seed,
         keep_blocks: 0,
         tick: None,
+        lazy: None,
         past: &Past::default(),
     };
     let mut world = World::build(&plan, observer)?;
