@@ -10,9 +10,7 @@
 
 use crate::ledger::length;
 use outrider_types::bundle::Part;
-use outrider_types::{
-    Block, Bytes, L1BlockHash, Origin, Registry, RollupId, Timestamp, Transaction, TransactionId,
-};
+use outrider_types::{Block, L1BlockHash, Origin, Registry, Timestamp, Transaction, TransactionId};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -32,8 +30,6 @@ pub struct L1Block {
     pub number: u64,
     /// Its hash.
     pub hash: L1BlockHash,
-    /// How many entries the inbox has, this block included.
-    pub inbox: u64,
 }
 
 /// An entry of the inbox.
@@ -41,6 +37,8 @@ pub struct L1Block {
 pub struct InboxEntry {
     /// Its place, from 0.
     pub index: u64,
+    /// Number of the L1 block that it came with.
+    pub l1: u64,
     /// What is to be ordered.
     pub transaction: Transaction,
     /// Its id.
@@ -52,10 +50,10 @@ pub struct InboxEntry {
 impl InboxEntry {
     /// An entry for a rollup.
     #[must_use]
-    pub fn new(index: u64, rollup: RollupId, data: Bytes, due: Timestamp) -> Self {
-        let transaction = Transaction { rollup, data };
+    pub fn new((index, l1): (u64, u64), transaction: Transaction, due: Timestamp) -> Self {
         Self {
             index,
+            l1,
             id: transaction.id(),
             transaction,
             due,
@@ -88,15 +86,13 @@ pub enum Reluctance {
     },
     /// More than there is.
     #[error(
-        "it consumes {found} entries of the inbox, which had {expected} at its L1 origin {number}"
+        "it consumes entry {index} of the inbox, which was not there at its L1 origin {number}"
     )]
     Beyond {
         /// Number of the L1 block.
         number: u64,
-        /// In the header.
-        found: u64,
-        /// As seen here.
-        expected: u64,
+        /// The first that was not there.
+        index: u64,
     },
     /// More than one block may consume.
     #[error(
@@ -163,7 +159,7 @@ impl InboxView {
     /// An L1 block that is final there, above all that were seen before; false if it is not.
     pub fn see_block(&mut self, block: L1Block, at: Timestamp) -> bool {
         let last = self.blocks.last_key_value().map(|(_, seen)| seen.block);
-        if last.is_some_and(|last| block.number <= last.number || block.inbox < last.inbox) {
+        if last.is_some_and(|last| block.number <= last.number) {
             return false;
         }
         self.blocks.insert(block.number, Seen { block, at });
@@ -221,31 +217,18 @@ impl InboxView {
         block: &Block,
         done: impl Fn(&InboxEntry) -> bool,
     ) -> Judgement {
-        let origin = &block.origin;
-        let number = origin.number;
-        let seen = self.blocks.get(&number).map(|seen| seen.block);
+        let Origin { number, hash, .. } = block.origin;
         if number > parent.number {
-            match seen {
-                Some(seen) if seen.hash != origin.hash => {
-                    return Judgement::Reluctant(Reluctance::OtherOrigin {
-                        number,
-                        found: origin.hash,
-                        expected: seen.hash,
-                    });
-                }
-                Some(_) => {}
-                None => return Judgement::Unseen,
-            }
-        }
-        if origin.inbox > parent.inbox {
-            let Some(seen) = seen else {
+            if self.last().is_none_or(|last| last.number < number) {
                 return Judgement::Unseen;
-            };
-            if origin.inbox > seen.inbox {
-                return Judgement::Reluctant(Reluctance::Beyond {
+            }
+            // Not every L1 block is seen by itself.
+            let seen = self.blocks.get(&number).map(|seen| seen.block.hash);
+            if let Some(expected) = seen.filter(|expected| *expected != hash) {
+                return Judgement::Reluctant(Reluctance::OtherOrigin {
                     number,
-                    found: origin.inbox,
-                    expected: seen.inbox,
+                    found: hash,
+                    expected,
                 });
             }
         }
@@ -265,9 +248,19 @@ impl InboxView {
         }
         let mut bytes = 0;
         for index in first..until {
+            let number = block.origin.number;
             let Some(entry) = self.entries.get(&index) else {
-                return Judgement::Unseen;
+                let all = self.last().is_some_and(|last| last.number >= number)
+                    && self.entries.len() < ENTRIES_MAX;
+                return if all {
+                    Judgement::Reluctant(Reluctance::Beyond { number, index })
+                } else {
+                    Judgement::Unseen
+                };
             };
+            if entry.l1 > number {
+                return Judgement::Reluctant(Reluctance::Beyond { number, index });
+            }
             if !done(entry) {
                 let id = entry.id;
                 return Judgement::Reluctant(Reluctance::LeftOut { index, id });
@@ -293,27 +286,24 @@ impl InboxView {
     ) -> (Origin, Vec<&InboxEntry>) {
         let mut settled = self.blocks.values().rev();
         let newest = settled.find(|seen| now.since(seen.at) >= lag);
-        let seen = match newest {
-            Some(seen) if seen.block.number > parent.number => seen.block,
-            _ => match self.blocks.get(&parent.number) {
-                Some(seen) => seen.block,
-                None => return (parent, Vec::new()),
-            },
+        let (number, hash) = match newest {
+            Some(seen) if seen.block.number > parent.number => (seen.block.number, seen.block.hash),
+            // Others have seen it.
+            _ => (parent.number, parent.hash),
         };
         let mut taken = Vec::new();
         let mut bytes = 0;
-        for index in parent.inbox..seen.inbox {
-            match self.entries.get(&index) {
-                Some(entry) if fits(length(taken.len()).into(), bytes, entry) => {
-                    bytes += entry.transaction.data.len();
-                    taken.push(entry);
-                }
-                _ => break,
+        for (at, (index, entry)) in (parent.inbox..).zip(self.entries.range(parent.inbox..)) {
+            let next = at == *index && entry.l1 <= number;
+            if !next || !fits(length(taken.len()).into(), bytes, entry) {
+                break;
             }
+            bytes += entry.transaction.data.len();
+            taken.push(entry);
         }
         let origin = Origin {
-            number: seen.number,
-            hash: seen.hash,
+            number,
+            hash,
             inbox: parent.inbox + u64::from(length(taken.len())),
         };
         (origin, taken)

@@ -34,17 +34,20 @@ fn world(lazy: usize) -> World<'static> {
     world
 }
 
+/// Entry `index` comes with L1 block `index + 1`.
 fn entry(world: &World<'_>, index: u64, rollup: RollupId, due_in: u64) -> InboxEntry {
     let due = BEGINNING * SECOND + world.now() + due_in * SECOND;
-    let data = index.to_be_bytes().to_vec();
-    InboxEntry::new(index, rollup, data.into(), Timestamp(due))
+    let transaction = Transaction {
+        rollup,
+        data: index.to_be_bytes().to_vec().into(),
+    };
+    InboxEntry::new((index, index + 1), transaction, Timestamp(due))
 }
 
-fn see(world: &World<'_>, hosts: &[usize], number: u64, entries: &[InboxEntry]) {
+fn see(world: &World<'_>, hosts: &[usize], entries: &[InboxEntry]) {
     let block = L1Block {
-        number,
+        number: entries.last().map_or(0, |last| last.l1),
         hash: L1BlockHash([9; 32]),
-        inbox: entries.last().map_or(0, |last| last.index + 1),
     };
     for host in hosts {
         world.see_l1(*host, vec![block], entries.to_vec());
@@ -67,7 +70,7 @@ fn height(world: &World<'_>, member: usize) -> u64 {
 fn f18_forced_transaction_is_final_before_it_is_due_though_most_leaders_leave_it_out() {
     let mut world = world(3);
     let entry = entry(&world, 0, RollupId(7), 5);
-    see(&world, &ALL, 1, std::slice::from_ref(&entry));
+    see(&world, &ALL, std::slice::from_ref(&entry));
     pass(&mut world, 8);
     for member in ALL {
         let at = finals(&world, member, entry.id);
@@ -84,7 +87,7 @@ fn f18_forced_transaction_is_final_before_it_is_due_though_most_leaders_leave_it
 fn f18_no_block_that_leaves_out_an_overdue_entry_gets_a_vote() {
     let mut world = world(4);
     let entry = entry(&world, 0, RollupId(7), 3);
-    see(&world, &ALL, 1, std::slice::from_ref(&entry));
+    see(&world, &ALL, std::slice::from_ref(&entry));
     pass(&mut world, 4);
     let before = height(&world, 0);
     pass(&mut world, 20);
@@ -98,7 +101,7 @@ fn f18_no_block_that_leaves_out_an_overdue_entry_gets_a_vote() {
 fn f18_member_that_sees_nothing_of_l1_follows_and_votes() {
     let mut world = world(0);
     let entries = [0, 1].map(|index| entry(&world, index, RollupId(7), 3));
-    see(&world, &ALL[..3], 1, &entries);
+    see(&world, &ALL[..3], &entries);
     pass(&mut world, 4);
     for member in ALL {
         assert_eq!(finals(&world, member, entries[1].id).len(), 1);
@@ -121,12 +124,7 @@ fn entry_that_is_ordered_already_or_can_never_be_is_consumed_without_effect() {
     assert_eq!(finals(&world, 0, plain.id).len(), 1);
     let closed = entry(&world, 1, RollupId(SHORT_LIVED.start), 3);
     let last = entry(&world, 2, RollupId(8), 3);
-    see(
-        &world,
-        &ALL,
-        1,
-        &[plain.clone(), closed.clone(), last.clone()],
-    );
+    see(&world, &ALL, &[plain.clone(), closed.clone(), last.clone()]);
     pass(&mut world, 6);
     assert_eq!(finals(&world, 0, plain.id).len(), 1);
     assert!(finals(&world, 0, closed.id).is_empty());
@@ -140,14 +138,14 @@ fn entry_that_is_ordered_already_or_can_never_be_is_consumed_without_effect() {
 fn member_that_restarts_sees_l1_again_and_goes_on() {
     let mut world = world(0);
     let first = entry(&world, 0, RollupId(7), 3);
-    see(&world, &ALL, 1, std::slice::from_ref(&first));
+    see(&world, &ALL, std::slice::from_ref(&first));
     pass(&mut world, 2);
     world.crash(2, 0);
     pass(&mut world, 2);
     world.restart(2);
     pass(&mut world, 4);
     let second = entry(&world, 1, RollupId(7), 4);
-    see(&world, &ALL, 2, std::slice::from_ref(&second));
+    see(&world, &ALL, std::slice::from_ref(&second));
     pass(&mut world, 6);
     for member in ALL {
         assert_eq!(finals(&world, member, second.id).len(), 1, "at {member}");
