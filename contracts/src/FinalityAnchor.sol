@@ -39,7 +39,7 @@ contract FinalityAnchor is IFinalityAnchor {
         uint64 epoch;
         uint64 height;
         uint64 inbox;
-        uint64 at;
+        uint64 settledAt;
     }
 
     /// One slot. The committee of the current epoch; `begun` is that there is one.
@@ -188,7 +188,7 @@ contract FinalityAnchor is IFinalityAnchor {
     /// @inheritdoc IFinalityAnchor
     function settled() external view returns (uint64, uint64, bytes32, uint64, uint64) {
         Tip memory tip = _tip;
-        return (tip.epoch, tip.height, blockAt[tip.height], tip.inbox, tip.at);
+        return (tip.epoch, tip.height, blockAt[tip.height], tip.inbox, tip.settledAt);
     }
 
     /// @inheritdoc IFinalityAnchor

@@ -79,8 +79,8 @@ interface IFinalityAnchor {
     /// The committee that an epoch had; zero if it has not begun.
     function committeeOf(uint64 epoch) external view returns (bytes32);
 
-    /// The last settled block; `at` in seconds.
-    function settled() external view returns (uint64 epoch, uint64 height, bytes32 id, uint64 inbox, uint64 at);
+    /// The last settled block; `settledAt` in seconds.
+    function settled() external view returns (uint64 epoch, uint64 height, bytes32 id, uint64 inbox, uint64 settledAt);
 
     /// Id of a settled block; zero if none was settled at that height.
     function blockAt(uint64 height) external view returns (bytes32);
