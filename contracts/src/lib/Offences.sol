@@ -141,52 +141,56 @@ library Offences {
         return a.view_ == b.view_ && a.block_ != b.block_;
     }
 
-    /// A signed vote or commit vote at `at`, and where it ends.
-    function _readVote(bytes calldata evidence, uint256 at) private pure returns (Statement memory read, uint256 end) {
-        end = _readEnds(read, evidence, at, VOTE_BYTES);
-        read.block_ = bytes32(evidence[at + 16:at + 48]);
-    }
-
-    function _readPropose(bytes calldata evidence, uint256 at)
+    /// A signed vote or commit vote at `start`, and the place behind it.
+    function _readVote(bytes calldata evidence, uint256 start)
         private
         pure
         returns (Statement memory read, uint256 end)
     {
-        end = _readEnds(read, evidence, at, PROPOSE_BYTES);
-        read.kind = uint8(evidence[at + 16]);
+        end = _readEnds(read, evidence, start, VOTE_BYTES);
+        read.block_ = bytes32(evidence[start + 16:start + 48]);
+    }
+
+    function _readPropose(bytes calldata evidence, uint256 start)
+        private
+        pure
+        returns (Statement memory read, uint256 end)
+    {
+        end = _readEnds(read, evidence, start, PROPOSE_BYTES);
+        read.kind = uint8(evidence[start + 16]);
         if (read.kind > 1) revert UnknownKind(read.kind);
-        read.block_ = bytes32(evidence[at + 17:at + 49]);
+        read.block_ = bytes32(evidence[start + 17:start + 49]);
     }
 
-    function _readTimeout(bytes calldata evidence, uint256 at)
+    function _readTimeout(bytes calldata evidence, uint256 start)
         private
         pure
         returns (Statement memory read, uint256 end)
     {
-        if (evidence.length < at + TIMEOUT_BYTES) {
+        if (evidence.length < start + TIMEOUT_BYTES) {
             revert WrongLength(evidence.length);
         }
-        uint8 flag = uint8(evidence[at + 24]);
+        uint8 flag = uint8(evidence[start + 24]);
         if (flag > 1) revert UnknownFlag(flag);
         read.voted = flag == 1;
-        end = _readEnds(read, evidence, at, read.voted ? TIMEOUT_VOTED_BYTES : TIMEOUT_BYTES);
-        read.highView = uint64(bytes8(evidence[at + 16:at + 24]));
-        if (read.voted) read.block_ = bytes32(evidence[at + 25:at + 57]);
+        end = _readEnds(read, evidence, start, read.voted ? TIMEOUT_VOTED_BYTES : TIMEOUT_BYTES);
+        read.highView = uint64(bytes8(evidence[start + 16:start + 24]));
+        if (read.voted) read.block_ = bytes32(evidence[start + 25:start + 57]);
         if (read.highView >= read.view_) revert HighView(read.view_, read.highView);
     }
 
     /// Epoch and view, with which every statement begins, and signer and signature, which come after its `length` bytes.
-    function _readEnds(Statement memory read, bytes calldata evidence, uint256 at, uint256 length)
+    function _readEnds(Statement memory read, bytes calldata evidence, uint256 start, uint256 length)
         private
         pure
         returns (uint256 end)
     {
-        end = at + length + SIGNATURE_BYTES;
+        end = start + length + SIGNATURE_BYTES;
         if (evidence.length < end) revert WrongLength(evidence.length);
-        read.epoch = uint64(bytes8(evidence[at:at + 8]));
-        read.view_ = uint64(bytes8(evidence[at + 8:at + 16]));
-        read.signer = uint16(bytes2(evidence[at + length:at + length + 2]));
-        read.r = bytes32(evidence[at + length + 2:at + length + 34]);
-        read.s = bytes32(evidence[at + length + 34:end]);
+        read.epoch = uint64(bytes8(evidence[start:start + 8]));
+        read.view_ = uint64(bytes8(evidence[start + 8:start + 16]));
+        read.signer = uint16(bytes2(evidence[start + length:start + length + 2]));
+        read.r = bytes32(evidence[start + length + 2:start + length + 34]);
+        read.s = bytes32(evidence[start + length + 34:end]);
     }
 }
