@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {Libraries} from "../test/Libraries.sol";
-import {OffenceVector} from "../test/Offences.t.sol";
+import {Libraries, OffenceVector} from "../test/Libraries.sol";
 import {Test} from "../test/Vm.sol";
 
 /// Random signatures and evidence, against what the node says of them (client/tests/contracts writes the files):

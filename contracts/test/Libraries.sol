@@ -5,6 +5,21 @@ import {Ed25519} from "../src/lib/Ed25519.sol";
 import {Offences} from "../src/lib/Offences.sol";
 import {Sha512} from "../src/lib/Sha512.sol";
 
+/// A case of vectors/offences.json: the fields in the order of letters, as `parseJson` gives them.
+struct OffenceVector {
+    uint64 chain;
+    uint64 epoch;
+    string refusal;
+    bytes evidence;
+    bytes32 key;
+    string name;
+    uint8 offence;
+    bytes preimageA;
+    bytes preimageB;
+    bool proven;
+    uint64 view_;
+}
+
 /// The libraries behind calls, as tests want them: with calldata, with gas of their own, and with reverts that can be caught.
 contract Libraries {
     function verify(bytes32 key, bytes32 r, bytes32 s, bytes calldata message) external view returns (bool) {

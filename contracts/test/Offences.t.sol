@@ -2,23 +2,8 @@
 pragma solidity 0.8.37;
 
 import {Offences} from "../src/lib/Offences.sol";
-import {Libraries} from "./Libraries.sol";
+import {Libraries, OffenceVector} from "./Libraries.sol";
 import {Test} from "./Vm.sol";
-
-/// A case of vectors/offences.json: the fields in the order of letters, as `parseJson` gives them.
-struct OffenceVector {
-    uint64 chain;
-    uint64 epoch;
-    string refusal;
-    bytes evidence;
-    bytes32 key;
-    string name;
-    uint8 offence;
-    bytes preimageA;
-    bytes preimageB;
-    bool proven;
-    uint64 view_;
-}
 
 contract OffencesTest is Test {
     Libraries private libraries = new Libraries();
