@@ -125,7 +125,7 @@ contract BondedStakeTest is World {
     function test_stake_of_no_committee_leaves_when_the_time_is_over() public {
         deposit(person(1).operator, 5 ether);
         unbond(1, 5 ether);
-        uint64 until = uint64(block.timestamp + 14 days);
+        uint64 until = uint64(clock() + 14 days);
         vm.warp(until - 1);
         refuseWithdraw(1, abi.encodeWithSelector(IBondedStake.StillUnbonding.selector, until));
         vm.warp(until);
@@ -137,17 +137,17 @@ contract BondedStakeTest is World {
     function test_unbonding_again_starts_the_wait_anew() public {
         deposit(person(1).operator, 5 ether);
         unbond(1, 1 ether);
-        vm.warp(block.timestamp + 10 days);
+        vm.warp(clock() + 10 days);
         unbond(1, 1 ether);
-        vm.warp(block.timestamp + 5 days);
-        refuseWithdraw(1, abi.encodeWithSelector(IBondedStake.StillUnbonding.selector, block.timestamp + 9 days));
+        vm.warp(clock() + 5 days);
+        refuseWithdraw(1, abi.encodeWithSelector(IBondedStake.StillUnbonding.selector, clock() + 9 days));
     }
 
     function test_stake_of_the_current_committee_stays_however_long_it_takes() public {
         join(0, 4, 32 ether);
         begin();
         unbond(0, 32 ether);
-        vm.warp(block.timestamp + 1000 days);
+        vm.warp(clock() + 1000 days);
         refuseWithdraw(0, abi.encodeWithSelector(IBondedStake.StillInCommittee.selector, 0, 0));
     }
 
@@ -156,9 +156,9 @@ contract BondedStakeTest is World {
         begin();
         unbond(0, 32 ether);
         bytes32 next = manager.snapshot(1);
-        vm.warp(block.timestamp + 30 days);
+        vm.warp(clock() + 30 days);
         endEpoch(next, 15);
-        uint64 until = uint64(block.timestamp + 7 days);
+        uint64 until = uint64(clock() + 7 days);
         vm.warp(until);
         refuseWithdraw(0, abi.encodeWithSelector(IBondedStake.StillInCommittee.selector, 0, until));
         vm.warp(until + 1);
@@ -172,7 +172,7 @@ contract BondedStakeTest is World {
         join(4, 5, 32 ether);
         manager.snapshot(1);
         unbond(4, 32 ether);
-        vm.warp(block.timestamp + 30 days);
+        vm.warp(clock() + 30 days);
         refuseWithdraw(4, abi.encodeWithSelector(IBondedStake.StillInCommittee.selector, 1, 0));
         // The members chose otherwise.
         endEpoch();
@@ -184,7 +184,7 @@ contract BondedStakeTest is World {
         begin();
         unbond(0, 32 ether);
         for (uint256 i = 0; i < 3; i++) endEpoch();
-        vm.warp(block.timestamp + 30 days);
+        vm.warp(clock() + 30 days);
         refuseWithdraw(0, abi.encodeWithSelector(IBondedStake.StillInCommittee.selector, 3, 0));
     }
 
@@ -198,11 +198,11 @@ contract BondedStakeTest is World {
         b.lanes = bytes32("other");
         bytes memory signaturesA = attest(a, 7);
         bytes memory signaturesB = attest(b, 7);
-        vm.warp(block.timestamp + 30 days);
+        vm.warp(clock() + 30 days);
         anchor.freeze(encode(a), 7, signaturesA, encode(b), 7, signaturesB);
-        vm.warp(block.timestamp + 7 days);
-        refuseWithdraw(3, abi.encodeWithSelector(IBondedStake.StillInCommittee.selector, 0, block.timestamp));
-        vm.warp(block.timestamp + 1);
+        vm.warp(clock() + 7 days);
+        refuseWithdraw(3, abi.encodeWithSelector(IBondedStake.StillInCommittee.selector, 0, clock()));
+        vm.warp(clock() + 1);
         withdraw(3);
     }
 
@@ -214,9 +214,9 @@ contract BondedStakeTest is World {
         bytes32 next = manager.snapshot(1);
         endEpoch(next, 15);
         // On the last second that evidence is taken.
-        vm.warp(block.timestamp + 7 days);
+        vm.warp(clock() + 7 days);
         court.report(person(0).key, evidence);
-        vm.warp(block.timestamp + 30 days);
+        vm.warp(clock() + 30 days);
         refuseWithdraw(0, abi.encodeWithSelector(IBondedStake.CaseOpen.selector, person(0).operator));
         court.execute(0);
         withdraw(0);
@@ -227,7 +227,7 @@ contract BondedStakeTest is World {
         join(0, 4, 32 ether);
         manager.snapshot(0);
         unbond(0, 32 ether);
-        vm.warp(block.timestamp + 14 days);
+        vm.warp(clock() + 14 days);
         withdraw(0);
     }
 
@@ -256,7 +256,7 @@ contract BondedStakeTest is World {
         begin();
         Refuser refuser = new Refuser();
         refuser.report(address(court), person(0).key, doubleVote(0, 0, bytes32("a"), bytes32("b")));
-        vm.warp(block.timestamp + 1 days + 1);
+        vm.warp(clock() + 1 days + 1);
         court.execute(0);
         equal(bonded.owed(address(refuser)), 1.6 ether, "owed");
         equal(address(bonded).balance, bonded.totalHeld() + 1.6 ether, "held");
@@ -270,7 +270,7 @@ contract BondedStakeTest is World {
         begin();
         GasBurner burner = new GasBurner();
         burner.report(address(court), person(0).key, doubleVote(0, 0, bytes32("a"), bytes32("b")));
-        vm.warp(block.timestamp + 1 days + 1);
+        vm.warp(clock() + 1 days + 1);
         court.execute{gas: 400_000}(0);
         equal(bonded.owed(address(burner)), 1.6 ether, "owed");
         equal(bonded.stakeOf(person(0).operator), 16 ether, "slashed");
@@ -281,7 +281,7 @@ contract BondedStakeTest is World {
         deposit(address(one), 5 ether);
         deposit(person(1).operator, 5 ether);
         one.unbond(5 ether);
-        vm.warp(block.timestamp + 14 days);
+        vm.warp(clock() + 14 days);
         one.withdraw();
         equal(one.calls(), 1, "tried");
         equal(address(one).balance, 5 ether, "own stake only");

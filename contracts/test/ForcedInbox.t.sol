@@ -12,7 +12,7 @@ contract ForcedInboxTest is World {
     function test_an_entry_is_kept_as_its_hash_and_time() public {
         equal(inbox.enqueue(3, "data"), 0, "index");
         (uint64 enqueuedAt, bytes32 hash) = inbox.entry(0);
-        equal(enqueuedAt, block.timestamp, "time");
+        equal(enqueuedAt, clock(), "time");
         equal(hash, sha256(abi.encodePacked(uint64(3), "data")), "hash");
         equal(inbox.length(), 1, "length");
     }
@@ -49,7 +49,7 @@ contract ForcedInboxTest is World {
     function test_an_entry_is_overdue_one_second_past_its_deadline() public {
         check(!inbox.overdue(0), "nothing there");
         inbox.enqueue(1, "x");
-        uint256 deadline = block.timestamp + 1 hours;
+        uint256 deadline = clock() + 1 hours;
         vm.warp(deadline);
         check(!inbox.overdue(0), "at the deadline");
         vm.warp(deadline + 1);
@@ -63,7 +63,7 @@ contract ForcedInboxTest is World {
     function testFuzz_entries_keep_their_order_and_deadlines(uint8[16] calldata gaps) public {
         uint64 last;
         for (uint256 i = 0; i < gaps.length; i++) {
-            vm.warp(block.timestamp + gaps[i]);
+            vm.warp(clock() + gaps[i]);
             vm.roll(block.number + 1);
             uint64 index = inbox.enqueue(1, abi.encodePacked(gaps[i]));
             equal(index, i, "index");

@@ -26,7 +26,7 @@ contract OperatorRegistryTest is World {
             registry.operator(one.operator);
         equal(key, one.key, "key");
         equal(attester, one.attester, "attester");
-        equal(registeredAt, block.timestamp, "registered");
+        equal(registeredAt, clock(), "registered");
         equal(exitAt, 0, "exit");
         check(!ejected, "not ejected");
         equal(contact, "contact", "contact");

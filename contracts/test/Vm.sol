@@ -11,6 +11,7 @@ interface Vm {
 
     // the world
     function warp(uint256 timestamp) external;
+    function getBlockTimestamp() external view returns (uint256);
     function roll(uint256 number) external;
     function chainId(uint256 id) external;
     function fee(uint256 basefee) external;
@@ -35,6 +36,7 @@ interface Vm {
     function expectRevert() external;
     function expectRevert(bytes4 selector) external;
     function expectRevert(bytes calldata data) external;
+    function expectPartialRevert(bytes4 selector) external;
     function expectEmit() external;
     function expectEmit(address emitter) external;
     function expectEmit(bool topic1, bool topic2, bool topic3, bool data) external;
