@@ -1,9 +1,9 @@
 //! `cargo xtask`: the checks and chores of this repository, in Rust, the same on every machine.
 //!
 //! `cargo xtask ci` runs everything that must hold before a commit; `cargo xtask tidy` runs only the house rules
-//! that no compiler knows; `cargo xtask fuzz` lets libFuzzer search; `cargo xtask wasm` builds the light client of browsers,
-//! `cargo xtask contracts` the contracts on L1. All print what failed, where, and what to do, and
-//! end with exit code 1.
+//! that no compiler knows; `cargo xtask fuzz` lets libFuzzer search; `cargo xtask wasm` builds the light client of
+//! browsers, `cargo xtask contracts` the contracts on L1. All print what failed, where, and what to do, and end with
+//! exit code 1.
 
 mod ci;
 mod command;
