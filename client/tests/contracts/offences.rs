@@ -434,8 +434,9 @@ fn drawn<S: Statement>(draws: &mut Draws, statement: S) -> Signed<S> {
 }
 
 fn drawn_evidence(draws: &mut Draws) -> Evidence {
-    let epoch = |draws: &mut Draws| draws.of(&[EPOCH, EPOCH, EPOCH, EPOCH, EPOCH, EPOCH, Epoch(4)]);
-    let view = |draws: &mut Draws| View(draws.of(&[1, 2, 2, 2, 2, 3, 3, u64::MAX]));
+    // Mostly one epoch and one view, so that many pairs conflict.
+    let epoch = |draws: &mut Draws| Epoch(draws.below(12) / 11 + EPOCH.0);
+    let view = |draws: &mut Draws| View(draws.of(&[1, 2, 2, 2, 2, 2, 2, 2, 2, 3, u64::MAX]));
     let block = |draws: &mut Draws| BlockId([draws.of(&[1, 2, 3]); 32]);
     let vote = |draws: &mut Draws| Vote {
         epoch: epoch(draws),
@@ -491,6 +492,6 @@ pub fn rows(draws: &mut Draws, count: usize) -> Vec<Case> {
     }
     let proven = cases.0.iter().filter(|case| case.proven).count();
     println!("{proven} of {count} pieces of evidence prove an offence");
-    assert!(proven * 10 > count, "too few");
+    assert!(proven * 10 > count && proven < count, "too few of one kind");
     cases.0
 }
