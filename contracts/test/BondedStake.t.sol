@@ -183,7 +183,9 @@ contract BondedStakeTest is World {
         join(0, 4, 32 ether);
         begin();
         unbond(0, 32 ether);
-        for (uint256 i = 0; i < 3; i++) endEpoch();
+        for (uint256 i = 0; i < 3; i++) {
+            endEpoch();
+        }
         vm.warp(clock() + 30 days);
         refuseWithdraw(0, abi.encodeWithSelector(IBondedStake.StillInCommittee.selector, 3, 0));
     }

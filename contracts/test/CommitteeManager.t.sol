@@ -85,7 +85,9 @@ contract CommitteeManagerTest is World {
         accuse(2);
         (,,, address[] memory operators) = manager.members(manager.snapshot(1));
         equal(operators.length, 4, "one less");
-        for (uint256 i = 0; i < 4; i++) check(operators[i] != person(2).operator, "not 2");
+        for (uint256 i = 0; i < 4; i++) {
+            check(operators[i] != person(2).operator, "not 2");
+        }
     }
 
     function test_snapshots_are_for_the_next_epoch() public {
@@ -172,7 +174,9 @@ contract CommitteeManagerTest is World {
         manager.snapshot(1);
         endEpoch(chosen, 31);
         // The chosen one goes on for three epochs.
-        for (uint256 i = 0; i < 3; i++) endEpoch(manager.successorOf(anchor.committeeId()), 31);
+        for (uint256 i = 0; i < 3; i++) {
+            endEpoch(manager.successorOf(anchor.committeeId()), 31);
+        }
         (bool ever, uint64 epoch) = manager.lastEpochOf(person(0).operator);
         check(ever && epoch == 4, "it serves");
     }
@@ -201,9 +205,13 @@ contract CommitteeManagerTest is World {
     }
 
     function test_operators_without_stake_make_no_snapshot_dear() public {
-        for (uint256 i = 0; i < 20; i++) register(person(i));
+        for (uint256 i = 0; i < 20; i++) {
+            register(person(i));
+        }
         equal(manager.candidates().length, 0, "none listed");
-        for (uint256 i = 0; i < 20; i++) manager.offer(person(i).operator);
+        for (uint256 i = 0; i < 20; i++) {
+            manager.offer(person(i).operator);
+        }
         equal(manager.candidates().length, 0, "none listed");
         refused(abi.encodeWithSelector(ICommitteeManager.NotEligible.selector, person(1).operator, 0));
         manager.enlist(person(1).operator);
@@ -217,11 +225,7 @@ contract CommitteeManagerTest is World {
         equal(manager.candidates().length, 3, "full");
         refused(abi.encodeWithSelector(ICommitteeManager.ListFull.selector, 3));
         manager.enlist(person(3).operator);
-        refused(
-            abi.encodeWithSelector(
-                ICommitteeManager.NotLess.selector, person(0).operator, 32 ether, 32 ether
-            )
-        );
+        refused(abi.encodeWithSelector(ICommitteeManager.NotLess.selector, person(0).operator, 32 ether, 32 ether));
         manager.enlistInstead(person(3).operator, person(0).operator);
         deposit(person(3).operator, 1);
         manager.enlistInstead(person(3).operator, person(0).operator);
@@ -243,9 +247,7 @@ contract CommitteeManagerTest is World {
 
     function test_only_those_that_do_not_count_are_taken_off_the_list() public {
         join(0, 2, 32 ether);
-        refused(
-            abi.encodeWithSelector(ICommitteeManager.NotLess.selector, person(0).operator, 32 ether, 4 ether)
-        );
+        refused(abi.encodeWithSelector(ICommitteeManager.NotLess.selector, person(0).operator, 32 ether, 4 ether));
         manager.delist(person(0).operator);
         vm.prank(person(0).operator);
         bonded.unbond(30 ether);
@@ -336,7 +338,9 @@ contract CommitteeManagerTest is World {
         equal(total, wanted, "total");
         (, uint64[] memory weights,,) = manager.members(id);
         uint256 sum;
-        for (uint256 i = 0; i < weights.length; i++) sum += weights[i];
+        for (uint256 i = 0; i < weights.length; i++) {
+            sum += weights[i];
+        }
         equal(sum, total, "sum");
     }
 }

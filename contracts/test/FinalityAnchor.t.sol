@@ -33,9 +33,7 @@ contract FinalityAnchorTest is World {
     }
 
     function test_the_chain_begins_once() public {
-        refuseBegin(
-            genesis(anchor.committeeId()), abi.encodeWithSelector(IFinalityAnchor.AlreadyBegun.selector)
-        );
+        refuseBegin(genesis(anchor.committeeId()), abi.encodeWithSelector(IFinalityAnchor.AlreadyBegun.selector));
     }
 
     function test_only_the_deployer_begins() public {

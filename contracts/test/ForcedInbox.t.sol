@@ -30,7 +30,9 @@ contract ForcedInboxTest is World {
     }
 
     function test_an_l1_block_takes_64_entries() public {
-        for (uint256 i = 0; i < 64; i++) inbox.enqueue(1, "x");
+        for (uint256 i = 0; i < 64; i++) {
+            inbox.enqueue(1, "x");
+        }
         refused(abi.encodeWithSelector(IForcedInbox.BlockFull.selector, 64, 64));
         inbox.enqueue(1, "x");
         vm.roll(block.number + 1);
@@ -39,7 +41,9 @@ contract ForcedInboxTest is World {
     }
 
     function test_an_l1_block_takes_512_kib() public {
-        for (uint256 i = 0; i < 4; i++) inbox.enqueue(1, new bytes(131_072));
+        for (uint256 i = 0; i < 4; i++) {
+            inbox.enqueue(1, new bytes(131_072));
+        }
         refused(abi.encodeWithSelector(IForcedInbox.BlockFull.selector, 4, 524_288));
         inbox.enqueue(1, "x");
         vm.roll(block.number + 1);

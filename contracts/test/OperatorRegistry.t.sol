@@ -204,7 +204,9 @@ contract OperatorRegistryTest is World {
     }
 
     function test_the_list_is_read_in_parts() public {
-        for (uint256 i = 0; i < 5; i++) register(person(i));
+        for (uint256 i = 0; i < 5; i++) {
+            register(person(i));
+        }
         equal(registry.operators(0, 2).length, 2, "two");
         equal(registry.operators(3, type(uint256).max).length, 2, "rest");
         equal(registry.operators(9, 1).length, 0, "past the end");

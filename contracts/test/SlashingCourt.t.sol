@@ -53,28 +53,31 @@ contract SlashingCourtTest is World {
         court.report(person(0).key, abi.encodePacked(uint8(1), one, two));
 
         seed = person(1).seed;
-        one = abi.encodePacked(
-            uint64(0), uint64(5), a, uint16(1), signEd(Statements.commitVote(CHAIN, 0, 5, a), seed)
-        );
-        two = abi.encodePacked(
-            uint64(0), uint64(5), b, uint16(1), signEd(Statements.commitVote(CHAIN, 0, 5, b), seed)
-        );
+        one = abi.encodePacked(uint64(0), uint64(5), a, uint16(1), signEd(Statements.commitVote(CHAIN, 0, 5, a), seed));
+        two = abi.encodePacked(uint64(0), uint64(5), b, uint16(1), signEd(Statements.commitVote(CHAIN, 0, 5, b), seed));
         court.report(person(1).key, abi.encodePacked(uint8(3), one, two));
 
         seed = person(2).seed;
         one = signedVote(2, 0, a);
         two = abi.encodePacked(
-            uint64(0), uint64(5), uint64(4), uint8(0), uint16(2),
+            uint64(0),
+            uint64(5),
+            uint64(4),
+            uint8(0),
+            uint16(2),
             signEd(Statements.timeout(CHAIN, 0, 5, 4, false, bytes32(0)), seed)
         );
         court.report(person(2).key, abi.encodePacked(uint8(4), one, two));
 
         seed = person(3).seed;
-        one = abi.encodePacked(
-            uint64(0), uint64(5), a, uint16(3), signEd(Statements.commitVote(CHAIN, 0, 5, a), seed)
-        );
+        one = abi.encodePacked(uint64(0), uint64(5), a, uint16(3), signEd(Statements.commitVote(CHAIN, 0, 5, a), seed));
         two = abi.encodePacked(
-            uint64(0), uint64(6), uint64(4), uint8(1), b, uint16(3),
+            uint64(0),
+            uint64(6),
+            uint64(4),
+            uint8(1),
+            b,
+            uint16(3),
             signEd(Statements.timeout(CHAIN, 0, 6, 4, true, b), seed)
         );
         court.report(person(3).key, abi.encodePacked(uint8(5), one, two));
@@ -90,9 +93,7 @@ contract SlashingCourtTest is World {
     }
 
     function test_an_unknown_key_is_refused() public {
-        refuseReport(
-            9, evidence(9, 0), abi.encodeWithSelector(ISlashingCourt.NoOperator.selector, person(9).key)
-        );
+        refuseReport(9, evidence(9, 0), abi.encodeWithSelector(ISlashingCourt.NoOperator.selector, person(9).key));
     }
 
     function test_another_members_key_is_refused() public {
@@ -114,8 +115,7 @@ contract SlashingCourtTest is World {
     function test_a_statement_of_another_chain_is_refused() public {
         bytes32 seed = person(2).seed;
         bytes memory one = abi.encodePacked(
-            uint64(0), uint64(5), bytes32("a"), uint16(2),
-            signEd(Statements.vote(CHAIN + 1, 0, 5, bytes32("a")), seed)
+            uint64(0), uint64(5), bytes32("a"), uint16(2), signEd(Statements.vote(CHAIN + 1, 0, 5, bytes32("a")), seed)
         );
         bytes memory what = abi.encodePacked(uint8(2), one, signedVote(2, 0, bytes32("b")));
         refuseReport(2, what, abi.encodeWithSelector(ISlashingCourt.BadSignature.selector, 0));
@@ -149,9 +149,7 @@ contract SlashingCourtTest is World {
         endEpoch(next, 7);
         // Whoever has the old key now can say nothing about the new epoch with it.
         refuseReport(
-            2,
-            evidence(2, 1),
-            abi.encodeWithSelector(ISlashingCourt.NotAMember.selector, person(2).operator, 1)
+            2, evidence(2, 1), abi.encodeWithSelector(ISlashingCourt.NotAMember.selector, person(2).operator, 1)
         );
         uint256 caseId = court.report(person(2).key, evidence(2, 0));
         (address operator,,,,,) = court.cases(caseId);
