@@ -168,6 +168,7 @@ contract CommitteeManager is ICommitteeManager {
 
     /// @inheritdoc ICommitteeManager
     function snapshot(uint64 epoch) external returns (bytes32 id) {
+        if (anchor.frozen()) revert IFinalityAnchor.Frozen();
         uint64 wanted = anchor.begun() ? anchor.epoch() + 1 : firstEpoch;
         if (epoch != wanted) revert WrongEpoch(epoch, wanted);
         Draft memory draft = _draft();
@@ -282,8 +283,9 @@ contract CommitteeManager is ICommitteeManager {
     function lastEpochOf(address operator) external view returns (bool ever, uint64 epoch) {
         Mark storage mark = _marks[operator];
         if (mark.term != 0) (ever, epoch) = (true, _served[mark.term - 1]);
-        // A snapshot for an epoch that has begun was taken, or never will be.
-        bool pending = mark.listed && (!anchor.begun() || mark.snapshotEpoch > anchor.epoch());
+        // A snapshot for an epoch that has begun was taken, or never will be; on a frozen chain no other epoch begins.
+        bool pending =
+            mark.listed && !anchor.frozen() && (!anchor.begun() || mark.snapshotEpoch > anchor.epoch());
         if (pending) (ever, epoch) = (true, mark.snapshotEpoch);
     }
 

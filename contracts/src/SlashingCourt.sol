@@ -22,6 +22,8 @@ contract SlashingCourt is ISlashingCourt {
     uint8 private constant OPEN = 1;
     uint8 private constant VETOED = 2;
     uint8 private constant EXECUTED = 3;
+    /// Gas that each adapter gets, so that none can take that of the others; eight of them fit into a transaction.
+    uint256 private constant ADAPTER_GAS = 1_500_000;
     /// The offence that is not in consensus: two checkpoints of one height.
     uint8 public constant CHECKPOINT_CONFLICT = 6;
     uint256 private constant ALL = 1e18;
@@ -148,17 +150,18 @@ contract SlashingCourt is ISlashingCourt {
         address[] memory adapters = manager.adapters();
         uint256 all = (1 << adapters.length) - 1;
         uint256 before = one.done;
-        // Against a call back in: until the end, every adapter counts as done.
-        one.done = uint8(all);
+        // A reporter that calls back in while it is paid finds the case executed, and its operator still held.
+        one.state = EXECUTED;
         (uint256 done, uint256 taken, uint256 reward) = _slash(caseId, one, adapters, before);
         one.done = uint8(done);
         // An adapter that fails for that long has nothing to take any more; it must not hold the others' stake for ever.
         bool over = block.timestamp > until + evidenceAge;
         if (done == all || over) {
-            one.state = EXECUTED;
             _open[one.operator] -= 1;
         } else if (done == before) {
             revert NothingDone(caseId);
+        } else {
+            one.state = OPEN;
         }
         emit Executed(caseId, taken, reward);
     }
@@ -237,7 +240,7 @@ contract SlashingCourt is ISlashingCourt {
         registry.eject(operator);
     }
 
-    /// Slash at every adapter that has not. One that fails does not stop the others.
+    /// Slash at every adapter that has not. One that fails, or burns its gas, does not stop the others.
     function _slash(uint256 caseId, Case storage one, address[] memory adapters, uint256 before)
         private
         returns (uint256 done, uint256 taken, uint256 reward)
@@ -246,7 +249,10 @@ contract SlashingCourt is ISlashingCourt {
         uint64 since = manager.takenAt(anchor.committeeOf(one.epoch));
         for (uint256 i = 0; i < adapters.length; i++) {
             if ((done >> i) & 1 == 1) continue;
-            try IRestakingAdapter(adapters[i]).slash(one.operator, slashShare, since, one.reporter) returns (
+            // With less, a caller could make an adapter fail. A call is given at most 63/64 of what there is.
+            if (gasleft() < ADAPTER_GAS * 64 / 63 + 100_000) revert TooLittleGas(ADAPTER_GAS);
+            try IRestakingAdapter(adapters[i])
+            .slash{gas: ADAPTER_GAS}(one.operator, slashShare, since, one.reporter) returns (
                 uint256 some, uint256 rewarded
             ) {
                 done |= 1 << i;

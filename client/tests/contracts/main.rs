@@ -1,5 +1,5 @@
-//! The vectors of the contracts (`contracts/test/vectors`), and rows of random ones: what the node says of signatures, keys
-//! and evidence, for forge to compare with what the contracts say.
+//! The vectors of the contracts (`contracts/test/vectors`), and rows of random ones: what the node says of signatures, keys,
+//! evidence, committees and headers, for forge to compare with what the contracts say.
 //!
 //! The node's word is that of `outrider-types`; ed25519-zebra says what ZIP-215 accepts, which is the rule on L1. Cases are made
 //! here from keys that everyone knows, and what is expected of the named ones is stated by who makes them. To write the
@@ -13,6 +13,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod chain;
 mod draws;
 mod keys;
 mod offences;
@@ -67,6 +68,8 @@ fn hashes() -> Vec<Hashed> {
 fn the_files_are_current() {
     let files = [
         ("sha512", text(&hashes())),
+        ("committees", text(&chain::committees())),
+        ("headers", text(&chain::headers())),
         ("keys", text(&keys::cases())),
         ("signatures", text(&signatures::cases())),
         ("offences", text(&offences::cases())),

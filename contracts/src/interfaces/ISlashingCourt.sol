@@ -39,6 +39,8 @@ interface ISlashingCourt {
     error VetoClosed(uint64 since);
     /// Every adapter that is left failed again.
     error NothingDone(uint256 caseId);
+    /// Call with more: every adapter gets that much.
+    error TooLittleGas(uint256 each);
 
     /// Open a case and eject the operator.
     /// @param memberKey the Ed25519 key that signed both statements
