@@ -1,6 +1,6 @@
 //! `cargo xtask ci`: everything that must hold before a commit, cheapest first.
 
-use crate::{command, tidy, wasm};
+use crate::{command, contracts, tidy, wasm};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -15,7 +15,7 @@ pub struct Step {
     check: fn() -> Result<(), String>,
 }
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     Step {
         name: "fmt",
         about: "the code is formatted",
@@ -60,6 +60,11 @@ const STEPS: [Step; 10] = [
         name: "python",
         about: "the verifier written from docs/wire-format.md alone judges the shared vectors",
         check: python,
+    },
+    Step {
+        name: "contracts",
+        about: "the contracts are what is committed, pass their tests, and judge as the node does",
+        check: contracts::check,
     },
     Step {
         name: "e2e",

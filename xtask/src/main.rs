@@ -1,11 +1,13 @@
 //! `cargo xtask`: the checks and chores of this repository, in Rust, the same on every machine.
 //!
 //! `cargo xtask ci` runs everything that must hold before a commit; `cargo xtask tidy` runs only the house rules
-//! that no compiler knows; `cargo xtask fuzz` lets libFuzzer search; `cargo xtask wasm` builds the light client of browsers. All print what failed, where, and what to do, and
-//! end with exit code 1.
+//! that no compiler knows; `cargo xtask fuzz` lets libFuzzer search; `cargo xtask wasm` builds the light client of
+//! browsers, `cargo xtask contracts` the contracts on L1. All print what failed, where, and what to do, and end with
+//! exit code 1.
 
 mod ci;
 mod command;
+mod contracts;
 mod fuzz;
 mod tidy;
 mod wasm;
@@ -21,6 +23,7 @@ Verbs:
   fuzz TARGET [--time T]
                         search for inputs that break a promise (docs/fuzzing.md); T as 60s, 10m or 2h
   wasm                  build the light client of browsers, test it in Node, and keep it for the node to embed
+  contracts [--check]   compile and test the contracts, and keep artifacts and gas; --check compares with what is kept
   help                  this text
 ";
 
@@ -41,6 +44,8 @@ fn run(arguments: &[String]) -> Result<(), String> {
         ["ci", rest @ ..] => ci::run(&ci::steps_named(rest)?),
         ["fuzz", rest @ ..] => fuzz::Search::parse(rest)?.run(),
         ["wasm"] => wasm::keep(),
+        ["contracts"] => contracts::keep(),
+        ["contracts", "--check"] => contracts::check(),
         ["tidy"] => tidy::run(false),
         ["tidy", "--fix"] => tidy::run(true),
         [] | ["help" | "--help" | "-h"] => {
