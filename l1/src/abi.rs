@@ -14,8 +14,6 @@ use alloy_sol_types::sol;
 sol! {
     #![sol(all_derives)]
 
-    #[derive(serde::Serialize, serde::Deserialize)]
-    #[serde(deny_unknown_fields)]
     struct Parameters {
         uint64 chain;
         uint64 epochBlocks;
@@ -136,7 +134,7 @@ sol! {
         function enlistInstead(address operator, address victim) external;
         function delist(address operator) external;
         function offer(address operator) external;
-        function activate(bytes32 id) external returns (address blob, uint16 members, uint64 total);
+        function activate(bytes32 id, uint64 epoch, bytes32 before) external returns (address blob, uint16 members, uint64 total);
         function committee(bytes32 id) external view returns (uint64 epoch, uint16 members, uint64 total, uint64 quorum, uint64 fast, address blob, uint64 snapshotBlock);
         function takenAt(bytes32 id) external view returns (uint64);
         function members(bytes32 id) external view returns (bytes32[] keys, uint64[] weights, address[] attesters, address[] operators);
@@ -178,7 +176,6 @@ sol! {
         error WrongInbox(uint64 inbox, uint64 settled, uint64 length);
         error Overdue(uint64 index);
         error TooLittle(uint256 weight, uint256 needed);
-        error UnknownCommittee(bytes32 id);
         error HeaderCount(uint256 count);
         error NotChild(uint256 index);
         error UnknownKind(uint8 kind);
@@ -193,7 +190,7 @@ sol! {
         function epoch() external view returns (uint64);
         function committeeId() external view returns (bytes32);
         function committeeOf(uint64 epoch) external view returns (bytes32);
-        function settled() external view returns (uint64 epoch, uint64 height, bytes32 id, uint64 inbox, uint64 at);
+        function settled() external view returns (uint64 epoch, uint64 height, bytes32 id, uint64 inbox, uint64 settledAt);
         function blockAt(uint64 height) external view returns (bytes32);
         function endedAt(uint64 epoch) external view returns (uint64);
         function frozen() external view returns (bool);
@@ -222,7 +219,7 @@ sol! {
         error NothingDone(uint256 caseId);
         function report(bytes32 memberKey, bytes evidence) external returns (uint256 caseId);
         function reportCheckpoints(bytes headerA, bytes signatureA, bytes headerB, bytes signatureB) external returns (uint256 caseId);
-        function reportConflict(address[] operators, uint64 epoch, bytes32 conflict, address reporter) external;
+        function reportConflict(address[] operators, uint64 epoch, bytes32 idA, bytes32 idB, address reporter) external;
         function veto(uint256 caseId) external;
         function execute(uint256 caseId) external;
         function cases(uint256 caseId) external view returns (address operator, uint8 offence, uint64 epoch, address reporter, uint64 reportedAt, uint8 state);

@@ -232,16 +232,16 @@ mod tests {
         }
     }
 
+    // Python's hashlib over the tag and 32 bytes of 7, and `cast wallet address`.
+    const PINNED_SECRET: &str = "7cb2e872a8d3f866909012724aad10faa0d6d617e5e9cda14e60658454216d2c";
+    const PINNED_ADDRESS: Address = address!("0x3D174298e2c3E73419D3F9422d80160941c9dC9c");
+
     #[test]
     fn attester_of_a_seed_is_pinned() {
         let attester = Account::attester_of(&SecretKey::from_seed(&[7; 32]));
-        // printf 'outrider/attester%s' followed by 32 bytes of 7, sha256, `cast wallet address`.
         assert_eq!(const_hex::encode(*attester.secret()), PINNED_SECRET);
         assert_eq!(attester.address(), PINNED_ADDRESS);
     }
-
-    const PINNED_SECRET: &str = "";
-    const PINNED_ADDRESS: Address = Address::ZERO;
 
     #[test]
     fn account_of_anvil_is_read_from_hex() {

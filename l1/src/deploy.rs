@@ -1,172 +1,137 @@
-//! The six contracts: where they are, and how they get there.
+//! How the six contracts get onto L1.
 //!
 //! One account deploys them in a fixed order, so that each knows the addresses of the others before these exist. Code comes from
-//! the committed artifacts.
+//! the committed artifacts, which CI compiles anew and compares.
 
 use crate::abi::{Addresses, Parameters};
-use crate::account::Enrolment;
-use alloy_primitives::{Address, Bytes};
+use crate::calls::Call;
+use crate::deployment::Deployment;
+use crate::sender::{SendError, Sender};
+use alloy_primitives::{Address, Bytes, U256};
 use alloy_sol_types::SolValue as _;
 use outrider_types::ChainId;
-use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use serde::Deserialize;
 
-/// Most bytes of a network file.
-const NETWORK_FILE_BYTES_MAX: u64 = 64 * 1024;
-/// The version that is written and read.
-const NETWORK_FILE_VERSION: u32 = 1;
+const ARTIFACTS: [(&str, &str); 6] = [
+    (
+        "deploy OperatorRegistry",
+        include_str!("../../contracts/artifacts/OperatorRegistry.json"),
+    ),
+    (
+        "deploy BondedStake",
+        include_str!("../../contracts/artifacts/BondedStake.json"),
+    ),
+    (
+        "deploy CommitteeManager",
+        include_str!("../../contracts/artifacts/CommitteeManager.json"),
+    ),
+    (
+        "deploy ForcedInbox",
+        include_str!("../../contracts/artifacts/ForcedInbox.json"),
+    ),
+    (
+        "deploy FinalityAnchor",
+        include_str!("../../contracts/artifacts/FinalityAnchor.json"),
+    ),
+    (
+        "deploy SlashingCourt",
+        include_str!("../../contracts/artifacts/SlashingCourt.json"),
+    ),
+];
+/// The place of the contract that also takes a list of adapters.
+const COMMITTEE_MANAGER: usize = 2;
 
-/// A deployment: which contracts on which chain, for which Outrider chain. This is the network file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Deployment {
-    /// Of this file's format: 1.
-    pub version: u32,
-    /// The chain id of L1.
-    pub l1_chain: u64,
-    /// Outrider's chain id.
-    pub chain: ChainId,
-    /// The L1 block of the first contract.
-    pub block: u64,
-    /// OperatorRegistry.
-    pub operator_registry: Address,
-    /// BondedStake.
-    pub bonded_stake: Address,
-    /// CommitteeManager.
-    pub committee_manager: Address,
-    /// ForcedInbox.
-    pub forced_inbox: Address,
-    /// FinalityAnchor.
-    pub finality_anchor: Address,
-    /// SlashingCourt.
-    pub slashing_court: Address,
+/// What is read of an artifact.
+#[derive(Deserialize)]
+struct Artifact {
+    bytecode: Bytes,
 }
 
-/// Why a network file cannot be used.
+/// Why the contracts are not there.
 #[derive(Debug, thiserror::Error)]
-pub enum NetworkFileError {
-    /// It cannot be read.
-    #[error("cannot read the network file {path}: {error}; `outrider l1 deploy` writes one", path = path.display())]
-    Read {
+pub enum DeployError {
+    /// Our own artifact.
+    #[error("cannot {what}: its artifact in this build is damaged: {error}")]
+    Artifact {
         /// Which.
-        path: PathBuf,
-        /// Why not.
-        error: std::io::Error,
+        what: &'static str,
+        /// Why.
+        error: serde_json::Error,
     },
-    /// It cannot be written.
-    #[error("cannot write the network file {path}: {error}", path = path.display())]
-    Write {
+    /// A transaction.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// Somebody else sent from the account meanwhile.
+    #[error("could not {what}: it is at {found:?} instead of {expected}, because another transaction was sent from the account meanwhile; deploy all six anew")]
+    Elsewhere {
         /// Which.
-        path: PathBuf,
-        /// Why not.
-        error: std::io::Error,
-    },
-    /// It is something else.
-    #[error("{path} is not a network file: {reason}", path = path.display())]
-    Malformed {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        reason: String,
+        what: &'static str,
+        /// Where it should be.
+        expected: Address,
+        /// Where it is.
+        found: Option<Address>,
     },
 }
 
-impl Deployment {
-    /// Where the contracts will be, if this account deploys them with this nonce.
-    #[must_use]
-    pub fn predicted(l1_chain: u64, chain: ChainId, block: u64, deployer: Address, nonce: u64) -> Self {
-        let at = |place: u64| deployer.create(nonce.saturating_add(place));
-        Self {
-            version: NETWORK_FILE_VERSION,
-            l1_chain,
-            chain,
-            block,
-            operator_registry: at(0),
-            bonded_stake: at(1),
-            committee_manager: at(2),
-            forced_inbox: at(3),
-            finality_anchor: at(4),
-            slashing_court: at(5),
-        }
-    }
-
-    /// In the order of deployment.
-    #[must_use]
-    pub const fn contracts(&self) -> [(&'static str, Address); 6] {
-        [
-            ("OperatorRegistry", self.operator_registry),
-            ("BondedStake", self.bonded_stake),
-            ("CommitteeManager", self.committee_manager),
-            ("ForcedInbox", self.forced_inbox),
-            ("FinalityAnchor", self.finality_anchor),
-            ("SlashingCourt", self.slashing_court),
-        ]
-    }
-
-    /// The contracts whose events are followed.
-    #[must_use]
-    pub const fn watched(&self) -> [Address; 5] {
-        [
-            self.operator_registry,
-            self.committee_manager,
-            self.forced_inbox,
-            self.finality_anchor,
-            self.slashing_court,
-        ]
-    }
-
-    /// What an operator's keys sign to be registered here.
-    #[must_use]
-    pub const fn enrolment(&self, operator: Address) -> Enrolment {
-        Enrolment {
-            l1_chain: self.l1_chain,
-            registry: self.operator_registry,
-            chain: self.chain,
-            operator,
-        }
-    }
-
-    /// Read a network file.
-    pub fn load(path: &Path) -> Result<Self, NetworkFileError> {
-        use std::io::Read as _;
-        let failed = |error| NetworkFileError::Read {
-            path: path.to_path_buf(),
-            error,
+/// The transactions that deploy the six contracts, in order, for an account with this nonce.
+pub fn creations(
+    deployment: &Deployment,
+    parameters: &Parameters,
+    more_adapters: &[Address],
+) -> Result<Vec<Call>, DeployError> {
+    let at = Addresses {
+        registry: deployment.operator_registry,
+        bonded: deployment.bonded_stake,
+        manager: deployment.committee_manager,
+        inbox: deployment.forced_inbox,
+        anchor: deployment.finality_anchor,
+        court: deployment.slashing_court,
+    };
+    let adapters = [&[deployment.bonded_stake], more_adapters].concat();
+    let calls = ARTIFACTS.iter().enumerate().map(|(place, (what, text))| {
+        let artifact: Artifact = serde_json::from_str(text)
+            .map_err(|error| DeployError::Artifact { what, error })?;
+        let arguments = match place {
+            COMMITTEE_MANAGER => (parameters.clone(), at.clone(), adapters.clone()).abi_encode_params(),
+            _ => (parameters.clone(), at.clone()).abi_encode_params(),
         };
-        let mut text = String::new();
-        let file = std::fs::File::open(path).map_err(failed)?;
-        let mut file = file.take(NETWORK_FILE_BYTES_MAX + 1);
-        file.read_to_string(&mut text).map_err(failed)?;
-        let malformed = |reason: String| NetworkFileError::Malformed {
-            path: path.to_path_buf(),
-            reason,
-        };
-        if text.len() as u64 > NETWORK_FILE_BYTES_MAX {
-            return Err(malformed("it is too long".to_owned()));
-        }
-        let read: Self = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
-        if read.version != NETWORK_FILE_VERSION {
-            return Err(malformed(format!(
-                "it has version {}; expected {NETWORK_FILE_VERSION}",
-                read.version
-            )));
-        }
-        Ok(read)
-    }
-
-    /// Write a network file; one that exists is replaced.
-    pub fn save(&self, path: &Path) -> Result<(), NetworkFileError> {
-        std::fs::write(path, self.to_json()).map_err(|error| NetworkFileError::Write {
-            path: path.to_path_buf(),
-            error,
+        Ok(Call {
+            what,
+            to: None,
+            value: U256::ZERO,
+            data: [artifact.bytecode.as_ref(), &arguments].concat().into(),
         })
-    }
+    });
+    calls.collect()
+}
 
-    /// The text of a network file.
-    #[must_use]
-    pub fn to_json(&self) -> String {
-        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
-        text.push('\n');
-        text
+/// Deploy the six contracts, with more adapters than BondedStake if there are any. `begin` is a call of its own, after the first snapshot.
+pub async fn deploy(
+    sender: &Sender,
+    parameters: &Parameters,
+    more_adapters: &[Address],
+) -> Result<Deployment, DeployError> {
+    let endpoints = sender.endpoints();
+    let l1_chain = endpoints.chain();
+    let head = endpoints.heads().await.map_err(SendError::from)?.latest;
+    let nonce = endpoints.nonce(sender.address(), head.number).await;
+    let nonce = nonce.map_err(SendError::from)?;
+    let chain = ChainId(parameters.chain);
+    let mut deployment = Deployment::predicted(l1_chain, chain, 0, sender.address(), nonce);
+    let calls = creations(&deployment, parameters, more_adapters)?;
+    for (place, (call, (_, expected))) in calls.into_iter().zip(deployment.contracts()).enumerate() {
+        let what = call.what;
+        let receipt = sender.send(call).await?;
+        if receipt.created != Some(expected) {
+            return Err(DeployError::Elsewhere {
+                what,
+                expected,
+                found: receipt.created,
+            });
+        }
+        if place == 0 {
+            deployment.block = receipt.number;
+        }
     }
+    Ok(deployment)
 }

@@ -6,8 +6,8 @@
 
 use crate::agreement::{Agreement, count, is_decided, reached};
 use crate::endpoint::{Endpoint, EndpointError, EndpointLimits};
-use crate::model::{BlockRef, BlockTag, Log, LogFilter};
-use alloy_primitives::{Address, Bytes};
+use crate::model::{BlockRef, BlockTag, Log, LogFilter, Receipt};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use std::collections::{BTreeSet, VecDeque};
@@ -578,23 +578,35 @@ impl Endpoints {
         self.agree("the state of a contract", ask, |_, _| true).await
     }
 
-    /// Ask one after the other until one answers: for what needs no agreement. A refusal is an answer.
-    pub async fn first<T, W>(
-        &self,
-        about: &'static str,
-        ask: impl Fn(Endpoint) -> W,
-    ) -> Result<T, AgreementError>
-    where
-        W: Future<Output = Result<T, EndpointError>>,
-    {
-        let mut answers = self.ask(about, ask, |answers, _| answers.iter().any(|(_, one)| one.is_ok())).await?;
-        let good = answers.iter().position(|(_, answer)| answer.is_ok());
-        let place = good.or_else(|| answers.iter().position(|(_, answer)| is_answer(answer)));
-        match place.map(|place| answers.swap_remove(place)) {
-            Some((_, Ok(answer))) => Ok(answer),
-            Some((_, Err(error))) => Err(error.into()),
-            None => Err(self.silence(about)),
+    /// Transactions that an account has sent, up to this block.
+    pub async fn nonce(&self, account: Address, at: u64) -> Result<u64, AgreementError> {
+        let ask = |endpoint: Endpoint| async move {
+            let nonce = endpoint.nonce(account, BlockTag::Number(at)).await;
+            nonce.map(Some)
+        };
+        self.agree("a nonce", ask, |_, _| true).await
+    }
+
+    /// What became of a transaction, once more than half say the same of it.
+    pub async fn receipt(&self, transaction: B256) -> Result<Option<Receipt>, AgreementError> {
+        let ask = |endpoint: Endpoint| async move { endpoint.receipt(transaction).await.map(Some) };
+        // They see it one after the other.
+        match self.agree("a receipt", ask, |_, _| false).await {
+            Err(AgreementError::Split { .. }) => Ok(None),
+            other => other,
         }
+    }
+
+    /// The code at an address.
+    pub async fn code(&self, address: Address) -> Result<Bytes, AgreementError> {
+        let ask = |endpoint: Endpoint| async move { endpoint.code(address).await.map(Some) };
+        self.agree("a contract's code", ask, |_, _| false).await
+    }
+
+    /// What an account has, in wei.
+    pub async fn balance(&self, account: Address) -> Result<U256, AgreementError> {
+        let ask = |endpoint: Endpoint| async move { endpoint.balance(account).await.map(Some) };
+        self.agree("a balance", ask, |_, _| false).await
     }
 
     /// All answers of those that are alive, at least one.

@@ -3,7 +3,7 @@
 use crate::abi::{
     CommitteeManager, FinalityAnchor, ForcedInbox, OperatorRegistry, SlashingCourt,
 };
-use crate::deploy::Deployment;
+use crate::deployment::Deployment;
 use crate::model::Log;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::SolEvent;

@@ -5,7 +5,7 @@
 //! is: a reorg. What settled is kept with every block, so that it moves back with a reorg, and never below the final block.
 //! [`crate::watcher::Watcher`] asks the questions.
 
-use crate::deploy::Deployment;
+use crate::deployment::Deployment;
 use crate::endpoints::{EndpointEvent, Heads, Segment};
 use crate::event::{Happened, L1Event, Place, topics};
 use crate::model::{BlockRef, LogFilter};

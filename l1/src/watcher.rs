@@ -2,7 +2,7 @@
 
 use crate::endpoints::{AgreementError, Endpoints};
 use crate::watch::{Ask, Told, Turn, Watch, WatchEvent, WatchLimits};
-use crate::deploy::Deployment;
+use crate::deployment::Deployment;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
