@@ -40,7 +40,9 @@ pub struct Anvil {
 
 impl Drop for Anvil {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // The program of npm is a wrapper, which passes on a TERM but not a KILL.
+        let pid = rustix::process::Pid::from_child(&self.child);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         let _ = self.child.wait();
     }
 }
@@ -57,7 +59,7 @@ impl Anvil {
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {path}: {error}; run .ci/run setup"));
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
