@@ -11,6 +11,7 @@ use outrider_types::{
     Attestation, Block, BlockId, Committee, CommitteeId, Epoch, Height, MemberIndex, Stake,
     Timestamp,
 };
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -235,10 +236,11 @@ impl Cadence {
 }
 
 /// How far blocks have come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Tracker {
     soft: Height,
     settled: Height,
+    #[serde(rename = "final")]
     finalized: Height,
 }
 

@@ -186,6 +186,13 @@ pub struct State<'a> {
 }
 
 impl State<'_> {
+    /// How long the forced inbox gives: after that, nothing settles that leaves an entry out.
+    pub async fn inbox_window(&self) -> Result<std::time::Duration, StateError> {
+        let call = ForcedInbox::inboxWindowCall {};
+        let seconds = self.get(self.deployment().forced_inbox, &call).await?;
+        Ok(std::time::Duration::from_secs(seconds))
+    }
+
     /// After which block.
     #[must_use]
     pub const fn block(&self) -> BlockRef {

@@ -28,6 +28,39 @@ pub struct CommitteeFile {
     pub rollups: Option<BTreeSet<RollupId>>,
 }
 
+/// What is wrong with where a member is said to be.
+#[must_use]
+pub fn faults_of(member: usize, contact: &Contact) -> Vec<MemberFault> {
+    let Contact {
+        name,
+        transport_key,
+        address,
+        rpc,
+        attester: _,
+    } = contact;
+    let mut faults = Vec::new();
+    if name.is_empty() || name.len() > CONTACT_NAME_BYTES_MAX || name.chars().any(char::is_control)
+    {
+        faults.push(MemberFault::Name { member });
+    }
+    if !is_transport_key(&transport_key.0) {
+        faults.push(MemberFault::TransportKey { member });
+    }
+    if address.port() == 0 || address.ip().is_unspecified() {
+        faults.push(MemberFault::Address {
+            member,
+            address: *address,
+        });
+    }
+    if rpc
+        .as_deref()
+        .is_some_and(|url| !is_http(url) || url.len() > CONTACT_RPC_BYTES_MAX)
+    {
+        faults.push(MemberFault::Rpc { member });
+    }
+    faults
+}
+
 /// Why there is no committee.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitteeFileError {
@@ -168,40 +201,15 @@ impl CommitteeFile {
             (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let mut attesters = BTreeMap::new();
         for (member, entry) in self.members.iter().enumerate() {
-            let Contact {
-                name,
-                transport_key,
-                address,
-                rpc,
-                attester,
-            } = entry;
-            if name.is_empty()
-                || name.len() > CONTACT_NAME_BYTES_MAX
-                || name.chars().any(char::is_control)
-            {
-                faults.push(MemberFault::Name { member });
-            }
-            if !is_transport_key(&transport_key.0) {
-                faults.push(MemberFault::TransportKey { member });
-            }
-            if address.port() == 0 || address.ip().is_unspecified() {
-                faults.push(MemberFault::Address {
-                    member,
-                    address: *address,
-                });
-            }
-            if rpc
-                .as_deref()
-                .is_some_and(|url| !is_http(url) || url.len() > CONTACT_RPC_BYTES_MAX)
-            {
-                faults.push(MemberFault::Rpc { member });
-            }
+            faults.extend(faults_of(member, entry));
             let same = [
-                (names.insert(name, member), "name"),
-                (keys.insert(transport_key, member), "transport_key"),
-                (addresses.insert(address, member), "address"),
+                (names.insert(&entry.name, member), "name"),
+                (keys.insert(entry.transport_key, member), "transport_key"),
+                (addresses.insert(entry.address, member), "address"),
                 (
-                    attester.and_then(|attester| attesters.insert(attester, member)),
+                    entry
+                        .attester
+                        .and_then(|attester| attesters.insert(attester, member)),
                     "attester",
                 ),
             ];

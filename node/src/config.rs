@@ -10,6 +10,7 @@ pub use options::{Kind, OPTIONS, Opt};
 pub use write::{to_markdown, to_toml};
 
 use outrider_consensus::Config as ConsensusConfig;
+use outrider_finality::Cadence;
 use outrider_mempool::Limits;
 use outrider_network::Tuning;
 use outrider_storage::{JournalOptions, StoreOptions};
@@ -46,6 +47,8 @@ pub struct NodeConfig {
     pub consensus: ConsensusSection,
     /// `[mempool]`; which rollups are ordered stands in the committee file.
     pub mempool: Limits,
+    /// `[l1]`
+    pub l1: L1Section,
     /// `[storage]`
     pub storage: StorageConfig,
     /// `[log]`
@@ -129,6 +132,53 @@ pub struct ConsensusSection {
     pub idle_block_ms: u64,
     /// R10; 0: never.
     pub dead_after_views: u64,
+}
+
+/// The settlement chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct L1Section {
+    /// URLs, with commas between.
+    pub endpoints: String,
+    /// The file that says where the contracts are.
+    pub network: PathBuf,
+    /// From one look to the next.
+    pub poll_ms: u64,
+    /// A leader builds on what it saw for so long.
+    pub lag_ms: u64,
+    /// Whether to send transactions.
+    pub relay: bool,
+    /// Usual time between settlements.
+    pub settle_s: u64,
+    /// Longest time between settlements.
+    pub settle_latest_s: u64,
+    /// How long it is one member's turn.
+    pub fallback_s: u64,
+}
+
+impl L1Section {
+    /// The endpoints; none if the network does not settle.
+    #[must_use]
+    pub fn urls(&self) -> Vec<String> {
+        let urls = self.endpoints.split(',').map(str::trim);
+        urls.filter(|url| !url.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// If there is a settlement chain: how long its blocks must have been seen.
+    #[must_use]
+    pub fn lag(&self) -> Option<Duration> {
+        (!self.urls().is_empty()).then(|| Duration::from_millis(self.lag_ms))
+    }
+
+    /// How often blocks are settled.
+    #[must_use]
+    pub const fn cadence(&self) -> Cadence {
+        Cadence {
+            target: Duration::from_secs(self.settle_s),
+            latest: Duration::from_secs(self.settle_latest_s),
+        }
+    }
 }
 
 /// The disk.
@@ -358,6 +408,7 @@ impl NodeConfig {
             &mut config.node.data_dir,
             &mut config.node.committee,
             &mut config.node.key,
+            &mut config.l1.network,
         ] {
             *path = folder.join(&*path);
         }
@@ -414,6 +465,11 @@ impl NodeConfig {
             self.storage.keep_blocks == 0 || self.storage.keep_blocks >= KEEP_BLOCKS_MIN,
             "storage.keep_blocks",
             "must be 0 (keep all) or at least 110000: voters look for duplicates in the last 100000 blocks, and snapshots are made of them",
+        );
+        check(
+            self.l1.settle_latest_s >= self.l1.settle_s,
+            "l1.settle_latest_s",
+            "must not be below l1.settle_s",
         );
         check(
             timeout_cap_ms >= base_timeout_ms,

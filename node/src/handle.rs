@@ -27,7 +27,7 @@ pub use command::{
     Command, ExecutionCommand, ExecutionTaken, ExecutionVoteError, LanePage, SkipFrom,
 };
 
-pub use settlement::{SETTLEMENT_HEARD_MAX, SettlementCommand, SettlementHeard};
+pub use settlement::{SETTLEMENT_HEARD_MAX, SettlementCommand, SettlementHeard, SettlementReport};
 
 /// Commands that may wait for the driver; past that a caller waits for a place.
 pub const COMMANDS_MAX: usize = 4_096;
@@ -241,6 +241,7 @@ pub struct NodeHandle {
     head: watch::Receiver<Head>,
     epoch: watch::Receiver<Arc<EpochStart>>,
     settlement_heard: broadcast::Sender<SettlementHeard>,
+    settlement_report: Arc<watch::Sender<Option<SettlementReport>>>,
     key: PublicKey,
 }
 
@@ -304,6 +305,7 @@ impl NodeHandle {
                 head,
                 epoch,
                 settlement_heard: settlement,
+                settlement_report: Arc::new(watch::Sender::new(None)),
                 key,
             },
             ends,
@@ -519,6 +521,12 @@ impl NodeHandle {
     #[must_use]
     pub fn epoch(&self) -> Arc<EpochStart> {
         self.epoch.borrow().clone()
+    }
+
+    /// Follow the current epoch.
+    #[must_use]
+    pub fn watch_epoch(&self) -> watch::Receiver<Arc<EpochStart>> {
+        self.epoch.clone()
     }
 
     /// Which member this is in the current epoch; none if it only follows.

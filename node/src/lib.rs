@@ -34,5 +34,6 @@ pub mod member;
 pub mod metrics;
 pub mod pipeline;
 pub mod seats;
+pub mod settlement;
 pub mod snapshot;
 pub mod tap;

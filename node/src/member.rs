@@ -9,7 +9,9 @@ use crate::handle::{Head, NodeHandle};
 use crate::keys::{self, KeyFileError};
 use crate::metrics::{self, Metrics, MetricsError};
 use crate::seats::peer_of;
+use crate::settlement::{self, SettlementConfig, SettlementError};
 use commonware_runtime::{Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
+use outrider_l1::deployment::{Deployment, NetworkFileError};
 use outrider_network::{
     NetworkConfig, NetworkError, Peer, runtime_config, transport_public_key, transport_seed,
 };
@@ -88,6 +90,12 @@ pub enum MemberError {
     /// The metrics port.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
+    /// Where the contracts are.
+    #[error("l1.network: {0}")]
+    L1Network(#[from] NetworkFileError),
+    /// The settlement chain.
+    #[error(transparent)]
+    Settlement(#[from] SettlementError),
     /// The driver.
     #[error(transparent)]
     Driver(#[from] DriverError),
@@ -147,7 +155,7 @@ fn load(config: &NodeConfig) -> Result<Loaded, MemberError> {
         accept_lost_journal: config.node.unsafe_accept_lost_journal,
         evidence_views: config.storage.evidence_views,
         keep_blocks: config.storage.keep_blocks,
-        l1_lag: None,
+        l1_lag: config.l1.lag(),
     };
     Ok(Loaded {
         file,
@@ -169,6 +177,23 @@ pub fn run(
     let runtime = runtime_config(&config.p2p.tuning, workers, &data.join("runtime"));
     let loaded = load(&config)?;
     runtime::Runner::new(runtime).start(|context| run_in(context, config, loaded, ready))
+}
+
+/// How the network settles, if it does.
+fn settlement_of(config: &NodeConfig) -> Result<Option<SettlementConfig>, MemberError> {
+    let section = &config.l1;
+    let endpoints = section.urls();
+    if endpoints.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(SettlementConfig {
+        deployment: Deployment::load(&section.network)?,
+        endpoints,
+        poll: Duration::from_millis(section.poll_ms),
+        relay: section.relay,
+        cadence: section.cadence(),
+        fallback: Duration::from_secs(section.fallback_s),
+    }))
 }
 
 /// Whom to connect to at first: the members of the epoch, and ourselves.
@@ -208,6 +233,11 @@ async fn run_in(
     let counted = Arc::new(Metrics::new());
     let key = driver.key.public_key();
     let listed = file.committee.index_of(&key).is_some();
+    let genesis = EpochStart {
+        base: Block::genesis(&file.committee),
+        committee: file.committee.clone(),
+        contacts: file.members.clone(),
+    };
     let chain = Chain::open(store, file.committee, file.members)?;
     let start = chain.epoch().clone();
     if !listed && start.committee.index_of(&key).is_none() && !config.node.follow {
@@ -224,7 +254,9 @@ async fn run_in(
     }
     let (handle, ends) = NodeHandle::new(start, Head::at_rest(&chain), key);
     let scraped = metrics::serve(counted.clone(), handle.clone(), &config.metrics).await?;
-    let served = api::serve(handle, &config.rpc, &driver.mempool).await?;
+    let settlement = settlement_of(&config)?;
+    let key = driver.key.clone();
+    let served = api::serve(handle.clone(), &config.rpc, &driver.mempool).await?;
     let network = outrider_network::start(context.child("network"), network).await?;
     ready(Listening {
         rpc: served.local_addr(),
@@ -234,6 +266,10 @@ async fn run_in(
     let mut running = context.child("member").dedicated().spawn(move |context| {
         driver::run(context, driver, (journal, chain), network, ends, counted)
     });
+    // Dropped when the member stops.
+    let _settles = settlement
+        .map(|settlement| settlement::start(handle, key, genesis, settlement))
+        .transpose()?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(MemberError::Signal)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(MemberError::Signal)?;
     tokio::select! {

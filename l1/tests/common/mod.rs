@@ -81,7 +81,8 @@ impl Anvil {
     }
 
     pub async fn mine(&self, blocks: u64) {
-        self.call("anvil_mine", json!([format!("{blocks:#x}")])).await;
+        self.call("anvil_mine", json!([format!("{blocks:#x}")]))
+            .await;
     }
 
     pub async fn pass(&self, seconds: u64) {
@@ -148,7 +149,9 @@ pub async fn deployed(anvil: &Anvil) -> Contracts {
     let deployer = account(201);
     anvil.fund(deployer.address()).await;
     let sender = anvil.sender(deployer);
-    let deployment = outrider_l1::deploy::deploy(&sender, &parameters(), &[]).await.unwrap();
+    let deployment = outrider_l1::deploy::deploy(&sender, &parameters(), &[])
+        .await
+        .unwrap();
     Contracts {
         endpoints: anvil.endpoints(),
         deployment,
@@ -172,7 +175,10 @@ pub async fn registered(anvil: &Anvil, deployment: &Deployment, count: u8) {
         anvil.fund(address).await;
         let sender = anvil.sender(operator);
         let amount = U256::from(10 * u64::from(number)) * ether();
-        sender.send(deployment.deposit(address, amount)).await.unwrap();
+        sender
+            .send(deployment.deposit(address, amount))
+            .await
+            .unwrap();
         let register = deployment.register(address, &member(number), contact(number).into());
         sender.send(register.unwrap()).await.unwrap();
     }

@@ -54,6 +54,9 @@ pub(super) fn register(module: &mut RpcModule<Api>) -> Result<(), RegisterMethod
     module.register_method("outrider_head", |_, api, extensions| {
         native(extensions).map(|()| json!(api.handle.head()))
     })?;
+    module.register_method("outrider_settlement", |_, api, extensions| {
+        native(extensions).map(|()| json!(api.handle.settlement()))
+    })?;
     module.register_method("outrider_committee", |_, api, extensions| {
         native(extensions)?;
         let epoch = api.handle.epoch();

@@ -170,6 +170,8 @@ pub const METHODS: &[Method] = &[
         "Executions of a lane block by members of stake Q that came to the same; null if there are none here, or it is one of long ago."),
     method("outrider_executionConflict", ROOT, &[need("rollup", "RollupId"), need("lane", "Number")], "ExecutionConflict", ASKED,
         "Who says what of a lane block, if members do not all say the same; null if they do."),
+    method("outrider_settlement", ROOT, &[], "Settlement", &[],
+        "How far blocks have come on the settlement chain; null if this member knows of none."),
     method("outrider_committee", ROOT, &[], "CommitteeNow", &[],
         "Who orders."),
     method("outrider_snapshot", ROOT, &[may("from", "Height"), may("first", "Height")], "SnapshotItems", KEPT,

@@ -1,8 +1,8 @@
 //! The table of options.
 
 use super::{
-    ConsensusSection, LogConfig, MetricsConfig, NodeConfig, NodeSection, P2pConfig, RpcConfig,
-    StorageConfig,
+    ConsensusSection, L1Section, LogConfig, MetricsConfig, NodeConfig, NodeSection, P2pConfig,
+    RpcConfig, StorageConfig,
 };
 use outrider_mempool::Limits;
 use outrider_network::Tuning;
@@ -250,6 +250,16 @@ impl NodeConfig {
                 idle_block_ms: 0,
                 dead_after_views: 0,
             },
+            l1: L1Section {
+                endpoints: String::new(),
+                network: PathBuf::new(),
+                poll_ms: 0,
+                lag_ms: 0,
+                relay: false,
+                settle_s: 0,
+                settle_latest_s: 0,
+                fallback_s: 0,
+            },
             mempool: Limits::default(),
             storage: StorageConfig {
                 unsafe_no_fsync_for_benchmarks: false,
@@ -342,6 +352,15 @@ pub const OPTIONS: &[Opt] = &[
     option("consensus.timeout_cap_ms", U64(10, 10 * MINUTE_MS, |c| &mut c.consensus.timeout_cap_ms), "8000", "ms", "Longest timer of a view."),
     option("consensus.idle_block_ms", U64(1, MINUTE_MS, |c| &mut c.consensus.idle_block_ms), "200", "ms", "A leader with nothing to order waits this long before it proposes an empty block; below a quarter of base_timeout_ms."),
     option("consensus.dead_after_views", U64(0, 1_000_000, |c| &mut c.consensus.dead_after_views), "8", "views", "A leader from whom nothing was heard for this many views in which a quorum was heard is skipped at once; 0: never."),
+
+    option("l1.endpoints", Text(|c| &mut c.l1.endpoints), "", "", "URLs of L1 endpoints, with commas between; they are checked against each other, so two or three of different operators are better than one. Empty: this member knows of no settlement chain."),
+    option("l1.network", Path(|c| &mut c.l1.network), "l1.json", "", "Where the contracts of this network are, as `outrider l1 deploy` writes it."),
+    option("l1.poll_ms", U64(100, MINUTE_MS, |c| &mut c.l1.poll_ms), "2000", "ms", "From one look at L1 to the next."),
+    option("l1.lag_ms", U64(0, 10 * MINUTE_MS, |c| &mut c.l1.lag_ms), "6000", "ms", "A leader builds on an L1 block only once it was seen final here for so long, so that the others have seen it, too."),
+    option("l1.relay", Flag(|c| &mut c.l1.relay), "true", "", "Send settlements and snapshots to L1 when it is this member's turn; the account of its attester key pays for gas."),
+    option("l1.settle_s", U64(1, 86_400, |c| &mut c.l1.settle_s), "60", "s", "Usual time from one settlement to the next; longer while gas costs several times its median."),
+    option("l1.settle_latest_s", U64(1, 604_800, |c| &mut c.l1.settle_latest_s), "3600", "s", "Longest time from one settlement to the next."),
+    option("l1.fallback_s", U64(1, 86_400, |c| &mut c.l1.fallback_s), "30", "s", "A member whose turn it is gets this much time before the next one takes over."),
 
     option("mempool.transaction_bytes", Size(1, TRANSACTION_BYTES_MAX, |c| &mut c.mempool.transaction_bytes), "131072", "bytes", "One transaction."),
     option("mempool.total_transactions", Size(1, 16_777_216, |c| &mut c.mempool.total_transactions), "65536", "transactions", "Transactions that wait, all rollups."),

@@ -1,9 +1,11 @@
 //! How whoever watches the settlement chain (L1) talks to the driver.
 
 use super::{Command, NodeHandle, Stopped};
-use outrider_finality::{InboxEntry, L1Block};
+use outrider_finality::{InboxEntry, L1Block, Tracker};
 use outrider_types::{Approve, Attestation, Signed, Verified};
-use tokio::sync::{broadcast, oneshot};
+use serde::Serialize;
+use std::sync::Arc;
+use tokio::sync::{broadcast, oneshot, watch};
 
 /// What other members said about L1 that a slow listener may be behind before the oldest is dropped.
 pub const SETTLEMENT_HEARD_MAX: usize = 4_096;
@@ -38,34 +40,61 @@ pub enum SettlementHeard {
     Approval(Verified<Signed<Approve>>),
 }
 
+/// How far blocks have come, and what stands in the way.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SettlementReport {
+    /// Heights.
+    #[serde(flatten)]
+    pub heights: Tracker,
+    /// Number of the last L1 block that was seen.
+    pub l1_block: u64,
+    /// Why L1 cannot be followed now, if so.
+    pub outage: Option<String>,
+    /// Two certified blocks of one height were shown to the contract: it settles nothing any more.
+    pub frozen: bool,
+}
+
 impl NodeHandle {
+    /// How far blocks have come; none if this member knows of no settlement chain.
+    #[must_use]
+    pub fn settlement(&self) -> Option<SettlementReport> {
+        self.settlement_report.borrow().clone()
+    }
+
+    /// Where whoever settles says how far blocks have come.
+    #[must_use]
+    pub fn settlement_report(&self) -> Arc<watch::Sender<Option<SettlementReport>>> {
+        self.settlement_report.clone()
+    }
+
     /// Tell the driver what is final on L1.
     pub async fn saw_l1(
         &self,
         blocks: Vec<L1Block>,
         entries: Vec<InboxEntry>,
     ) -> Result<(), Stopped> {
-        self.settlement(SettlementCommand::Seen { blocks, entries })
+        self.order_settlement(SettlementCommand::Seen { blocks, entries })
             .await
     }
 
     /// Which entry of the forced inbox the driver takes next.
     pub async fn next_inbox_entry(&self) -> Result<u64, Stopped> {
         let (reply, answer) = oneshot::channel();
-        self.settlement(SettlementCommand::NextEntry { reply })
+        self.order_settlement(SettlementCommand::NextEntry { reply })
             .await?;
         answer.await.map_err(|_| Stopped)
     }
 
     /// Send an attestation to all members.
     pub async fn attest(&self, attestation: Attestation) -> Result<(), Stopped> {
-        self.settlement(SettlementCommand::Attest(attestation))
+        self.order_settlement(SettlementCommand::Attest(attestation))
             .await
     }
 
     /// Send an approval to all members.
     pub async fn approve(&self, approval: Verified<Signed<Approve>>) -> Result<(), Stopped> {
-        self.settlement(SettlementCommand::Approve(approval)).await
+        self.order_settlement(SettlementCommand::Approve(approval))
+            .await
     }
 
     /// What other members say about L1, from now on.
@@ -74,7 +103,7 @@ impl NodeHandle {
         self.settlement_heard.subscribe()
     }
 
-    async fn settlement(&self, command: SettlementCommand) -> Result<(), Stopped> {
+    async fn order_settlement(&self, command: SettlementCommand) -> Result<(), Stopped> {
         let command = Command::Settlement(command);
         self.commands.send(command).await.map_err(|_| Stopped)
     }

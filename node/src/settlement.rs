@@ -1,0 +1,181 @@
+//! Settling on another chain (L1): what a member sees there, attests to, sends there and takes from there.
+//!
+//! ```text
+//! L1 --follow--> forced inbox, origins --> driver             (F17, F18)
+//!          '---> committees of later epochs --committee--> approvals --> driver   (R13)
+//!          '---> settled and final heights --> report
+//! final blocks --attest--> attestations of all members --relay--> L1
+//! ```
+//!
+//! Each is a task of its own, and none of them is waited for by the driver: whatever L1 or its endpoints do, blocks go on to be
+//! soft-final, and nothing that was is undone.
+
+mod attest;
+mod committee;
+mod epochs;
+mod follow;
+mod relay;
+
+use crate::handle::{NodeHandle, SettlementReport, Stopped};
+use epochs::Epochs;
+use outrider_finality::{Attestations, Cadence, Fees};
+use outrider_l1::account::{Account, AccountError};
+use outrider_l1::deployment::Deployment;
+use outrider_l1::endpoints::{AgreementError, AgreementLimits, Endpoints};
+use outrider_l1::sender::{SendLimits, Sender};
+use outrider_l1::state::{Contracts, StateError};
+use outrider_l1::watch::WatchLimits;
+use outrider_l1::watcher::Watcher;
+use outrider_types::{EpochStart, Height, SecretKey, Timestamp};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How a member settles.
+#[derive(Clone, Debug)]
+pub struct SettlementConfig {
+    /// The contracts.
+    pub deployment: Deployment,
+    /// URLs of L1 endpoints, which are checked against each other.
+    pub endpoints: Vec<String>,
+    /// From one look at L1 to the next.
+    pub poll: Duration,
+    /// Whether this member also sends transactions to L1, when it is its turn; its attester's account pays.
+    pub relay: bool,
+    /// How often blocks are settled.
+    pub cadence: Cadence,
+    /// A member whose turn it is gets this much time before the next one takes over.
+    pub fallback: Duration,
+}
+
+/// Why a member cannot settle.
+#[derive(Debug, thiserror::Error)]
+pub enum SettlementError {
+    /// The endpoints.
+    #[error("l1.endpoints: {0}")]
+    Endpoints(#[from] AgreementError),
+    /// The attester key.
+    #[error("the attester key of this member is of no use: {0}")]
+    Account(#[from] AccountError),
+    /// The contracts.
+    #[error("l1.network: {0}")]
+    State(#[from] StateError),
+}
+
+/// What the tasks share.
+struct Shared {
+    handle: NodeHandle,
+    config: SettlementConfig,
+    key: SecretKey,
+    attester: Account,
+    endpoints: Endpoints,
+    started: Instant,
+    epochs: Mutex<Epochs>,
+    attestations: Mutex<Attestations>,
+    fees: Mutex<Fees>,
+    report: Arc<watch::Sender<Option<SettlementReport>>>,
+    /// A committee that L1 asks for, as soon as it is final there.
+    wanted: watch::Sender<Option<committee::Wanted>>,
+}
+
+/// Locks even after a panic: every critical section here leaves its value whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    fn now(&self) -> Timestamp {
+        Timestamp(0).after(self.started.elapsed())
+    }
+
+    /// Asks L1 with the answer that most endpoints give.
+    fn contracts(&self) -> Contracts {
+        Contracts {
+            endpoints: self.endpoints.clone(),
+            deployment: self.config.deployment.clone(),
+        }
+    }
+
+    fn sender(&self) -> Sender {
+        let limits = SendLimits {
+            poll: self.config.poll,
+            ..SendLimits::default()
+        };
+        Sender::new(self.endpoints.clone(), self.attester.clone(), limits)
+    }
+
+    fn modify(&self, change: impl FnOnce(&mut SettlementReport)) {
+        self.report
+            .send_modify(|report| change(report.get_or_insert_default()));
+    }
+
+    /// Up to here, L1 knows the chain.
+    fn settled(&self) -> Height {
+        let report = self.report.borrow();
+        let heights = report.as_ref().map(|report| report.heights);
+        heights.unwrap_or_default().settled_height()
+    }
+
+    fn soft(&self, height: Height) {
+        self.modify(|report| report.heights.soft(height));
+    }
+}
+
+/// Settles for a member. Started with [`start`].
+#[derive(Debug)]
+pub struct Settlement {
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Settlement {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Begin to settle. It goes on until the driver stops or the value is dropped; an L1 that cannot be reached is told about, and waited for.
+pub fn start(
+    handle: NodeHandle,
+    key: SecretKey,
+    genesis: EpochStart,
+    config: SettlementConfig,
+) -> Result<Settlement, SettlementError> {
+    let limits = AgreementLimits::default();
+    let endpoints = Endpoints::new(&config.endpoints, config.deployment.l1_chain, limits)?;
+    let attester = Account::attester_of(&key);
+    let report = handle.settlement_report();
+    report.send_replace(Some(SettlementReport::default()));
+    let (wanted, _) = watch::channel(None);
+    let watcher = Watcher::new(
+        endpoints.clone(),
+        config.deployment.clone(),
+        WatchLimits::default(),
+        config.poll,
+    );
+    let shared = Arc::new(Shared {
+        epochs: Mutex::new(Epochs::new(genesis)),
+        handle,
+        config,
+        key,
+        attester,
+        endpoints,
+        started: Instant::now(),
+        attestations: Mutex::default(),
+        fees: Mutex::default(),
+        report,
+        wanted,
+    });
+    let task = tokio::spawn(async move {
+        // Each ends when the driver has stopped.
+        let (followed, attested, approved, relayed) = tokio::join!(
+            follow::run(shared.clone(), watcher),
+            attest::run(shared.clone()),
+            committee::run(shared.clone()),
+            relay::run(shared.clone()),
+        );
+        let all: [Result<(), Stopped>; 4] = [followed, attested, approved, relayed];
+        tracing::debug!(?all, "settlement has ended");
+    });
+    Ok(Settlement { task })
+}
