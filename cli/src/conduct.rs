@@ -142,7 +142,7 @@ pub fn report(event: Event<'_>, json: bool) {
             again,
             ..
         } => say!("{}", as_line(executed, interval, again)),
-        Event::Signed { .. } => {}
+        Event::Signed { .. } | Event::Passed { .. } => {}
         Event::NotSigned {
             lane_height,
             reason,

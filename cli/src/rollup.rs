@@ -8,8 +8,8 @@ use crate::verify::{follow, read_limited};
 use clap::{Args, Subcommand, ValueEnum};
 use outrider_client::{Client, Trust};
 use outrider_conductor::{
-    CheckedFinal, FINAL_BYTES_MAX, FinalFile, LiveEvent, LiveOptions, OpenOptions, StepList, close,
-    live, open,
+    CheckedFinal, FINAL_BYTES_MAX, FinalFile, LiveEvent, LiveOptions, OpenOptions, RollupFolder,
+    StepList, close, draw, live, register,
 };
 use outrider_node::committee_file::CommitteeFile;
 use outrider_node::keys;
@@ -38,6 +38,9 @@ pub enum Rollup {
 
 /// Register a rollup, execute it and serve it to wallets, until its time is over, SIGINT or SIGTERM.
 ///
+/// Killed in any other way, the same command with the same --data goes on with the same rollup: its lane is executed again, and what
+/// comes of it compared with what came of it before.
+///
 /// Then `final.json` is written into the folder: where the lane ended, the state, and what everyone owns in it, with proofs.
 /// Nothing is settled on another chain.
 ///
@@ -47,6 +50,9 @@ pub struct OpenRollup {
     /// RPC of members, as http://127.0.0.1:9601; when one fails, the next is asked.
     #[arg(long, required = true, value_delimiter = ',')]
     member: Vec<String>,
+    /// The committee file, from somebody you trust: then nothing that a member says of the rollup or of its lane is believed without proof.
+    #[arg(long)]
+    committee: Option<PathBuf>,
     /// What executes it.
     #[arg(long, value_enum)]
     vm: Machine,
@@ -62,7 +68,7 @@ pub struct OpenRollup {
     /// Only register it: others execute it, with `outrider conduct`.
     #[arg(long)]
     no_execution: bool,
-    /// Folder for everything that is kept; by default rollup-ID.
+    /// Folder for everything that is kept; by default rollup-ID. If a rollup was opened in it before, that one is gone on with.
     #[arg(long)]
     data: Option<PathBuf>,
     /// Where wallets are served.
@@ -226,39 +232,45 @@ fn describe(registration: &Registration) -> String {
 
 impl OpenRollup {
     async fn run(self) -> Result<(), Failure> {
-        let owner = match &self.owner_key {
-            Some(path) => keys::load(path)?,
-            None => keys::generate()?,
-        };
         let certify = self.certify.as_deref().map(keys::load).transpose()?;
+        let committee = self.committee.as_deref().map(CommitteeFile::load);
+        let mut trust = committee.transpose()?.map(|it| Trust::new(it.committee));
+        if trust.is_none() {
+            tell!(
+                "outrider: what is final and registered is the word of the member; --committee FILE checks it"
+            );
+        }
         let options = OpenOptions {
             vm: match self.vm {
                 Machine::Evm => Vm::Evm,
                 Machine::Kv => Vm::Kv,
             },
             policy: self.order,
-            ttl: self.ttl,
-            owner: owner.clone(),
+            ttl_s: self.ttl.as_secs() + u64::from(self.ttl.subsec_nanos() > 0),
+            block_time_us: u64::try_from(self.block_time.as_micros()).unwrap_or(u64::MAX),
+            fund: self.fund.clone(),
         };
-        let registration = open(&self.member, &options).await?;
-        let rollup = registration.rollup;
-        let default = || PathBuf::from(format!("rollup-{rollup}"));
-        let data = self.data.clone().unwrap_or_else(default);
-        say!("rollup {}", describe(&registration));
-        if self.owner_key.is_none() {
-            keep_key(&data, &owner)?;
+        let mut folder = RollupFolder::open(self.data.as_deref(), &options, draw()?)?;
+        let data = folder.path().to_path_buf();
+        if folder.is_begun() {
+            say!("resumed {}", data.display());
         }
+        let owner = self.owner(&data)?;
+        let registered = register(&self.member, &mut folder, &owner, trust.as_mut());
+        let registration = registered.await?;
+        say!("rollup {}", describe(&registration));
         if self.no_execution {
             return Ok(());
         }
         let options = LiveOptions {
             registration,
             members: self.member,
+            trust,
             data: data.clone(),
             listen: self.listen,
             anvil: self.anvil,
             fund: self.fund,
-            block_time: self.block_time,
+            block_time: options.block_time(),
             certify,
         };
         let json = self.json;
@@ -290,14 +302,21 @@ impl OpenRollup {
         say!("wrote {}", path.display());
         Ok(())
     }
-}
 
-fn keep_key(data: &Path, key: &SecretKey) -> Result<(), Failure> {
-    std::fs::create_dir_all(data).map_err(Failure::file("create", data))?;
-    let path = data.join("owner.key");
-    keys::write(&path, key)?;
-    say!("owner key {}", path.display());
-    Ok(())
+    /// The key of its owner: that of the file, or the one in the folder, made if there is none.
+    fn owner(&self, data: &Path) -> Result<SecretKey, Failure> {
+        if let Some(path) = &self.owner_key {
+            return Ok(keys::load(path)?);
+        }
+        let path = data.join("owner.key");
+        say!("owner key {}", path.display());
+        if path.exists() {
+            return Ok(keys::load(&path)?);
+        }
+        let key = keys::generate()?;
+        keys::write(&path, &key)?;
+        Ok(key)
+    }
 }
 
 impl CloseRollup {

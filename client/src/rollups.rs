@@ -2,13 +2,20 @@
 
 use crate::calls::{Client, one};
 use crate::error::ClientError;
+use crate::order::OrderError;
 use jsonrpsee::core::params::ArrayParams;
-use outrider_finality::{ExecutionFile, ExecutionSide};
+use outrider_finality::{ExecutionFile, ExecutionSide, Trust};
 use outrider_types::registry::{REGISTRY, RegistryCommand};
 use outrider_types::{
-    Execution, LaneHeight, LaneTip, Registration, RollupId, Signed, TransactionId,
+    Block, Execution, LaneHeight, LaneTip, Registration, Registry, RollupId, Signed, TransactionId,
 };
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How often a registry is fetched until it is the one that a header commits to,
+const REGISTRY_TRIES_MAX: u32 = 50;
+/// and how long between.
+const REGISTRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// A rollup as a member sees it: its word alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +49,32 @@ impl Client {
     /// All that are registered.
     pub async fn registrations(&self) -> Result<Vec<Registration>, ClientError> {
         self.call("outrider_rollups", ArrayParams::new()).await
+    }
+
+    /// The last final block, and what is registered of a rollup when it was made, verified with the committee of its epoch: the
+    /// block's header commits to the whole registry.
+    pub async fn verified_registration(
+        &self,
+        rollup: RollupId,
+        trust: &mut Trust,
+    ) -> Result<(Block, Option<Registration>), ClientError> {
+        let mut head = None;
+        for _ in 0..REGISTRY_TRIES_MAX {
+            let registry: Registry = self.registrations().await?.into_iter().collect();
+            let height = self.head().await?.height;
+            let (proof, _) = self.verified_lane(REGISTRY, height, trust).await?;
+            let block = proof.header.block;
+            if block.roots.registry == registry.root() {
+                return Ok((block, registry.get(rollup).copied()));
+            }
+            // Something was registered in between: the next header tells.
+            head = Some(height);
+            tokio::time::sleep(REGISTRY_PAUSE).await;
+        }
+        Err(OrderError::Registry {
+            height: head.unwrap_or_default(),
+        }
+        .into())
     }
 
     /// Have a command of the registry ordered. Whether it has an effect is seen in [`rollup_state`](Self::rollup_state).

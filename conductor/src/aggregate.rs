@@ -53,17 +53,19 @@ impl Aggregator {
         self.open = None;
     }
 
+    /// Whether nothing waits for the end of its interval.
+    #[must_use]
+    pub const fn is_clear(&self) -> bool {
+        self.open.is_none()
+    }
+
     fn start_of(&self, time: Timestamp) -> Timestamp {
         Timestamp(time.0 - time.0 % self.length_us)
     }
 
     /// Take what comes next in the lane; gives the interval before it, if this shows that it is over.
     pub fn push(&mut self, item: LaneItem) -> Option<Interval> {
-        let time = match &item {
-            LaneItem::Block(block) => block.timestamp,
-            LaneItem::Quiet(time) => *time,
-        };
-        let start = self.start_of(time);
+        let start = self.start_of(item.time());
         let over = self
             .open
             .take_if(|open| start > open.interval.start)

@@ -35,11 +35,20 @@ impl Outcome {
     #[must_use]
     pub const fn of(event: &Event<'_>) -> Option<Self> {
         match event {
+            Event::Executed { again: true, .. } => None,
+            other => Self::reached(other),
+        }
+    }
+
+    /// Of a block that was executed, be it again.
+    #[must_use]
+    pub const fn reached(event: &Event<'_>) -> Option<Self> {
+        match event {
             Event::Executed {
                 executed,
                 interval,
                 steps,
-                again: false,
+                ..
             } => Some(Self {
                 cursor: interval.last,
                 state_root: executed.state_root,

@@ -7,7 +7,7 @@ use crate::lane::{Cursor, Lane, LaneError};
 use crate::skip::{SkipReason, Skipped};
 use crate::steps::{StepList, StepLog};
 use outrider_client::ExecutionTaken;
-use outrider_types::RollupId;
+use outrider_types::{RollupId, Timestamp};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -49,6 +49,11 @@ pub enum Event<'a> {
         steps: [u8; 32],
         /// Whether it was executed before, and came out the same.
         again: bool,
+    },
+    /// All lane blocks up to this time are executed.
+    Passed {
+        /// The certified time of the block that was read last.
+        time: Timestamp,
     },
     /// An execution was signed, and a member took it.
     Signed {
@@ -240,9 +245,13 @@ impl Conductor {
                 }
             };
             lane_pauses.over();
+            let time = item.time();
             if let Some(interval) = self.aggregator.push(item) {
                 self.execute(driver, &interval, tell).await?;
                 pauses.over();
+            }
+            if self.aggregator.is_clear() {
+                tell(Event::Passed { time });
             }
         }
     }

@@ -35,6 +35,17 @@ pub enum LaneItem {
     Quiet(Timestamp),
 }
 
+impl LaneItem {
+    /// The certified time of its block.
+    #[must_use]
+    pub const fn time(&self) -> Timestamp {
+        match self {
+            Self::Block(block) => block.timestamp,
+            Self::Quiet(time) => *time,
+        }
+    }
+}
+
 /// Why a lane gives nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum LaneError {

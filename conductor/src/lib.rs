@@ -80,8 +80,8 @@ pub use options::{DriverKind, INTERVAL_MAX, Options, StartError, run};
 pub use remote::{ExecuteAnswer, ExecuteRequest, RemoteDriver, RemoteEnvironment, RemoteSkip};
 pub use rollup::{
     AccountClaim, CLAIMS_MAX, CheckedFinal, Claims, FINAL_BYTES_MAX, FINAL_VERSION, FinalBlock,
-    FinalError, FinalFile, KvClaim, LiveEvent, LiveOptions, OpenOptions, RollupError, close, live,
-    open,
+    FinalError, FinalFile, KvClaim, LiveEvent, LiveOptions, OpenOptions, RollupError, RollupFolder,
+    close, draw, live, register,
 };
 pub use rpc::Rpc;
 pub use skip::{SkipReason, Skipped};

@@ -1,7 +1,10 @@
-//! What op-node and operators call on op-conductor, replayed over HTTP against the stand-in for it.
+//! What op-node and operators call on op-conductor, made over HTTP against the stand-in for it.
 //!
-//! `op_conductor_calls.json` holds the calls in the form in which go-ethereum's client writes them (without `params` if there
-//! are none), and what must be answered: results whole, of errors the code and the data.
+//! `op_conductor_calls.json` holds the calls as the clients' source writes them, byte for byte as go-ethereum's client sends
+//! them, each with the file and the commit that it follows, and what must be answered: results whole, of errors the code and
+//! the data. They were not recorded: no op-node can be had here.
+//!
+//! `kona_conductor_calls.json` was recorded: what the conductor client of kona, an OP Stack node in Rust, sent over HTTP.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,17 +21,67 @@ use jsonrpsee::core::params::ArrayParams;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
 use jsonrpsee::rpc_params;
 use mock::{MockDriver, config};
-use outrider_node::api::{self, ErrorCode, RunningApi};
+use outrider_node::api::{self, ErrorCode, METHODS, RunningApi};
 use outrider_node::handle::{BlockAt, NodeHandle};
 use outrider_types::Height;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 const CALLS: &str = include_str!("op_conductor_calls.json");
+const KONA: &str = include_str!("kona_conductor_calls.json");
 const PASSWORD: &str = "correct-horse-battery";
 const ROLLUP: u64 = 7;
+
+/// The calls, and where they stand in the source of the clients.
+#[derive(Deserialize)]
+struct Calls {
+    sources: BTreeMap<String, Source>,
+    calls: Vec<Transcribed>,
+}
+
+#[derive(Deserialize)]
+struct Source {
+    repository: String,
+    path: String,
+    commit: String,
+    says: String,
+}
+
+/// A call and its answer. The call is sent as it stands: the bytes matter, for a payload's id is their hash.
+#[derive(Deserialize)]
+struct Transcribed {
+    about: String,
+    source: BTreeSet<String>,
+    call: Box<RawValue>,
+    answer: Value,
+}
+
+impl Transcribed {
+    fn call(&self) -> Value {
+        serde_json::from_str(self.call.get()).unwrap()
+    }
+
+    fn method(&self) -> String {
+        self.call()["method"].as_str().unwrap().to_owned()
+    }
+}
+
+/// What a client sent, and the result it must get.
+#[derive(Deserialize)]
+struct Recorded {
+    headers: BTreeMap<String, String>,
+    body: String,
+    result: Value,
+}
+
+fn calls() -> Calls {
+    serde_json::from_str(CALLS).unwrap()
+}
 
 async fn serve(handle: &NodeHandle, sets: &[&str]) -> RunningApi {
     let conductor = format!("rpc.conductor={ROLLUP}={PASSWORD}");
@@ -60,19 +113,34 @@ fn code_of(result: Result<Value, Error>) -> i32 {
     }
 }
 
-async fn post(api: &RunningApi, body: &str) -> Value {
-    let mut stream = TcpStream::connect(api.local_addr()).await.unwrap();
+fn request(headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST /conductor/{ROLLUP} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+}
+
+/// A request as Go's HTTP client makes it of a URL with a password.
+fn request_of_go(body: &str) -> String {
     let credentials = format!("conductor:{PASSWORD}");
     let credentials = base64::engine::general_purpose::STANDARD.encode(credentials);
-    let request = format!(
-        "POST /conductor/{ROLLUP} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {credentials}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
+    let headers = format!(
+        "Accept: application/json\r\nAuthorization: Basic {credentials}\r\nContent-Type: application/json\r\n"
     );
+    request(&headers, body)
+}
+
+async fn send(api: &RunningApi, request: &str) -> Value {
+    let mut stream = TcpStream::connect(api.local_addr()).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     let (_, body) = answer.split_once("\r\n\r\n").unwrap();
     serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"))
+}
+
+async fn post(api: &RunningApi, body: &str) -> Value {
+    send(api, &request_of_go(body)).await
 }
 
 fn payload(number: u64, hash: u8, parent: u8) -> Value {
@@ -88,30 +156,106 @@ fn payload(number: u64, hash: u8, parent: u8) -> Value {
 const COMMIT: &str = "conductor_commitUnsafePayload";
 
 #[tokio::test]
-async fn recorded_calls_are_answered_as_op_conductor_answers_them() {
+async fn transcribed_calls_are_answered_as_op_conductor_answers_them() {
     let (handle, _) = MockDriver::spawn_as(0);
     let api = serve(&handle, &[]).await;
-    let calls: Vec<Value> = serde_json::from_str(CALLS).unwrap();
-    assert!(calls.len() > 30);
-    for recorded in &calls {
-        let about = format!("{} {}", recorded["call"]["method"], recorded["about"]);
-        let answer = post(&api, &recorded["call"].to_string()).await;
-        assert_eq!(answer["id"], recorded["call"]["id"], "{about}");
-        let expected = &recorded["answer"];
+    for transcribed in calls().calls {
+        let (call, expected) = (transcribed.call(), &transcribed.answer);
+        let about = format!("{} {}", call["method"], transcribed.about);
+        let answer = post(&api, transcribed.call.get()).await;
+        assert_eq!(answer["id"], call["id"], "{about}");
         if let Some(result) = expected.get("result") {
+            // Go's client takes an answer without a result for an error; null is one.
             assert_eq!(answer.get("result"), Some(result), "{about}: {answer}");
+            assert_eq!(answer.get("error"), None, "{about}: {answer}");
             continue;
         }
-        assert_eq!(
-            answer["error"]["code"], expected["error"]["code"],
-            "{about}: {answer}"
-        );
-        if let Some(data) = expected["error"].get("data") {
-            assert_eq!(&answer["error"]["data"], data, "{about}: {answer}");
+        let (error, expected) = (&answer["error"], &expected["error"]);
+        assert_eq!(error["code"], expected["code"], "{about}: {answer}");
+        if let Some(data) = expected.get("data") {
+            assert_eq!(&error["data"], data, "{about}: {answer}");
         }
-        let message = answer["error"]["message"].as_str();
+        let message = error["message"].as_str();
         assert!(message.is_some_and(|text| !text.is_empty()), "{about}");
     }
+}
+
+#[test]
+fn every_method_is_called_and_every_call_says_where_it_stands() {
+    let Calls { sources, calls } = calls();
+    let called: BTreeSet<String> = calls.iter().map(Transcribed::method).collect();
+    let all = METHODS.iter().map(|method| method.name.to_owned());
+    let all: BTreeSet<String> = all.filter(|name| name.starts_with("conductor_")).collect();
+    assert_eq!(called, all);
+    let cited: BTreeSet<_> = calls.iter().flat_map(|call| call.source.clone()).collect();
+    assert_eq!(cited, sources.keys().cloned().collect());
+    for (name, source) in &sources {
+        assert!(
+            source.commit.len() == 40 && hex::decode(&source.commit).is_ok(),
+            "{name}"
+        );
+        let said = [&source.repository, &source.path, &source.says];
+        assert!(said.iter().all(|text| !text.is_empty()), "{name}");
+    }
+    for (at, transcribed) in calls.iter().enumerate() {
+        assert!(!transcribed.source.is_empty(), "{}", transcribed.call);
+        assert_eq!(transcribed.call()["id"], json!(at + 1), "they count up");
+    }
+}
+
+#[tokio::test]
+async fn recorded_calls_of_kona_are_answered() {
+    #[derive(Deserialize)]
+    struct Session {
+        calls: Vec<Recorded>,
+    }
+    let (handle, _) = MockDriver::spawn_as(0);
+    let api = serve(&handle, &[]).await;
+    let Session { calls } = serde_json::from_str(KONA).unwrap();
+    assert_eq!(calls.len(), 6);
+    for Recorded {
+        headers,
+        body,
+        result,
+    } in calls
+    {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\r\n"));
+        let headers: String = headers.collect();
+        let answer = send(&api, &request(&headers, &body)).await;
+        assert_eq!(answer.get("result"), Some(&result), "{body}: {answer}");
+    }
+    assert_eq!(handle.head().height, Height(3), "a block for each payload");
+}
+
+/// op-node waits for a second, both tries included, then builds on and comes again with the same block.
+#[tokio::test]
+async fn payload_counts_once_though_its_sender_hung_up() {
+    let (handle, _) = MockDriver::spawn_as(0);
+    let api = serve(&handle, &[]).await;
+    let commits: Vec<Transcribed> = calls().calls;
+    let commits: Vec<_> = commits
+        .iter()
+        .filter(|call| call.method() == COMMIT)
+        .collect();
+    let mut stream = TcpStream::connect(api.local_addr()).await.unwrap();
+    let request = request_of_go(commits[0].call.get());
+    stream.write_all(request.as_bytes()).await.unwrap();
+    drop(stream);
+    for again in [0, 0, 2] {
+        let answer = post(&api, commits[again].call.get()).await;
+        assert_eq!(
+            answer.get("result"),
+            Some(&Value::Null),
+            "{again}: {answer}"
+        );
+    }
+    assert_eq!(
+        handle.head().height,
+        Height(2),
+        "each stands on the lane once"
+    );
 }
 
 #[tokio::test]

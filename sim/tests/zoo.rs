@@ -45,7 +45,7 @@ fn a_mutant_of_each_class_is_found() {
     assert_eq!(loose(), None, "nothing stays loose");
 }
 
-/// All 38, without honest runs.
+/// All of them, without honest runs.
 #[test]
 fn every_mutant_is_found() {
     let mut seeds = 0;

@@ -10,6 +10,8 @@ init_network 4
 for member in 0 1 2 3; do start_member $member; done
 for member in 0 1 2 3; do wait_until 60 "member-$member to answer" answers "$(url $member)"; done
 
+"$OUTRIDER" init --members 4 --dir "$WORK/stranger" --base-port "$BASE" >"$WORK/stranger.out"
+
 # said NAME WORD: what follows the word at the beginning of a line.
 said() {
     sed -n "s/^$2 //p" "$WORK/$1.out" | head -n 1
@@ -18,10 +20,17 @@ says() {
     [[ -n $(said "$1" "$2") ]]
 }
 
-run_as evm "$OUTRIDER" rollup open --vm evm --ttl 15s --order priority-ethereum --member "$(url 0),$(url 1)" --data "$WORK/evm" \
-    --anvil "$ANVIL" --certify "$NET/member-0/member.key" --fund 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266
-run_as kv "$OUTRIDER" rollup open --vm kv --ttl 10m --member "$(url 2)" --data "$WORK/kv" --block-time 200ms \
-    --certify "$NET/member-0/member.key"
+open_evm() {
+    run_as evm "$OUTRIDER" rollup open --vm evm --ttl 30s --order priority-ethereum --member "$(url 0),$(url 1)" --data "$WORK/evm" \
+        --committee "$NET/committee.json" --anvil "$ANVIL" --certify "$NET/member-0/member.key" \
+        --fund 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266
+}
+open_kv() {
+    run_as kv "$OUTRIDER" rollup open --vm kv --ttl 10m --member "$(url 2)" --data "$WORK/kv" --block-time 200ms \
+        --committee "$NET/committee.json" --certify "$NET/member-0/member.key"
+}
+open_evm
+open_kv
 wait_until 30 "a rollup with an EVM" says evm rpc
 wait_until 30 "a rollup with the key-value machine" says kv rpc
 EVM=$(said evm rollup | cut -d' ' -f1) RPC=$(said evm rpc)
@@ -71,6 +80,33 @@ grep -Eq '^status +1 ' "$WORK/sent.out" || { cat "$WORK/sent.out"; fail "the rec
 ! rpc "$RPC" evm_mine >/dev/null 2>&1 || fail "evm_mine reaches anvil"
 ok "cast sends, waits for the receipt, and sees the balance"
 
+# kill -9 of the command: its anvil is left behind, and the same command goes on with the same rollup.
+anvils() {
+    pgrep -fc -- "--init $(realpath "$WORK")/evm/genesis.json" || true
+}
+# again NAME: killed with -9, and run again.
+again() {
+    kill_9 "$1"
+    mv "$WORK/$1.out" "$WORK/$1.before.$SECONDS.out"
+    "open_$1"
+    wait_until 30 "rollup $1 to be served again" says "$1" rpc
+}
+balance_is() {
+    [[ $("$CAST" balance --rpc-url "$RPC" "$TO" 2>/dev/null) == "$1" ]]
+}
+HEADER=$("$CAST" block --rpc-url "$RPC" 1 --field hash)
+again evm
+[[ $(said evm resumed) == "$WORK/evm" && $(said evm rollup | cut -d' ' -f1) == "$EVM" ]] || fail "another rollup than $EVM"
+RPC=$(said evm rpc)
+wait_until 30 "the balance after kill -9" balance_is 7
+[[ $("$CAST" block --rpc-url "$RPC" 1 --field hash) == "$HEADER" ]] || fail "another block 1 after kill -9"
+grep -q '^block 1 .* again$' "$WORK/evm.out" || fail "block 1 was not compared with the journal"
+[[ $(anvils) == 1 ]] || fail "$(anvils) anvils"
+expect_failure 1 'another command runs the rollup' "$OUTRIDER" rollup open --vm kv --ttl 10m --member "$(url 2)" --data "$WORK/kv" --block-time 200ms
+timeout 30 "$CAST" send --rpc-url "$RPC" --private-key "${KEYS[0]}" --value 5 "$TO" >"$WORK/sent.out"
+wait_until 30 "the balance after a transaction more" balance_is 12
+ok "killed with -9, the same command goes on with rollup $EVM, its blocks and its balances"
+
 value_is() {
     [[ $(python3 -c 'import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode())' \
         "$(said kv rpc)/value/$1" 2>/dev/null) == "{\"value\":\"$2\"}" ]]
@@ -101,6 +137,17 @@ python3 -c 'import json, sys; sides = json.load(open(sys.argv[1])); assert [one[
 expect_failure 1 "lane block 2 differ: transaction 0 of the block: $BAD included put" "$OUTRIDER" rollup compare --a "$WORK/conduct-3" --b "$WORK/conduct-2" --lane 2
 ok "three members certify what they executed; the fourth is named, and so is the transaction"
 
+again kv
+[[ $(said kv rollup | cut -d' ' -f1) == "$KV" ]] || fail "another rollup than $KV"
+wait_until 30 "the key-value machine after kill -9" value_is a 5
+kill_9 kv
+expect_failure 1 'opened with another --ttl' "$OUTRIDER" rollup open --vm kv --ttl 11m --member "$(url 2)" --data "$WORK/kv" --block-time 200ms
+expect_failure 1 'committee|epoch|network|chain' "$OUTRIDER" rollup open --vm kv --ttl 10m --member "$(url 2)" --data "$WORK/other" \
+    --committee "$WORK/stranger/committee.json"
+open_kv
+wait_until 30 "rollup kv to be served again" says kv rpc
+ok "so does the one of the key-value machine; other options, and members of another committee, are refused"
+
 "$OUTRIDER" rollup close --member "$(url 3)" --owner-key "$WORK/kv/owner.key" "$KV" >"$WORK/close.out"
 grep -q '^closed after 2 lane blocks, 2 transactions$' "$WORK/close.out" || { cat "$WORK/close.out"; fail "close"; }
 wait_until 30 "kv to be written down" says kv wrote
@@ -121,7 +168,7 @@ verify evm | grep -q 'nobody says that the state follows' || { verify evm; fail 
 python3 - "$WORK/evm/final.json" $TO <<'PYTHON'
 import json, sys
 accounts = json.load(open(sys.argv[1]))["claims"]["accounts"]
-assert [int(one["balance"], 16) for one in accounts if one["address"] == sys.argv[2]] == [7], accounts
+assert [int(one["balance"], 16) for one in accounts if one["address"] == sys.argv[2]] == [12], accounts
 PYTHON
 ok "what they leave is checked offline: lane proof and every account against the state root"
 

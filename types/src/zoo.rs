@@ -5,8 +5,7 @@
 //! broken branch. The feature belongs to the simulator's own builds; no binary that ships has it. With it, `let_loose`
 //! chooses the mutant of the calling thread. Choose it before the committee is made: its thresholds are computed once.
 
-/// A way in which the code can be broken. The number is that of design/simulator.md; the last words name the checker that
-/// must notice.
+/// A way in which the code can be broken. The last words name the checker that must notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mutant {
     /// A vote leaves without waiting for the journal (protocol section 3): S4.
@@ -85,6 +84,14 @@ pub enum Mutant {
     OptimisticAnyway,
     /// The entry certificate is neither forwarded nor kept (R1, R8): L1.
     EntryNotForwarded,
+    /// What a header says of lanes, history and registry is believed (F13): S13.
+    RootsUnchecked,
+    /// A lane may stand in any order, whatever its policy (F14): S13.
+    OrderUnchecked,
+    /// Something may be ordered for a rollup that is not open (F14): S13.
+    ClosedUnchecked,
+    /// A block may hold some parts of a bundle only (F15): S13.
+    BundlesUnchecked,
 }
 
 /// What is to be said of a mutant.
@@ -114,7 +121,7 @@ const fn case(
 
 impl Mutant {
     /// How many there are.
-    pub const COUNT: usize = 38;
+    pub const COUNT: usize = 42;
 
     /// All of them, by number.
     pub const ALL: [Self; Self::COUNT] = {
@@ -218,6 +225,10 @@ const CASES: [Case; Mutant::COUNT] = [
     case(M::FillerInLedger, "filler-in-ledger", "a filler enters the ledger", "S2", "epochs, and a last block that becomes final through a filler: loss or delays"),
     case(M::OptimisticAnyway, "optimistic-anyway", "optimistic proposals without the recent-commit condition", "S12", "the split attack (protocol section 8) for a livelock; delays for S12"),
     case(M::EntryNotForwarded, "entry-not-forwarded", "the entry certificate is neither forwarded nor durable", "L1", "all restart, one of them a view ahead and another dead; or the hidden-qc attack"),
+    case(M::RootsUnchecked, "roots-unchecked", "a header's roots of lanes, history and registry are not checked", "S13", "a leader whose headers lie"),
+    case(M::OrderUnchecked, "order-unchecked", "the order of a lane is not checked", "S13", "a lane with a policy, and a leader that breaks it"),
+    case(M::ClosedUnchecked, "closed-unchecked", "whether a rollup is open is not checked", "S13", "a rollup that closes, and a leader that orders for it"),
+    case(M::BundlesUnchecked, "bundles-unchecked", "whether a bundle is whole is not checked", "S13", "bundles, and a leader that leaves out a part"),
 ];
 
 /// Whether this mutant is loose: never, without the feature `zoo`.
@@ -304,7 +315,7 @@ mod tests {
         assert_eq!(names.len(), Mutant::COUNT);
         let lines: BTreeSet<&str> = Mutant::ALL.iter().map(|one| one.broken()).collect();
         assert_eq!(lines.len(), Mutant::COUNT);
-        assert_eq!(Mutant::find("39"), None);
+        assert_eq!(Mutant::find("43"), None);
     }
 
     #[cfg(not(feature = "zoo"))]

@@ -9,10 +9,12 @@ use crate::rpc::Rpc;
 use alloy_primitives::{Address, U256};
 use outrider_types::RollupId;
 use outrider_types::registry::Vm;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
@@ -21,6 +23,9 @@ use tokio::task::JoinHandle;
 
 /// Wei of a funded account: 10,000 ether.
 const FUNDS: u128 = 10_000_000_000_000_000_000_000;
+
+/// Processes of the system that are looked at, at most.
+const PROCESSES_MAX: usize = 65_536;
 
 /// Where a rollup's transactions are executed. Dropped, it ends.
 #[derive(Debug)]
@@ -50,7 +55,7 @@ impl Drop for Home {
     }
 }
 
-fn file(act: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> RollupError {
+fn file(act: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> RollupError {
     let path = path.to_path_buf();
     move |error| RollupError::File { act, path, error }
 }
@@ -75,6 +80,8 @@ impl Home {
         let genesis = options.data.join("genesis.json");
         std::fs::write(&genesis, genesis_of(rollup, &options.fund))
             .map_err(file("write", &genesis))?;
+        let genesis = genesis.canonicalize().map_err(file("find", &genesis))?;
+        end_leftovers(&genesis);
         let log = options.data.join("anvil.log");
         let output = File::create(&log).map_err(file("make", &log))?;
         let errors = output.try_clone().map_err(file("make", &log))?;
@@ -160,6 +167,29 @@ impl Home {
                 };
                 Ok((block, Claims::of_kv(&machine)))
             }
+        }
+    }
+}
+
+/// End what a run that was killed has left behind: an anvil of this very genesis file. The caller holds the folder, so no other command runs
+/// one. Where the system does not tell what runs, nothing is ended.
+fn end_leftovers(genesis: &Path) {
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return;
+    };
+    for process in processes.flatten().take(PROCESSES_MAX) {
+        let number = process.file_name().to_string_lossy().parse::<i32>();
+        let Some(pid) = number.ok().and_then(Pid::from_raw) else {
+            continue;
+        };
+        // One that has just ended has none.
+        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let mut words = line.split(|byte| *byte == 0);
+        let ours = words.any(|word| word == b"--init")
+            && words.next() == Some(genesis.as_os_str().as_bytes());
+        if ours {
+            // It may end by itself now.
+            let _ = kill_process(pid, Signal::KILL);
         }
     }
 }

@@ -8,8 +8,8 @@ use crate::conduct::{Event, Plan};
 use crate::lane::Cursor;
 use crate::options::{Options, run};
 use crate::steps::StepLog;
-use outrider_client::{Client, ClientError, ExecutionFile, LaneClaim, LaneProof};
-use outrider_types::{LaneHeight, LaneTip, Registration, RollupId, SecretKey};
+use outrider_client::{Client, ClientError, ExecutionFile, LaneClaim, LaneProof, Trust};
+use outrider_types::{LaneHeight, LaneTip, Registration, RollupId, SecretKey, Timestamp};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -29,6 +29,8 @@ pub struct LiveOptions {
     pub registration: Registration,
     /// RPC of members.
     pub members: Vec<String>,
+    /// The committee that proofs start at; none: what members say is believed.
+    pub trust: Option<Trust>,
     /// Folder for everything that is kept.
     pub data: PathBuf,
     /// Where wallets are served.
@@ -87,46 +89,33 @@ pub async fn live(
         url,
         execution: home.url(),
     });
-    let conductor = Options {
-        trust: None,
-        plan: Plan {
-            rollup,
-            interval: options.block_time,
-            data: options.data.clone(),
-        },
-        members: options.members.clone(),
-        driver: home.driver(),
-        execution: home.url().to_owned(),
-        engine: None,
-        mirror: None,
-        jwt: None,
-        coinbase: [0; 20],
-        certify: options.certify.clone(),
-    };
+    let conductor = conductor(options, &home);
     let (reached, reader) = watch::channel(None);
+    let (passed, passes) = watch::channel(Timestamp(0));
     let conducted = run(&conductor, |event| {
-        if let Some(outcome) = Outcome::of(&event) {
+        if let Some(outcome) = Outcome::reached(&event) {
             reached.send_replace(Some(outcome));
+        }
+        if let Event::Passed { time } = event {
+            passed.send_replace(time);
         }
         tell(LiveEvent::Conduct(event));
     });
-    let closed = tokio::select! {
+    let mut trust = options.trust.clone();
+    let over = tokio::select! {
         biased;
-        () = stop => None,
-        tip = closed(&members, options, reader.clone()) => Some(tip),
+        () = stop => false,
+        () = closed(&members, options, trust.as_mut(), passes) => true,
         error = home.ended() => return Err(error),
         ended = gateway.serve(listener) => {
             ended?;
-            None
+            false
         }
         ended = conducted => {
             ended?;
-            None
+            false
         }
     };
-    if let Some(lane) = closed {
-        tell(LiveEvent::Closed { lane });
-    }
     let outcome = *reader.borrow();
     if let (Some(key), Some(outcome)) = (&options.certify, &outcome) {
         // The conductor may have been stopped before it told the last one.
@@ -140,67 +129,146 @@ pub async fn live(
             }));
         }
     }
-    write_down(options, &members, &home, closed.is_some(), outcome).await
+    let last = last_of(&members, options, trust.as_mut(), outcome).await?;
+    if over {
+        let lane = last.as_ref().map_or_else(LaneTip::default, tip_of);
+        tell(LiveEvent::Closed { lane });
+    }
+    let end = End {
+        over,
+        outcome,
+        last,
+    };
+    write_down(options, &members, trust, &home, end).await
+}
+
+/// What drives the home.
+fn conductor(options: &LiveOptions, home: &Home) -> Options {
+    Options {
+        trust: options.trust.clone(),
+        plan: Plan {
+            rollup: options.registration.rollup,
+            interval: options.block_time,
+            data: options.data.clone(),
+        },
+        members: options.members.clone(),
+        driver: home.driver(),
+        execution: home.url().to_owned(),
+        engine: None,
+        mirror: None,
+        jwt: None,
+        coinbase: [0; 20],
+        certify: options.certify.clone(),
+    }
+}
+
+/// Where it ended.
+struct End {
+    /// Nothing comes any more.
+    over: bool,
+    outcome: Option<Outcome>,
+    last: Option<LaneProof>,
 }
 
 /// Returns when the rollup is closed and everything in its lane is executed.
 async fn closed(
     members: &[Client],
     options: &LiveOptions,
-    reached: watch::Receiver<Option<Outcome>>,
-) -> LaneTip {
-    let rollup = options.registration.rollup;
-    loop {
+    mut trust: Option<&mut Trust>,
+    passes: watch::Receiver<Timestamp>,
+) {
+    let mut closes = options.registration.closes;
+    while *passes.borrow() < closes {
+        tokio::time::sleep(LOOK_EVERY).await;
         for member in members {
-            if let Ok(state) = member.rollup_state(rollup).await
-                && !state.open
-                && state.tip.height.0 == height_of(*reached.borrow())
-            {
-                return state.tip;
+            // A member that says that it is open though it was closed delays the end until its time is over.
+            if let Ok(Some(found)) = closed_at(member, options, trust.as_deref_mut()).await {
+                closes = closes.min(found);
             }
         }
-        tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// The time at which the owner closed it; none if nobody did.
+async fn closed_at(
+    member: &Client,
+    options: &LiveOptions,
+    trust: Option<&mut Trust>,
+) -> Result<Option<Timestamp>, ClientError> {
+    let before = options.registration;
+    let state = member.rollup_state(before.rollup).await?;
+    let mut found = state.registration;
+    if found.is_none_or(|it| it.closes >= before.closes) {
+        return Ok(None);
+    }
+    if let Some(trust) = trust {
+        found = member.verified_registration(before.rollup, trust).await?.1;
+    }
+    let same = found.filter(|it| it.opened == before.opened && it.owner == before.owner);
+    Ok(same.map(|it| it.closes))
 }
 
 fn height_of(outcome: Option<Outcome>) -> u64 {
     outcome.map_or(0, |outcome| outcome.cursor.lane_height)
 }
 
+/// The proof of the last lane block that was executed.
+async fn last_of(
+    members: &[Client],
+    options: &LiveOptions,
+    trust: Option<&mut Trust>,
+    outcome: Option<Outcome>,
+) -> Result<Option<LaneProof>, RollupError> {
+    let Some(outcome) = outcome else {
+        return Ok(None);
+    };
+    let proof = proof_of(members, options, trust, outcome.cursor).await?;
+    let (found, executed) = (tip_of(&proof).height, outcome.cursor.lane_height);
+    if found.0 != executed {
+        return Err(RollupError::State {
+            reason: format!("the member proves lane block {found}, but {executed} was executed"),
+        });
+    }
+    Ok(Some(proof))
+}
+
+fn tip_of(proof: &LaneProof) -> LaneTip {
+    match &proof.claim {
+        LaneClaim::Holds(member) => member.lane.tip(),
+        LaneClaim::Absent(_) => LaneTip::default(),
+    }
+}
+
 async fn write_down(
     options: &LiveOptions,
     members: &[Client],
+    trust: Option<Trust>,
     home: &Home,
-    closed: bool,
-    outcome: Option<Outcome>,
+    end: End,
 ) -> Result<FinalFile, RollupError> {
     let rollup = options.registration.rollup;
-    let last = match outcome {
-        None => None,
-        Some(outcome) => Some(proof_of(members, options, outcome.cursor).await?),
-    };
+    let End {
+        over,
+        outcome,
+        last,
+    } = end;
     let executed = height_of(outcome);
-    let lane = match last.as_ref().map(|proof| &proof.claim) {
-        Some(LaneClaim::Holds(member)) => member.lane.tip(),
-        _ => LaneTip::default(),
-    };
-    if lane.height.0 != executed {
-        return Err(RollupError::State {
-            reason: format!(
-                "the member proves lane block {}, but {executed} was executed",
-                lane.height
-            ),
-        });
-    }
+    let lane = last.as_ref().map_or_else(LaneTip::default, tip_of);
     let (block, claims) = home.state().await?;
     let wait = options.certify.is_some() && executed > 0;
     let certificate = certificate_of(members, rollup, lane.height, wait).await;
+    // One that does not hold is not written down.
+    let certificate = certificate.filter(|file| {
+        trust
+            .as_ref()
+            .is_none_or(|trust| trust.verify_execution(file).is_ok())
+    });
     let file = FinalFile {
         version: FINAL_VERSION,
         digest: alloy_primitives::B256::ZERO,
         rollup,
         vm: options.registration.vm,
-        closed,
+        closed: over,
         lane,
         last,
         block,
@@ -238,13 +306,21 @@ async fn certificate_of(
 async fn proof_of(
     members: &[Client],
     options: &LiveOptions,
+    mut trust: Option<&mut Trust>,
     cursor: Cursor,
 ) -> Result<LaneProof, RollupError> {
     let rollup = options.registration.rollup;
     let mut failure: Option<ClientError> = None;
     for _ in 0..TRIES_MAX {
         for member in members {
-            match member.lane_proof(rollup, cursor.height).await {
+            let found = match &mut trust {
+                None => member.lane_proof(rollup, cursor.height).await,
+                Some(trust) => {
+                    let found = member.verified_lane(rollup, cursor.height, trust).await;
+                    found.map(|(proof, _)| Some(proof))
+                }
+            };
+            match found {
                 Ok(Some(proof)) => return Ok(proof),
                 Ok(None) => {}
                 Err(error) => failure = Some(error),

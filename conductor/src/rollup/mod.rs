@@ -6,6 +6,7 @@
 
 mod claims;
 mod final_file;
+mod folder;
 mod gateway;
 mod home;
 mod live;
@@ -15,8 +16,9 @@ pub use claims::{AccountClaim, CLAIMS_MAX, Claims, KvClaim};
 pub use final_file::{
     CheckedFinal, FINAL_BYTES_MAX, FINAL_VERSION, FinalBlock, FinalError, FinalFile,
 };
+pub use folder::{OpenOptions, RollupFolder};
 pub use live::{LiveEvent, LiveOptions, live};
-pub use register::{OpenOptions, close, open};
+pub use register::{close, draw, register};
 
 use crate::execution::DriverError;
 use crate::options::StartError;
@@ -84,6 +86,28 @@ pub enum RollupError {
         /// Why not.
         error: std::io::Error,
     },
+    /// The folder of something else.
+    #[error("{path} is not of a rollup that this program opened ({reason}): give another --data", path = path.display())]
+    Folder {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The folder of a rollup that was opened otherwise.
+    #[error("{path} is of a rollup that was opened with another {option}: give the same one to go on with it, or another --data", path = path.display())]
+    OtherOption {
+        /// Which file.
+        path: PathBuf,
+        /// What differs.
+        option: &'static str,
+    },
+    /// Somebody runs it.
+    #[error("another command runs the rollup in {path}: stop it, or give this one another --data", path = path.display())]
+    Held {
+        /// The folder.
+        path: PathBuf,
+    },
     /// No anvil.
     #[error(
         "cannot start {path}: {error}; install foundry, or name the program with --anvil", path = path.display()
@@ -95,7 +119,7 @@ pub enum RollupError {
         error: std::io::Error,
     },
     /// It ended.
-    #[error("the execution node ended ({status}): its state is lost, and so is what this rollup's users own; see {log}", log = log.display())]
+    #[error("the execution node ended ({status}), see {log}; run the same command with the same --data again: the lane is executed again", log = log.display())]
     Dead {
         /// How.
         status: String,

@@ -1,11 +1,10 @@
 //! Opening and closing: commands in the lane of rollup 0, and waiting for what they do.
 
-use super::RollupError;
+use super::{RollupError, RollupFolder};
 use crate::options::StartError;
-use outrider_client::{Client, ClientError, RollupState};
-use outrider_types::crypto::SecretKey;
-use outrider_types::registry::{Close, Open, RegistryCommand, SHORT_LIVED, Vm};
-use outrider_types::{Policy, Registration, RollupId};
+use outrider_client::{Client, ClientError, RollupState, Trust};
+use outrider_types::registry::{Close, Open, RegistryCommand, SHORT_LIVED};
+use outrider_types::{PublicKey, Registration, RollupId, SecretKey};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -13,55 +12,73 @@ use tokio::time::Instant;
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// From one look at it to the next.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Ids that are drawn, at most; that one is taken is unlikely already.
-const DRAWS_MAX: usize = 16;
 
-/// What is opened.
-#[derive(Clone, Debug)]
-pub struct OpenOptions {
-    /// What executes it.
-    pub vm: Vm,
-    /// How it is ordered.
-    pub policy: Policy,
-    /// How long it lives; part of a second counts as one.
-    pub ttl: Duration,
-    /// Who may close it.
-    pub owner: SecretKey,
-}
-
-/// Register a rollup, at the first of these members that answers, and wait until it is.
-pub async fn open(members: &[String], options: &OpenOptions) -> Result<Registration, RollupError> {
+/// Register the rollup of a folder, at the first of these members that answers, and wait until it is. One that is registered already
+/// stays as it is. With a committee to trust, what is registered is proven.
+pub async fn register(
+    members: &[String],
+    folder: &mut RollupFolder,
+    owner: &SecretKey,
+    trust: Option<&mut Trust>,
+) -> Result<Registration, RollupError> {
+    let key = owner.public_key();
+    if let Some(registration) = folder.registration() {
+        folder.remember(key, Some(registration))?;
+        return Ok(registration);
+    }
+    folder.remember(key, None)?;
+    let mut trust = trust;
     let mut last = RollupError::Start(StartError::NoMember);
     for url in members {
-        match open_at(&Client::new(url)?, options).await {
+        match register_at(&Client::new(url)?, folder, key, trust.as_deref_mut()).await {
+            Ok(registration) => {
+                folder.remember(key, Some(registration))?;
+                return Ok(registration);
+            }
             Err(RollupError::Client(error)) => last = error.into(),
-            other => return other,
+            Err(error) => {
+                // The same bytes are not ordered again: the next run draws another id.
+                folder.forget()?;
+                return Err(error);
+            }
         }
     }
     Err(last)
 }
 
-/// Under an id that nobody has.
-async fn open_at(member: &Client, options: &OpenOptions) -> Result<Registration, RollupError> {
-    let rollup = unused(member).await?;
-    let ttl = options.ttl.as_secs() + u64::from(options.ttl.subsec_nanos() > 0);
-    let owner = options.owner.public_key();
+async fn register_at(
+    member: &Client,
+    folder: &RollupFolder,
+    owner: PublicKey,
+    trust: Option<&mut Trust>,
+) -> Result<Registration, RollupError> {
+    let (rollup, options) = (folder.rollup(), folder.options());
     let command = RegistryCommand::Open(Open {
         rollup,
         vm: options.vm,
         policy: options.policy,
         owner,
-        ttl,
+        ttl: options.ttl_s,
     });
-    member.submit_registry(&command).await?;
-    let ours = |state: &RollupState| state.registration.is_some_and(|it| it.owner == owner);
-    let state = wait(member, rollup, ours).await?;
-    state
-        .and_then(|state| state.registration)
-        .ok_or(RollupError::NotRegistered {
-            rollup,
-            waited_s: WAIT_MAX.as_secs(),
-        })
+    let ours =
+        |it: &Registration| (it.owner, it.vm, it.policy) == (owner, options.vm, options.policy);
+    let there = |state: &RollupState| state.registration.is_some_and(|it| ours(&it));
+    if !there(&member.rollup_state(rollup).await?) {
+        member.submit_registry(&command).await?;
+    }
+    let state = wait(member, rollup, there).await?;
+    let missing = RollupError::NotRegistered {
+        rollup,
+        waited_s: WAIT_MAX.as_secs(),
+    };
+    let Some(registration) = state.and_then(|state| state.registration) else {
+        return Err(missing);
+    };
+    let Some(trust) = trust else {
+        return Ok(registration);
+    };
+    let (_, proven) = member.verified_registration(rollup, trust).await?;
+    proven.filter(ours).ok_or(missing)
 }
 
 /// Close a rollup as its owner, and wait until it is closed.
@@ -105,19 +122,8 @@ async fn wait(
     Ok(None)
 }
 
-async fn unused(member: &Client) -> Result<RollupId, RollupError> {
-    let mut rollup = draw()?;
-    for _ in 0..DRAWS_MAX {
-        let state = member.rollup_state(rollup).await?;
-        if state.registration.is_none() && state.tip.height.0 == 0 {
-            break;
-        }
-        rollup = draw()?;
-    }
-    Ok(rollup)
-}
-
-fn draw() -> Result<RollupId, RollupError> {
+/// An id of a short-lived rollup. Somebody else may have it, one of 2^51; then it is not registered, and another one is drawn.
+pub fn draw() -> Result<RollupId, RollupError> {
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes).map_err(RollupError::Random)?;
     let width = SHORT_LIVED.end - SHORT_LIVED.start;

@@ -232,6 +232,8 @@ pub const METHODS: &[Method] = &[
         "Whether the conductor is neither paused nor stopped."),
     method("conductor_leader", CONDUCTOR, &[], "Flag", CONDUCTED,
         "Whether this member may sequence now, or was told to say so by `conductor_overrideLeader`."),
+    method("conductor_leaderOverridden", CONDUCTOR, &[], "Flag", CONDUCTED,
+        "Whether `conductor_overrideLeader` holds here."),
     method("conductor_leaderWithID", CONDUCTOR, &[], "ConductorServer", CONDUCTED,
         "Who may sequence now."),
     method("conductor_sequencerHealthy", CONDUCTOR, &[], "Flag", CONDUCTED,

@@ -44,6 +44,10 @@ pub fn case(mutant: Mutant) -> Case {
         M::ProposesWithoutTc => ("one silent member", silent),
         M::FillerInLedger => ("short epochs, loss", epochs),
         M::EntryNotForwarded => ("one a view ahead, another dead, all restart", apart),
+        M::RootsUnchecked => ("policies and bundles, a root-liar", root_liar),
+        M::OrderUnchecked => ("policies and bundles, a misorderer", misorderer),
+        M::ClosedUnchecked => ("a rollup that closes, a trespasser", trespasser),
+        M::BundlesUnchecked => ("policies and bundles, a bundle-splitter", splitter),
         _ => ("the swarm's", draw),
     };
     Case {
@@ -256,4 +260,29 @@ fn apart(seed: u64) -> Scenario {
     );
     scenario.expect.commit_within = Some(20 * SECOND);
     scenario
+}
+
+/// A lane with a policy, a shuffled one, one without, a rollup that closes after 5 s, bundles, and a leader that breaks a rule of lanes.
+fn lawless(deed: &str, seed: u64) -> Scenario {
+    let mut scenario = small(deed, 4, SECOND, 8 * SECOND);
+    scenario.workload.policies = true;
+    scenario.workload.rate = 100.0;
+    scenario.workload.rollups = 3;
+    with_deed(scenario, any_host(seed, 4), deed)
+}
+
+fn root_liar(seed: u64) -> Scenario {
+    lawless("root-liar", seed)
+}
+
+fn misorderer(seed: u64) -> Scenario {
+    lawless("misorderer", seed)
+}
+
+fn trespasser(seed: u64) -> Scenario {
+    lawless("trespasser", seed)
+}
+
+fn splitter(seed: u64) -> Scenario {
+    lawless("bundle-splitter", seed)
 }

@@ -1,7 +1,7 @@
 //! A drop-in for op-conductor, at `/conductor/{id}`: what op-node and op-batcher call there, backed by the committee.
 //!
-//! The methods and shapes are those of `op-conductor/rpc` in ethereum-optimism/optimism at 04757a06, and
-//! `conductor_overrideLeader` may have the argument that it has later. A rollup has a conductor if `rpc.conductor` names a
+//! The methods and shapes are those of `op-conductor/rpc` in ethereum-optimism/optimism at bcb60e68; `conductor_overrideLeader`
+//! may also come without its argument, as before. A rollup has a conductor if `rpc.conductor` names a
 //! password for it, the same at all members that sequence; it is the password of HTTP's basic authentication, so op-node
 //! is started with `--conductor.rpc=http://conductor:PASSWORD@member:9000/conductor/901`.
 //!
@@ -211,7 +211,7 @@ fn server(epoch: &EpochStart, member: MemberIndex) -> Value {
 
 pub(super) fn register(module: &mut RpcModule<Api>) -> Result<(), RegisterMethodError> {
     type Look = fn(&Api, &Conductor) -> Value;
-    let looks: [(&'static str, Look); 8] = [
+    let looks: [(&'static str, Look); 9] = [
         ("conductor_active", |_, conductor| {
             let flags = [&conductor.paused, &conductor.stopped];
             json!(!flags.iter().any(|flag| flag.load(Ordering::Relaxed)))
@@ -226,6 +226,9 @@ pub(super) fn register(module: &mut RpcModule<Api>) -> Result<(), RegisterMethod
             let leads = api.handle.member() == Some(conductor.leader(&api.handle.epoch()));
             let known = conductor.followed.borrow().is_some();
             json!((leads && known) || conductor.overridden.load(Ordering::Relaxed))
+        }),
+        ("conductor_leaderOverridden", |_, conductor| {
+            json!(conductor.overridden.load(Ordering::Relaxed))
         }),
         ("conductor_leaderWithID", |api, conductor| {
             if conductor.overridden.load(Ordering::Relaxed) {
