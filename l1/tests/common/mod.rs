@@ -11,6 +11,7 @@
 pub mod stand_in;
 
 use alloy_primitives::{Address, U256};
+use outrider_ethereum::attestation::AttesterKey;
 use outrider_l1::abi::Parameters;
 use outrider_l1::account::Account;
 use outrider_l1::deployment::Deployment;
@@ -81,7 +82,8 @@ impl Anvil {
     }
 
     pub async fn mine(&self, blocks: u64) {
-        self.call("anvil_mine", json!([format!("{blocks:#x}")])).await;
+        self.call("anvil_mine", json!([format!("{blocks:#x}")]))
+            .await;
     }
 
     pub async fn pass(&self, seconds: u64) {
@@ -148,7 +150,9 @@ pub async fn deployed(anvil: &Anvil) -> Contracts {
     let deployer = account(201);
     anvil.fund(deployer.address()).await;
     let sender = anvil.sender(deployer);
-    let deployment = outrider_l1::deploy::deploy(&sender, &parameters(), &[]).await.unwrap();
+    let deployment = outrider_l1::deploy::deploy(&sender, &parameters(), &[])
+        .await
+        .unwrap();
     Contracts {
         endpoints: anvil.endpoints(),
         deployment,
@@ -158,6 +162,15 @@ pub async fn deployed(anvil: &Anvil) -> Contracts {
 /// The member of an operator.
 pub fn member(number: u8) -> SecretKey {
     SecretKey::from_seed(&[number; 32])
+}
+
+pub fn attester_key(number: u8) -> AttesterKey {
+    AttesterKey::of_seed(&[number; 32])
+}
+
+/// Its attester.
+pub fn attester(number: u8) -> Account {
+    Account::from_secret(&attester_key(number).secret()).unwrap()
 }
 
 pub fn contact(number: u8) -> Bytes {
@@ -172,8 +185,16 @@ pub async fn registered(anvil: &Anvil, deployment: &Deployment, count: u8) {
         anvil.fund(address).await;
         let sender = anvil.sender(operator);
         let amount = U256::from(10 * u64::from(number)) * ether();
-        sender.send(deployment.deposit(address, amount)).await.unwrap();
-        let register = deployment.register(address, &member(number), contact(number).into());
+        sender
+            .send(deployment.deposit(address, amount))
+            .await
+            .unwrap();
+        let register = deployment.register(
+            address,
+            &member(number),
+            &attester(number),
+            contact(number).into(),
+        );
         sender.send(register.unwrap()).await.unwrap();
     }
 }
