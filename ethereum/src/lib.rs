@@ -11,6 +11,8 @@
 //! Guarantee **ET1**: what is taken has a valid signature for this chain and one encoding (`node/tests/ethereum.rs`).
 //! Limits: [`TRANSACTION_BYTES_MAX`]. Deliberately absent: state, fees, execution.
 
+pub mod attestation;
+
 use alloy_consensus::transaction::SignerRecoverable as _;
 use alloy_consensus::{Transaction as _, TxEnvelope};
 use alloy_eips::eip2718::Decodable2718 as _;

@@ -44,6 +44,11 @@ sol! {
         error BadParameter(string name);
         error WrongAddress(address predicted, address actual);
         error OnlyBy(address who, address caller);
+        error HeaderChain(uint64 chain);
+        error HeaderLength(uint256 length);
+        error HeaderVersion(uint16 version);
+        error SignatureLength(uint256 length, uint256 wanted);
+        error UnknownKind(uint8 kind);
     }
 
     /// Who operates members, with which keys.
@@ -120,6 +125,7 @@ sol! {
         event Activated(uint64 indexed epoch, bytes32 indexed id);
         error WrongEpoch(uint64 epoch, uint64 wanted);
         error NoMembers();
+        error NotStored(uint256 length);
         error UnknownCommittee(bytes32 id);
         error NotCurrent(bytes32 id);
         error NotEligible(address operator, uint256 stake);
@@ -151,7 +157,6 @@ sol! {
         error DataLength(uint256 length);
         error BlockFull(uint64 entries, uint64 bytesTaken);
         error NoEntry(uint64 index, uint64 length);
-        function inboxWindow() external view returns (uint64);
         function enqueue(uint64 rollup, bytes data) external returns (uint64 index);
         function length() external view returns (uint64);
         function entry(uint64 index) external view returns (uint64 enqueuedAt, bytes32 hash);
@@ -179,7 +184,8 @@ sol! {
         error TooLittle(uint256 weight, uint256 needed);
         error HeaderCount(uint256 count);
         error NotChild(uint256 index);
-        error UnknownKind(uint8 kind);
+        error BadAttestation(uint256 member);
+        error BitmapTooLong(uint256 bitmap, uint256 members);
         error BadSignature(uint256 member);
         error NoConflict(bytes32 a, bytes32 b);
         error TooOld(uint64 endedAt);
@@ -207,6 +213,14 @@ sol! {
         error NoOperator(bytes32 memberKey);
         error NoAttester(address attester);
         error NotAnOffence();
+        error HighView(uint64 view_, uint64 highView);
+        error LastView();
+        error Legal(uint8 offence);
+        error TwoEpochs(uint64 first, uint64 second);
+        error TwoSigners(uint16 first, uint16 second);
+        error UnknownFlag(uint8 flag);
+        error UnknownOffence(uint8 tag);
+        error WrongLength(uint256 length);
         error BadSignature(uint8 index);
         error TooOld(uint64 endedAt);
         error EpochNotBegun(uint64 epoch);

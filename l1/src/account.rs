@@ -1,7 +1,5 @@
-//! Secp256k1 accounts: the operator's on L1, and the attester that every member has besides its member key.
-//!
-//! An attester's secret comes from the member seed: `sha256("outrider/attester" || seed)`, with a counter byte behind it from 1 on
-//! in the negligible case that this is no scalar. So an operator still keeps one secret.
+//! Secp256k1 accounts on L1: the operator's, and the attester's that every member has besides its member key. And what the keys
+//! of a member sign when it is registered.
 
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718 as _;
@@ -9,19 +7,13 @@ use alloy_primitives::{Address, B256, Signature, keccak256};
 use ed25519_dalek::Signer as _;
 use k256::ecdsa::SigningKey;
 use outrider_types::crypto::sha256;
-use outrider_types::{BlockId, ChainId, PublicKey, SecretKey};
+use outrider_types::{ChainId, PublicKey, SecretKey};
 use zeroize::Zeroizing;
 
-/// What an attester's secret is hashed with.
-const ATTESTER_TAG: &[u8] = b"outrider/attester";
-/// What a checkpoint attestation begins with.
-const CHECKPOINT_TAG: &[u8; 8] = b"OUTRCKPT";
 /// What the member key's proof of possession begins with.
 const MEMBER_PROOF_TAG: &[u8; 8] = b"OUTRREGI";
 /// What the attester key's proof of possession begins with.
 const ATTESTER_PROOF_TAG: &[u8; 8] = b"OUTRATTE";
-/// Bytes of a compact signature (EIP-2098).
-pub const ATTESTATION_BYTES: usize = 64;
 
 /// Why there is no account.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +29,7 @@ pub enum AccountError {
     Sign,
 }
 
-/// What a enrolment is for: a signature counts nowhere else.
+/// What an enrolment is for: a signature counts nowhere else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Enrolment {
     /// The chain id of L1.
@@ -88,28 +80,6 @@ impl Enrolment {
     }
 }
 
-/// What an attester signs for a checkpoint.
-#[must_use]
-pub fn checkpoint_digest(l1_chain: u64, anchor: Address, block: BlockId) -> B256 {
-    let parts = [
-        CHECKPOINT_TAG.as_slice(),
-        &l1_chain.to_be_bytes(),
-        anchor.as_slice(),
-        &block.0,
-    ];
-    keccak256(parts.concat())
-}
-
-/// Who signed a digest with a compact signature; none for one that is malformed, or has a high `s`.
-#[must_use]
-pub fn recover(digest: B256, compact: &[u8; ATTESTATION_BYTES]) -> Option<Address> {
-    let signature = Signature::from_erc2098(compact);
-    if signature.normalize_s().is_some() {
-        return None;
-    }
-    signature.recover_address_from_prehash(&digest).ok()
-}
-
 /// A secp256k1 key that signs. Its memory is wiped when it is dropped.
 #[derive(Clone)]
 pub struct Account {
@@ -140,29 +110,6 @@ impl Account {
         Self::from_secret(&secret)
     }
 
-    /// The attester of a member.
-    ///
-    /// # Panics
-    ///
-    /// Never: that 256 hashes in a row are no scalars does not happen.
-    #[must_use]
-    pub fn attester_of(member: &SecretKey) -> Self {
-        let seed = member.seed();
-        let first = Zeroizing::new(sha256(&[ATTESTER_TAG, &*seed]));
-        let mut account = Self::from_secret(&first).ok();
-        for counter in 1..=u8::MAX {
-            if account.is_some() {
-                break;
-            }
-            let next = Zeroizing::new(sha256(&[ATTESTER_TAG, &*seed, &[counter]]));
-            account = Self::from_secret(&next).ok();
-        }
-        let Some(account) = account else {
-            unreachable!("each of 256 hashes would have to be above the order of the curve")
-        };
-        account
-    }
-
     /// Its address.
     #[must_use]
     pub const fn address(&self) -> Address {
@@ -184,19 +131,11 @@ impl Account {
         Ok(Signature::from((signature, parity)).normalized_s())
     }
 
-    /// Attest a checkpoint: `r || yParityAndS`.
-    pub fn attest(
-        &self,
-        l1_chain: u64,
-        anchor: Address,
-        block: BlockId,
-    ) -> Result<[u8; ATTESTATION_BYTES], AccountError> {
-        let signature = self.sign_hash(checkpoint_digest(l1_chain, anchor, block))?;
-        Ok(signature.as_erc2098())
-    }
-
     /// A signed transaction as bytes, and its hash.
-    pub fn sign_transaction(&self, transaction: TxEip1559) -> Result<(Vec<u8>, B256), AccountError> {
+    pub fn sign_transaction(
+        &self,
+        transaction: TxEip1559,
+    ) -> Result<(Vec<u8>, B256), AccountError> {
         let signature = self.sign_hash(transaction.signature_hash())?;
         let envelope = TxEnvelope::from(transaction.into_signed(signature));
         Ok((envelope.encoded_2718(), *envelope.tx_hash()))
@@ -205,11 +144,7 @@ impl Account {
 
 /// Whether a member's key signed its proof of possession, as a node checks it.
 #[must_use]
-pub fn member_proof_holds(
-    enrolment: &Enrolment,
-    key: &PublicKey,
-    proof: &[u8; 64],
-) -> bool {
+pub fn member_proof_holds(enrolment: &Enrolment, key: &PublicKey, proof: &[u8; 64]) -> bool {
     let Ok(key) = ed25519_dalek::VerifyingKey::from_bytes(&key.0) else {
         return false;
     };
@@ -221,7 +156,7 @@ pub fn member_proof_holds(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy_primitives::{address, hex};
+    use alloy_primitives::address;
 
     fn enrolment() -> Enrolment {
         Enrolment {
@@ -230,17 +165,6 @@ mod tests {
             chain: ChainId(7),
             operator: address!("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"),
         }
-    }
-
-    // Python's hashlib over the tag and 32 bytes of 7, and `cast wallet address`.
-    const PINNED_SECRET: &str = "7cb2e872a8d3f866909012724aad10faa0d6d617e5e9cda14e60658454216d2c";
-    const PINNED_ADDRESS: Address = address!("0x3D174298e2c3E73419D3F9422d80160941c9dC9c");
-
-    #[test]
-    fn attester_of_a_seed_is_pinned() {
-        let attester = Account::attester_of(&SecretKey::from_seed(&[7; 32]));
-        assert_eq!(const_hex::encode(*attester.secret()), PINNED_SECRET);
-        assert_eq!(attester.address(), PINNED_ADDRESS);
     }
 
     #[test]
@@ -263,7 +187,7 @@ mod tests {
     #[test]
     fn proofs_of_possession_hold_for_one_registration_only() {
         let key = SecretKey::from_seed(&[7; 32]);
-        let attester = Account::attester_of(&key);
+        let attester = Account::from_secret(&[8; 32]).unwrap();
         let enrolment = enrolment();
         let proof = enrolment.prove_member(&key);
         assert!(member_proof_holds(&enrolment, &key.public_key(), &proof));
@@ -279,38 +203,5 @@ mod tests {
         assert!(bytes[64] == 27 || bytes[64] == 28);
         let found = signature.recover_address_from_prehash(&other.attester_digest());
         assert_ne!(found.unwrap(), attester.address());
-    }
-
-    #[test]
-    fn attestations_are_compact_low_and_recover() {
-        let attester = Account::attester_of(&SecretKey::from_seed(&[9; 32]));
-        let anchor = enrolment().registry;
-        for byte in 0..32 {
-            let block = BlockId([byte; 32]);
-            let compact = attester.attest(1, anchor, block).unwrap();
-            let digest = checkpoint_digest(1, anchor, block);
-            assert_eq!(recover(digest, &compact), Some(attester.address()));
-            let mut wrong = compact;
-            wrong[63] ^= 1;
-            assert_ne!(recover(digest, &wrong), Some(attester.address()));
-        }
-        assert_eq!(recover(B256::ZERO, &[0xff; 64]), None);
-        assert_eq!(recover(B256::ZERO, &[0; 64]), None);
-    }
-
-    #[test]
-    fn bytes_that_are_signed_are_pinned() {
-        let enrolment = enrolment();
-        assert_eq!(&enrolment.member_preimage()[..8], b"OUTRREGI");
-        let digest = checkpoint_digest(31_337, enrolment.registry, BlockId([5; 32]));
-        let packed = [
-            b"OUTRCKPT".as_slice(),
-            &hex!("0000000000007a69"),
-            enrolment.registry.as_slice(),
-            &[5; 32],
-        ]
-        .concat();
-        assert_eq!(packed.len(), 68);
-        assert_eq!(digest, keccak256(packed));
     }
 }

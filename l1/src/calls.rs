@@ -95,14 +95,19 @@ fn call(what: &'static str, to: Address, data: &impl SolCall) -> Call {
 /// Everything that an operator does.
 impl Deployment {
     /// Register the operator with its keys. `contact` is the wire encoding of [`outrider_types::Contact`].
-    pub fn register(&self, operator: Address, key: &SecretKey, contact: Bytes) -> Result<Call, AccountError> {
+    pub fn register(
+        &self,
+        operator: Address,
+        key: &SecretKey,
+        attester: &Account,
+        contact: Bytes,
+    ) -> Result<Call, AccountError> {
         let enrolment = self.enrolment(operator);
-        let attester = Account::attester_of(key);
         let data = OperatorRegistry::registerCall {
             memberKey: B256::from(key.public_key().0),
             memberProof: enrolment.prove_member(key).into(),
             attester: attester.address(),
-            attesterProof: enrolment.prove_attester(&attester)?.into(),
+            attesterProof: enrolment.prove_attester(attester)?.into(),
             contact,
         };
         Ok(call("register the operator", self.operator_registry, &data))
@@ -118,14 +123,21 @@ impl Deployment {
         call("rotate the member key", self.operator_registry, &data)
     }
 
-    /// Use another attester from the next snapshot on: the one of this member key.
-    pub fn rotate_attester(&self, operator: Address, key: &SecretKey) -> Result<Call, AccountError> {
-        let attester = Account::attester_of(key);
+    /// Use another attester from the next snapshot on.
+    pub fn rotate_attester(
+        &self,
+        operator: Address,
+        attester: &Account,
+    ) -> Result<Call, AccountError> {
         let data = OperatorRegistry::rotateAttesterCall {
             attester: attester.address(),
-            attesterProof: self.enrolment(operator).prove_attester(&attester)?.into(),
+            attesterProof: self.enrolment(operator).prove_attester(attester)?.into(),
         };
-        Ok(call("rotate the attester key", self.operator_registry, &data))
+        Ok(call(
+            "rotate the attester key",
+            self.operator_registry,
+            &data,
+        ))
     }
 
     /// Say where the member is reached.
@@ -186,8 +198,14 @@ impl Deployment {
     /// Record the members of the current committee for the epoch after it.
     #[must_use]
     pub fn successor(&self, id: CommitteeId) -> Call {
-        let data = CommitteeManager::successorCall { id: B256::from(id.0) };
-        call("continue with the same committee", self.committee_manager, &data)
+        let data = CommitteeManager::successorCall {
+            id: B256::from(id.0),
+        };
+        call(
+            "continue with the same committee",
+            self.committee_manager,
+            &data,
+        )
     }
 
     /// Begin to settle from a genesis header. Only the deployer.
@@ -214,7 +232,11 @@ impl Deployment {
     #[must_use]
     pub fn settle_native(&self, headers: &[&[u8]], kind: NativeKind, signers: &Signers) -> Call {
         let data = FinalityAnchor::settleNativeCall {
-            headers: headers.iter().copied().map(Bytes::copy_from_slice).collect(),
+            headers: headers
+                .iter()
+                .copied()
+                .map(Bytes::copy_from_slice)
+                .collect(),
             kind: match kind {
                 NativeKind::FastVotes => 0,
                 NativeKind::CommitVotes => 1,
@@ -222,7 +244,11 @@ impl Deployment {
             bitmap: signers.bitmap,
             signatures: signers.bytes(),
         };
-        call("settle a checkpoint by its certificate", self.finality_anchor, &data)
+        call(
+            "settle a checkpoint by its certificate",
+            self.finality_anchor,
+            &data,
+        )
     }
 
     /// Show two certified checkpoints of one height.
@@ -330,7 +356,9 @@ fn decode<C: SolInterface + std::fmt::Debug>(
     let pretty = format!("{call:#?}");
     // Fields of the struct inside the variant stand two levels deep.
     let fields = pretty.lines().filter_map(|line| {
-        let line = line.strip_prefix("        ").filter(|line| !line.starts_with([' ', ']', '}']))?;
+        let line = line
+            .strip_prefix("        ")
+            .filter(|line| !line.starts_with([' ', ']', '}']))?;
         let (name, value) = line.split_once(": ")?;
         let value = value.strip_suffix(',').unwrap_or(value);
         let value = value.chars().take(ARGUMENT_TEXT_MAX).collect();

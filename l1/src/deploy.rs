@@ -62,7 +62,9 @@ pub enum DeployError {
     #[error(transparent)]
     Send(#[from] SendError),
     /// Somebody else sent from the account meanwhile.
-    #[error("could not {what}: it is at {found:?} instead of {expected}, because another transaction was sent from the account meanwhile; deploy all six anew")]
+    #[error(
+        "could not {what}: it is at {found:?} instead of {expected}, because another transaction was sent from the account meanwhile; deploy all six anew"
+    )]
     Elsewhere {
         /// Which.
         what: &'static str,
@@ -89,10 +91,12 @@ pub fn creations(
     };
     let adapters = [&[deployment.bonded_stake], more_adapters].concat();
     let calls = ARTIFACTS.iter().enumerate().map(|(place, (what, text))| {
-        let artifact: Artifact = serde_json::from_str(text)
-            .map_err(|error| DeployError::Artifact { what, error })?;
+        let artifact: Artifact =
+            serde_json::from_str(text).map_err(|error| DeployError::Artifact { what, error })?;
         let arguments = match place {
-            COMMITTEE_MANAGER => (parameters.clone(), at.clone(), adapters.clone()).abi_encode_params(),
+            COMMITTEE_MANAGER => {
+                (parameters.clone(), at.clone(), adapters.clone()).abi_encode_params()
+            }
             _ => (parameters.clone(), at.clone()).abi_encode_params(),
         };
         Ok(Call {
@@ -119,7 +123,8 @@ pub async fn deploy(
     let chain = ChainId(parameters.chain);
     let mut deployment = Deployment::predicted(l1_chain, chain, 0, sender.address(), nonce);
     let calls = creations(&deployment, parameters, more_adapters)?;
-    for (place, (call, (_, expected))) in calls.into_iter().zip(deployment.contracts()).enumerate() {
+    for (place, (call, (_, expected))) in calls.into_iter().zip(deployment.contracts()).enumerate()
+    {
         let what = call.what;
         let receipt = sender.send(call).await?;
         if receipt.created != Some(expected) {

@@ -69,7 +69,13 @@ pub enum NetworkFileError {
 impl Deployment {
     /// Where the contracts will be, if this account deploys them with this nonce.
     #[must_use]
-    pub fn predicted(l1_chain: u64, chain: ChainId, block: u64, deployer: Address, nonce: u64) -> Self {
+    pub fn predicted(
+        l1_chain: u64,
+        chain: ChainId,
+        block: u64,
+        deployer: Address,
+        nonce: u64,
+    ) -> Self {
         let at = |place: u64| deployer.create(nonce.saturating_add(place));
         Self {
             version: NETWORK_FILE_VERSION,
@@ -139,7 +145,8 @@ impl Deployment {
         if text.len() as u64 > NETWORK_FILE_BYTES_MAX {
             return Err(malformed("it is too long".to_owned()));
         }
-        let read: Self = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
+        let read: Self =
+            serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
         if read.version != NETWORK_FILE_VERSION {
             return Err(malformed(format!(
                 "it has version {}; expected {NETWORK_FILE_VERSION}",

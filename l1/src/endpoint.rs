@@ -45,7 +45,9 @@ impl Default for EndpointLimits {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// Not a URL.
-    #[error("{url:?} is not a URL as http://127.0.0.1:8545; only http is spoken: for https, run an own node or a proxy on this machine")]
+    #[error(
+        "{url:?} is not a URL as http://127.0.0.1:8545; only http is spoken: for https, run an own node or a proxy on this machine"
+    )]
     Url {
         /// What was given.
         url: String,
@@ -156,7 +158,8 @@ impl Endpoint {
     /// To this address, as `http://127.0.0.1:8545`.
     pub fn new(url: &str, limits: EndpointLimits) -> Result<Self, EndpointError> {
         let parsed = url.parse::<http::Uri>().ok().filter(|parsed| {
-            parsed.scheme_str() == Some("http") && parsed.host().is_some_and(|host| !host.is_empty())
+            parsed.scheme_str() == Some("http")
+                && parsed.host().is_some_and(|host| !host.is_empty())
         });
         if parsed.is_none() {
             return Err(EndpointError::Url {
@@ -195,7 +198,10 @@ impl Endpoint {
     pub async fn base_fee(&self) -> Result<u128, EndpointError> {
         let block = self.told_block(BlockTag::Latest).await?;
         block.and_then(|block| block.base_fee()).ok_or_else(|| {
-            self.nonsense("eth_getBlockByNumber", "no base fee; a chain with EIP-1559 is needed")
+            self.nonsense(
+                "eth_getBlockByNumber",
+                "no base fee; a chain with EIP-1559 is needed",
+            )
         })
     }
 
@@ -217,7 +223,9 @@ impl Endpoint {
         let mut blocks = Vec::new();
         let mut next = from;
         while next <= to {
-            let count = (to - next).saturating_add(1).min(self.limits.batch_calls as u64);
+            let count = (to - next)
+                .saturating_add(1)
+                .min(self.limits.batch_calls as u64);
             let params = (next..next.saturating_add(count))
                 .map(|number| json!([BlockTag::Number(number).param(), false]));
             let told: Vec<Option<ToldBlock>> = self.batch(method, params.collect()).await?;
@@ -255,7 +263,12 @@ impl Endpoint {
     }
 
     /// What a call of a contract returns.
-    pub async fn read(&self, to: Address, data: &Bytes, at: BlockTag) -> Result<Bytes, EndpointError> {
+    pub async fn read(
+        &self,
+        to: Address,
+        data: &Bytes,
+        at: BlockTag,
+    ) -> Result<Bytes, EndpointError> {
         let call = json!({"to": to, "input": data});
         self.call("eth_call", json!([call, at.param()])).await
     }
@@ -385,8 +398,8 @@ impl Endpoint {
         answer: &Answer<'_>,
     ) -> Result<T, EndpointError> {
         if let Some(error) = answer.error.filter(|error| error.get() != "null") {
-            let refusal: Refusal = serde_json::from_str(error.get())
-                .map_err(|error| self.nonsense(method, error))?;
+            let refusal: Refusal =
+                serde_json::from_str(error.get()).map_err(|error| self.nonsense(method, error))?;
             return Err(EndpointError::Refused {
                 url: self.url.clone(),
                 method,

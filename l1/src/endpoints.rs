@@ -88,7 +88,10 @@ pub enum Standing {
 impl Standing {
     /// Whether it may be asked at once.
     const fn is_alive(&self) -> bool {
-        !matches!(self, Self::Slow | Self::Dead { .. } | Self::WrongChain { .. })
+        !matches!(
+            self,
+            Self::Slow | Self::Dead { .. } | Self::WrongChain { .. }
+        )
     }
 
     /// Whether an operator has to look.
@@ -103,14 +106,19 @@ impl std::fmt::Display for Standing {
         match self {
             Self::Unknown => write!(f, "not asked yet"),
             Self::Good => write!(f, "answers as most do"),
-            Self::Alone => write!(f, "is the only L1 endpoint: nothing checks what it says; name two more"),
+            Self::Alone => write!(
+                f,
+                "is the only L1 endpoint: nothing checks what it says; name two more"
+            ),
             Self::Behind { blocks } => write!(f, "is {blocks} blocks behind"),
             Self::Slow => write!(f, "answers too late"),
             Self::Dead { error } => write!(f, "is not usable: {error}"),
             Self::WrongChain { expected, found } => {
                 write!(f, "is of chain {found}, not of {expected}: it is not asked")
             }
-            Self::Lying { about } => write!(f, "says of {about} what most do not: it is not believed"),
+            Self::Lying { about } => {
+                write!(f, "says of {about} what most do not: it is not believed")
+            }
         }
     }
 }
@@ -151,7 +159,9 @@ pub enum AgreementError {
         reasons: String,
     },
     /// They say different things.
-    #[error("the L1 endpoints say different things of {about}, and none has a majority: {answers}; nothing is believed until most agree")]
+    #[error(
+        "the L1 endpoints say different things of {about}, and none has a majority: {answers}; nothing is believed until most agree"
+    )]
     Split {
         /// What was asked.
         about: &'static str,
@@ -212,7 +222,11 @@ type Answers<T> = Vec<(usize, Result<T, EndpointError>)>;
 
 impl Endpoints {
     /// Of the L1 chain with this id.
-    pub fn new(urls: &[String], chain: u64, limits: AgreementLimits) -> Result<Self, AgreementError> {
+    pub fn new(
+        urls: &[String],
+        chain: u64,
+        limits: AgreementLimits,
+    ) -> Result<Self, AgreementError> {
         if urls.is_empty() || urls.len() > ENDPOINTS_MAX {
             return Err(AgreementError::Count { count: urls.len() });
         }
@@ -312,7 +326,10 @@ impl Endpoints {
             Some(seat) => match seat.standing {
                 Standing::Behind { .. } => about_heads,
                 Standing::Lying { .. } => {
-                    about_heads && seat.lied_at.is_none_or(|at| at.elapsed() >= self.limits.pardon)
+                    about_heads
+                        && seat
+                            .lied_at
+                            .is_none_or(|at| at.elapsed() >= self.limits.pardon)
                 }
                 _ => true,
             },
@@ -408,7 +425,9 @@ impl Endpoints {
         if answers.iter().any(|(_, answer)| is_answer(answer)) {
             return Ok(answers);
         }
-        let reasons = answers.iter().filter_map(|(_, answer)| answer.as_ref().err());
+        let reasons = answers
+            .iter()
+            .filter_map(|(_, answer)| answer.as_ref().err());
         let mut reasons: Vec<String> = reasons.map(ToString::to_string).collect();
         if reasons.is_empty() {
             let standings = self.standings().into_iter();
@@ -464,13 +483,10 @@ impl Endpoints {
                 Ok(answer)
             }
             Agreement::Majority { answer: None, .. } => {
-                let refusal = answers.into_iter().find_map(|(_, answer)| {
-                    answer.err().filter(EndpointError::is_refusal)
-                });
-                Err(refusal.map_or_else(
-                    || self.silence(about),
-                    AgreementError::Endpoint,
-                ))
+                let refusal = answers
+                    .into_iter()
+                    .find_map(|(_, answer)| answer.err().filter(EndpointError::is_refusal));
+                Err(refusal.map_or_else(|| self.silence(about), AgreementError::Endpoint))
             }
             Agreement::Silence => Err(self.silence(about)),
             Agreement::Split => Err(self.split(about, &said)),
@@ -551,7 +567,8 @@ impl Endpoints {
 
     /// The block of this number. With `is_lie`, who says another one is lying.
     pub async fn block_at(&self, number: u64, is_lie: bool) -> Result<BlockRef, AgreementError> {
-        let ask = |endpoint: Endpoint| async move { endpoint.block(BlockTag::Number(number)).await };
+        let ask =
+            |endpoint: Endpoint| async move { endpoint.block(BlockTag::Number(number)).await };
         self.agree("a block's hash", ask, |_, _| is_lie).await
     }
 
@@ -575,7 +592,8 @@ impl Endpoints {
                 answer.map(Some)
             }
         };
-        self.agree("the state of a contract", ask, |_, _| true).await
+        self.agree("the state of a contract", ask, |_, _| true)
+            .await
     }
 
     /// Transactions that an account has sent, up to this block.
@@ -628,7 +646,9 @@ fn most_answered<T>(answers: &Answers<T>, asked: usize) -> bool {
 }
 
 fn is_answer<T>(answer: &Result<T, EndpointError>) -> bool {
-    answer.as_ref().map_or_else(EndpointError::is_refusal, |_| true)
+    answer
+        .as_ref()
+        .map_or_else(EndpointError::is_refusal, |_| true)
 }
 
 /// What one endpoint says of the heads. Zero: there is none.

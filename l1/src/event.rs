@@ -1,8 +1,6 @@
 //! What happens on the contracts, out of their logs.
 
-use crate::abi::{
-    CommitteeManager, FinalityAnchor, ForcedInbox, OperatorRegistry, SlashingCourt,
-};
+use crate::abi::{CommitteeManager, FinalityAnchor, ForcedInbox, OperatorRegistry, SlashingCourt};
 use crate::deployment::Deployment;
 use crate::model::Log;
 use alloy_primitives::{Address, B256, Bytes, U256};

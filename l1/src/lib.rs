@@ -1,18 +1,45 @@
-//! The settlement chain.
+//! The settlement chain (L1): its endpoints, what happens on the contracts there, and transactions to them.
+//!
+//! ```text
+//! urls --Endpoint--> Endpoints (most must agree) --Watch, Finals--> Watcher::next -> [WatchEvent]
+//!                          ^                  \--State--> what the contracts hold after one block
+//! Call --Sender (nonce, fees, gas, resend)----/            (operators, committees, anchor, inbox, cases)
+//! ```
+//!
+//! Guarantees:
+//!
+//! - **L1**: what fewer than half of the endpoints say changes nothing, and is an event (`tests/endpoints.rs`).
+//! - **L2**: every final L1 block is told once, in order, each the child of the one before; entries of the forced inbox without a gap
+//!   (`tests/following.rs`, `src/finals.rs`).
+//! - **L3**: what is settled moves back with a reorg, and never below the final L1 block (`tests/following.rs`).
+//! - **L4**: an outage loses nothing: following goes on where it was (`tests/following.rs`).
+//! - **L5**: calls, events and errors are those of the committed artifacts (`tests/artifacts.rs`).
+//! - **L6**: a transaction that would revert is not sent, and one that is not taken is sent again for more until the limit
+//!   (`tests/sending.rs`).
+//!
+//! Assumptions: more than half of the endpoints are honest; with one endpoint, that one. Failure modes: an endpoint that lies, is
+//! slow, dead or of another chain is a [`WatchEvent::Endpoint`](watch::WatchEvent::Endpoint); no majority or no answer is a
+//! [`WatchEvent::Outage`](watch::WatchEvent::Outage); a final block that changes ends the following
+//! ([`WatchEvent::FinalReplaced`](watch::WatchEvent::FinalReplaced)). Limits: [`endpoint::EndpointLimits`],
+//! [`endpoints::AgreementLimits`], [`watch::WatchLimits`], [`sender::SendLimits`]. Deliberately absent: TLS (run an own node or a
+//! proxy), proofs of the state (a light client of L1), tasks of its own.
+
 pub mod abi;
 pub mod account;
 mod agreement;
-pub mod endpoint;
-pub mod endpoints;
-pub mod model;
+pub mod calls;
 pub mod deploy;
 pub mod deployment;
+pub mod endpoint;
+pub mod endpoints;
 pub mod event;
+mod fees;
+pub mod finals;
+pub mod model;
+pub mod revert;
+pub mod sender;
+pub mod state;
 pub mod watch;
 pub mod watcher;
-pub mod calls;
-pub mod revert;
-pub mod state;
-mod fees;
-pub mod sender;
+
 pub use fees::{FeeLimits, Fees};

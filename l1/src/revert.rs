@@ -35,7 +35,9 @@ pub(crate) fn inner_text(value: &impl fmt::Debug) -> String {
 }
 
 fn of<E: SolInterface + fmt::Debug>(data: &[u8]) -> Option<String> {
-    E::abi_decode_validate(data).ok().map(|error| inner_text(&error))
+    E::abi_decode_validate(data)
+        .ok()
+        .map(|error| inner_text(&error))
 }
 
 impl Revert {
@@ -53,11 +55,16 @@ impl Revert {
             |data| of::<ContractError<std::convert::Infallible>>(data),
         ];
         let text = readers.iter().find_map(|read| read(data));
-        let name = text.as_deref().and_then(|text| text.split([' ', '(', '{']).next());
+        let name = text
+            .as_deref()
+            .and_then(|text| text.split([' ', '(', '{']).next());
         let name = name.unwrap_or_default().to_owned();
         let text = text.unwrap_or_else(|| match data.is_empty() {
             true => "the contract gave no reason; is it at this address?".to_owned(),
-            false => format!("unknown error {data}").chars().take(TEXT_MAX).collect(),
+            false => format!("unknown error {data}")
+                .chars()
+                .take(TEXT_MAX)
+                .collect(),
         });
         Self {
             name,
@@ -79,7 +86,10 @@ mod tests {
         assert_eq!(revert.name, "Overdue");
         assert_eq!(revert.text, "Overdue { index: 7 }");
         let error = abi::SlashingCourt::NotAnOffence {};
-        assert_eq!(Revert::read(&error.abi_encode().into()).name, "NotAnOffence");
+        assert_eq!(
+            Revert::read(&error.abi_encode().into()).name,
+            "NotAnOffence"
+        );
         let plain = alloy_sol_types::Revert::from("too poor");
         let revert = Revert::read(&plain.abi_encode().into());
         assert!(revert.text.contains("too poor"), "{revert}");

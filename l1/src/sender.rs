@@ -72,7 +72,9 @@ impl Plan {
     /// The most wei that it can cost.
     #[must_use]
     pub fn cost_max(&self) -> U256 {
-        self.call.value.saturating_add(U256::from(self.gas).saturating_mul(U256::from(self.fees.max_fee)))
+        self.call
+            .value
+            .saturating_add(U256::from(self.gas).saturating_mul(U256::from(self.fees.max_fee)))
     }
 
     fn transaction(&self, fees: Fees) -> TxEip1559 {
@@ -108,7 +110,9 @@ pub enum SendError {
         revert: Revert,
     },
     /// It reverted.
-    #[error("could not {what}: the contract refused in block {number}: {revert} (transaction {transaction})")]
+    #[error(
+        "could not {what}: the contract refused in block {number}: {revert} (transaction {transaction})"
+    )]
     Reverted {
         /// What it was to do.
         what: &'static str,
@@ -130,7 +134,9 @@ pub enum SendError {
         limit: u64,
     },
     /// Too dear.
-    #[error("cannot {what} now: the base fee is {base} wei per gas, and the limit is {limit}; wait, or raise the limit")]
+    #[error(
+        "cannot {what} now: the base fee is {base} wei per gas, and the limit is {limit}; wait, or raise the limit"
+    )]
     Fee {
         /// What it was to do.
         what: &'static str,
@@ -160,7 +166,9 @@ pub enum SendError {
         reason: String,
     },
     /// Somebody else sends from the account.
-    #[error("another transaction of {from} with nonce {nonce} is in a block, not the one to {what}; send from the account in one place at a time, and try again")]
+    #[error(
+        "another transaction of {from} with nonce {nonce} is in a block, not the one to {what}; send from the account in one place at a time, and try again"
+    )]
     Overtaken {
         /// What it was to do.
         what: &'static str,
@@ -170,7 +178,9 @@ pub enum SendError {
         nonce: u64,
     },
     /// Nobody takes it up.
-    #[error("the transaction to {what} was sent {attempts} times, last as {transaction}, and is in no block after {waited:?}; it may still get into one: check that, then try again")]
+    #[error(
+        "the transaction to {what} was sent {attempts} times, last as {transaction}, and is in no block after {waited:?}; it may still get into one: check that, then try again"
+    )]
     NotMined {
         /// What it was to do.
         what: &'static str,
@@ -215,11 +225,6 @@ impl Sender {
     #[must_use]
     pub const fn address(&self) -> Address {
         self.account.address()
-    }
-
-    /// The base fee of the newest block, in wei for a unit of gas, as most endpoints say.
-    pub async fn base_fee(&self) -> Result<u128, AgreementError> {
-        base_fee(&self.endpoints).await
     }
 
     /// Whom it sends to.
@@ -351,7 +356,8 @@ impl Sender {
             }
             match (found, self.endpoints.heads().await) {
                 (Some(receipt), Ok(heads))
-                    if heads.latest.number + 1 >= receipt.number.saturating_add(self.limits.depth) =>
+                    if heads.latest.number + 1
+                        >= receipt.number.saturating_add(self.limits.depth) =>
                 {
                     return Ok(Some(receipt));
                 }
@@ -395,7 +401,11 @@ impl Sender {
             let (value, data) = (call.value, &call.data);
             endpoint.simulate(from, call.to, value, data, at).await
         };
-        let answers = self.endpoints.each("a revert", ask).await.unwrap_or_default();
+        let answers = self
+            .endpoints
+            .each("a revert", ask)
+            .await
+            .unwrap_or_default();
         let said = answers.into_iter().find_map(|answer| match answer {
             Err(EndpointError::Refused { revert, .. }) => revert,
             _ => None,
@@ -448,7 +458,8 @@ pub async fn plan(
     let at = endpoints.heads().await?.latest.number;
     let nonce = endpoints.nonce(from, at).await?;
     let gas_estimate = estimate(endpoints, from, &call).await?;
-    let gas = gas_estimate.saturating_add(gas_estimate.saturating_mul(limits.gas_margin_percent) / 100);
+    let gas =
+        gas_estimate.saturating_add(gas_estimate.saturating_mul(limits.gas_margin_percent) / 100);
     if gas_estimate > limits.gas_max {
         return Err(SendError::Gas {
             what,
@@ -457,7 +468,9 @@ pub async fn plan(
         });
     }
     let base = base_fee(endpoints).await?;
-    let tip = endpoints.each("the tip", |endpoint: Endpoint| async move { endpoint.priority_fee().await });
+    let tip = endpoints.each("the tip", |endpoint: Endpoint| async move {
+        endpoint.priority_fee().await
+    });
     let tip = middle("the tip", tip.await?).unwrap_or(limits.fees.priority_min);
     let fees = Fees::first(base, tip, &limits.fees).ok_or(SendError::Fee {
         what,
@@ -477,7 +490,9 @@ pub async fn plan(
 
 async fn estimate(endpoints: &Endpoints, from: Address, call: &Call) -> Result<u64, SendError> {
     let ask = |endpoint: Endpoint| async move {
-        endpoint.estimate(from, call.to, call.value, &call.data).await
+        endpoint
+            .estimate(from, call.to, call.value, &call.data)
+            .await
     };
     let answers = endpoints.each("the gas it takes", ask).await?;
     let reverts = answers.iter().filter_map(|answer| match answer {

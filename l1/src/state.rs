@@ -4,10 +4,10 @@ use crate::abi::{
     BondedStake, CommitteeManager, FinalityAnchor, ForcedInbox, OperatorRegistry, SlashingCourt,
 };
 use crate::deployment::Deployment;
+use crate::endpoint::EndpointError;
 use crate::endpoints::{AgreementError, Endpoints, Heads};
 use crate::model::BlockRef;
 use crate::revert::Revert;
-use crate::endpoint::EndpointError;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::SolCall;
 use outrider_types::{BlockId, CommitteeId, Epoch, Height, PublicKey};
@@ -32,7 +32,9 @@ pub enum StateError {
         revert: Revert,
     },
     /// The contract returns something else than it should.
-    #[error("{function} at {at} returned {bytes} bytes that are not its type; are the addresses of the network file right?")]
+    #[error(
+        "{function} at {at} returned {bytes} bytes that are not its type; are the addresses of the network file right?"
+    )]
     Unreadable {
         /// What was asked.
         function: &'static str,
@@ -186,13 +188,6 @@ pub struct State<'a> {
 }
 
 impl State<'_> {
-    /// How long the forced inbox gives: after that, nothing settles that leaves an entry out.
-    pub async fn inbox_window(&self) -> Result<std::time::Duration, StateError> {
-        let call = ForcedInbox::inboxWindowCall {};
-        let seconds = self.get(self.deployment().forced_inbox, &call).await?;
-        Ok(std::time::Duration::from_secs(seconds))
-    }
-
     /// After which block.
     #[must_use]
     pub const fn block(&self) -> BlockRef {
@@ -301,7 +296,10 @@ impl State<'_> {
     pub async fn committee(&self, id: CommitteeId) -> Result<Option<CommitteeRecord>, StateError> {
         let at = self.deployment().committee_manager;
         let word = B256::from(id.0);
-        let told = match self.get(at, &CommitteeManager::committeeCall { id: word }).await {
+        let told = match self
+            .get(at, &CommitteeManager::committeeCall { id: word })
+            .await
+        {
             Err(StateError::Reverted { revert, .. }) if revert.name == "UnknownCommittee" => {
                 return Ok(None);
             }
@@ -328,12 +326,14 @@ impl State<'_> {
         }
         let keys = members.keys.iter().zip(&members.weights);
         let people = members.attesters.iter().zip(&members.operators);
-        let members = keys.zip(people).map(|((key, weight), (attester, operator))| MemberRecord {
-            key: PublicKey(key.0),
-            weight: *weight,
-            attester: *attester,
-            operator: *operator,
-        });
+        let members = keys
+            .zip(people)
+            .map(|((key, weight), (attester, operator))| MemberRecord {
+                key: PublicKey(key.0),
+                weight: *weight,
+                attester: *attester,
+                operator: *operator,
+            });
         Ok(Some(CommitteeRecord {
             id,
             epoch: Epoch(told.epoch),
@@ -353,12 +353,17 @@ impl State<'_> {
     }
 
     /// The stake that counts, in wei: for each adapter.
-    pub async fn stakes(&self, operator: Address) -> Result<Vec<(Address, U256, U256)>, StateError> {
+    pub async fn stakes(
+        &self,
+        operator: Address,
+    ) -> Result<Vec<(Address, U256, U256)>, StateError> {
         let at = self.deployment().committee_manager;
         let adapters = self.get(at, &CommitteeManager::adaptersCall {}).await?;
         let mut stakes = Vec::new();
         for adapter in adapters.into_iter().take(MEMBERS_MAX) {
-            let stake = self.get(adapter, &BondedStake::stakeOfCall { operator }).await?;
+            let stake = self
+                .get(adapter, &BondedStake::stakeOfCall { operator })
+                .await?;
             let call = BondedStake::slashableCall { operator };
             let slashable = self.get(adapter, &call).await?;
             stakes.push((adapter, stake, slashable));

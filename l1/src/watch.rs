@@ -8,6 +8,7 @@
 use crate::deployment::Deployment;
 use crate::endpoints::{EndpointEvent, Heads, Segment};
 use crate::event::{Happened, L1Event, Place, topics};
+use crate::finals::FinalBlock;
 use crate::model::{BlockRef, LogFilter};
 use outrider_types::{BlockId, Epoch, Height};
 use std::collections::VecDeque;
@@ -104,6 +105,8 @@ pub enum WatchEvent {
     },
     /// What is settled changed.
     Marks(Marks),
+    /// A block is final, the next after the one that was told before.
+    Final(FinalBlock),
     /// Everything up to this block was told.
     Caught(BlockRef),
     /// A final block was replaced: L1 itself broke its promise, or the endpoints now show another chain. Nothing is followed any more.
@@ -139,8 +142,14 @@ enum Step {
     Idle,
     Heads,
     /// Looking for the newest block that is still there.
-    Back { number: u64 },
-    Segment { from: u64, to: u64, all: bool },
+    Back {
+        number: u64,
+    },
+    Segment {
+        from: u64,
+        to: u64,
+        all: bool,
+    },
     /// A final block was replaced.
     Broken,
 }
@@ -194,6 +203,18 @@ impl Watch {
         self.window.back().map(|entry| entry.block)
     }
 
+    /// Whether a final block was replaced: nothing is followed any more.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.step == Step::Broken
+    }
+
+    /// The final block, if there is one.
+    #[must_use]
+    pub fn finalized(&self) -> Option<BlockRef> {
+        self.heads.and_then(|heads| heads.finalized)
+    }
+
     /// What is settled.
     #[must_use]
     pub const fn marks(&self) -> Marks {
@@ -214,8 +235,7 @@ impl Watch {
     }
 
     fn final_number(&self) -> u64 {
-        let finalized = self.heads.and_then(|heads| heads.finalized);
-        finalized.map_or(0, |block| block.number)
+        self.finalized().map_or(0, |block| block.number)
     }
 
     /// Begin to look at what is new. Whatever was begun before and not ended begins anew.
@@ -244,6 +264,11 @@ impl Watch {
             _ => {}
         }
         turn
+    }
+
+    /// A final block was replaced, as seen by somebody else.
+    pub(crate) fn break_off(&mut self) {
+        self.step = Step::Broken;
     }
 
     fn told_heads(&mut self, mut heads: Heads, turn: &mut Turn) {
@@ -358,7 +383,10 @@ impl Watch {
         let last = self.final_number();
         let all = from > last;
         let (end, count) = if all {
-            (heads.latest.number, self.limits.segment_blocks.min(self.range))
+            (
+                heads.latest.number,
+                self.limits.segment_blocks.min(self.range),
+            )
         } else {
             (last, self.range)
         };

@@ -1,8 +1,9 @@
-//! The thin shell of [`crate::watch::Watch`]: asks the endpoints, waits between polls, and longer while L1 is away.
+//! The thin shell of [`crate::watch::Watch`] and [`crate::finals::Finals`]: asks the endpoints, waits between polls, and longer while L1 is away.
 
-use crate::endpoints::{AgreementError, Endpoints};
-use crate::watch::{Ask, Told, Turn, Watch, WatchEvent, WatchLimits};
 use crate::deployment::Deployment;
+use crate::endpoints::{AgreementError, Endpoints};
+use crate::finals::{Finals, FinalsError};
+use crate::watch::{Ask, Told, Turn, Watch, WatchEvent, WatchLimits};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
@@ -11,11 +12,21 @@ const ASKS_MAX: usize = 32;
 /// The longest wait while L1 is away.
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
 
+/// Why a poll failed.
+#[derive(Debug, thiserror::Error)]
+enum FollowError {
+    #[error(transparent)]
+    Agreement(#[from] AgreementError),
+    #[error(transparent)]
+    Finals(#[from] FinalsError),
+}
+
 /// Follows L1. It starts no task: whoever owns it calls [`Watcher::next`] over and over.
 #[derive(Debug)]
 pub struct Watcher {
     endpoints: Endpoints,
     watch: Watch,
+    finals: Finals,
     interval: Duration,
     /// While L1 is away.
     backoff: Option<Duration>,
@@ -25,16 +36,19 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// A poll every `interval`.
+    /// A poll every `interval`. Each final block is told from `every_final_from` on, before that the last of each range that was read.
     #[must_use]
     pub fn new(
         endpoints: Endpoints,
         deployment: Deployment,
         limits: WatchLimits,
         interval: Duration,
+        every_final_from: u64,
     ) -> Self {
+        let (range, segment) = (limits.range_blocks, limits.segment_blocks);
         Self {
             endpoints,
+            finals: Finals::new(deployment, every_final_from, range, segment),
             watch: Watch::new(deployment, limits),
             interval,
             backoff: None,
@@ -49,6 +63,12 @@ impl Watcher {
         &self.watch
     }
 
+    /// What is known of final blocks.
+    #[must_use]
+    pub const fn finals(&self) -> &Finals {
+        &self.finals
+    }
+
     /// Wait for the next poll, and tell what is new; often nothing. It may be dropped at any time: nothing is lost.
     pub async fn next(&mut self) -> Vec<WatchEvent> {
         sleep_until(self.next_at).await;
@@ -61,7 +81,11 @@ impl Watcher {
                 if self.backoff.take().is_some() {
                     self.pending.push(WatchEvent::Restored);
                 }
-                if is_behind { Duration::ZERO } else { self.interval }
+                if is_behind {
+                    Duration::ZERO
+                } else {
+                    self.interval
+                }
             }
             Err(error) => {
                 let wait = self.backoff.map_or(self.interval, |wait| wait * 2);
@@ -79,7 +103,45 @@ impl Watcher {
     }
 
     /// Whether there is more to ask at once.
-    async fn poll(&mut self) -> Result<bool, AgreementError> {
+    async fn poll(&mut self) -> Result<bool, FollowError> {
+        let is_behind = self.poll_watch().await?;
+        Ok(self.poll_finals().await? || is_behind)
+    }
+
+    async fn poll_finals(&mut self) -> Result<bool, FollowError> {
+        let Some(finalized) = self.watch.finalized() else {
+            return Ok(false);
+        };
+        for _ in 0..ASKS_MAX {
+            if self.watch.is_broken() {
+                return Ok(false);
+            }
+            let Some((filter, all)) = self.finals.ask(finalized) else {
+                return Ok(false);
+            };
+            let segment = match self.endpoints.segment(&filter, all).await {
+                Ok(segment) => segment,
+                Err(error) => {
+                    self.finals.told_nothing();
+                    return Err(error.into());
+                }
+            };
+            match self.finals.told(finalized, &filter, all, &segment) {
+                Ok(blocks) => self
+                    .pending
+                    .extend(blocks.into_iter().map(WatchEvent::Final)),
+                Err(FinalsError::Replaced { known, found }) => {
+                    self.watch.break_off();
+                    self.pending
+                        .push(WatchEvent::FinalReplaced { known, found });
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(true)
+    }
+
+    async fn poll_watch(&mut self) -> Result<bool, FollowError> {
         let mut ask = self.watch.poll();
         for _ in 0..ASKS_MAX {
             let Some(question) = ask.take() else {
@@ -103,7 +165,7 @@ impl Watcher {
             let Turn { events, ask: next } = self.watch.told(told);
             self.pending.extend(events);
             if let Some(error) = failed {
-                return Err(error);
+                return Err(error.into());
             }
             ask = next;
         }

@@ -10,8 +10,11 @@
 mod common;
 
 use alloy_primitives::U256;
-use common::{Anvil, Header, account, contact, deployed, ether, member, parameters, registered};
-use outrider_l1::account::Account;
+use common::{
+    Anvil, Header, account, attester, attester_key, contact, deployed, ether, member, parameters,
+    registered,
+};
+use outrider_ethereum::attestation;
 use outrider_l1::calls::Signers;
 use outrider_l1::sender::SendError;
 use outrider_types::{ChainId, Committee, Epoch, Height, Member, RollupId, Stake};
@@ -23,10 +26,10 @@ fn attested(
     members: &[u8],
 ) -> Signers {
     let signatures = members.iter().map(|number| {
-        let attester = Account::attester_of(&member(*number));
-        let anchor = deployment.finality_anchor;
-        let signature = attester.attest(deployment.l1_chain, anchor, header.id());
-        (u16::from(*number) - 1, signature.unwrap())
+        let anchor = deployment.finality_anchor.0.0;
+        let digest = attestation::digest(deployment.l1_chain, &anchor, &header.id());
+        let signature = attester_key(*number).sign(&digest).unwrap();
+        (u16::from(*number) - 1, signature.0)
     });
     Signers::new(&signatures.collect::<Vec<_>>()).unwrap()
 }
@@ -41,7 +44,7 @@ async fn operators_register_a_committee_settles_and_one_leaves() {
     let state = contracts.latest().await.unwrap();
     let record = state.operator(account(2).address()).await.unwrap().unwrap();
     assert_eq!(record.member, member(2).public_key());
-    assert_eq!(record.attester, Account::attester_of(&member(2)).address());
+    assert_eq!(record.attester, attester(2).address());
     assert_eq!(record.contact.as_ref(), contact(2).as_ref());
     assert!(record.exit_at.is_none() && !record.ejected);
     assert_eq!(state.operator(account(9).address()).await.unwrap(), None);
@@ -151,8 +154,8 @@ async fn keys_rotate_and_the_inbox_takes_transactions() {
         .send(deployment.rotate(operator, &member(60)))
         .await
         .unwrap();
-    let attester = deployment.rotate_attester(operator, &member(60)).unwrap();
-    sender.send(attester).await.unwrap();
+    let rotation = deployment.rotate_attester(operator, &attester(60)).unwrap();
+    sender.send(rotation).await.unwrap();
     sender
         .send(deployment.update(contact(61).into()))
         .await
@@ -160,7 +163,7 @@ async fn keys_rotate_and_the_inbox_takes_transactions() {
     let state = contracts.latest().await.unwrap();
     let record = state.operator(operator).await.unwrap().unwrap();
     assert_eq!(record.member, member(60).public_key());
-    assert_eq!(record.attester, Account::attester_of(&member(60)).address());
+    assert_eq!(record.attester, attester(60).address());
     assert_eq!(record.contact.as_ref(), contact(61).as_ref());
     // The old key stays the operator's for ever.
     let old = state.operator_of(&member(1).public_key()).await.unwrap();
@@ -191,7 +194,12 @@ async fn what_is_shown_of_a_transaction_is_read_from_its_bytes() {
     let operator = account(1);
     anvil.fund(operator.address()).await;
     let call = deployment
-        .register(operator.address(), &member(1), contact(1).into())
+        .register(
+            operator.address(),
+            &member(1),
+            &attester(1),
+            contact(1).into(),
+        )
         .unwrap();
     let decoded = deployment.decode(&call).unwrap();
     assert_eq!(decoded.contract, "OperatorRegistry");
@@ -226,6 +234,9 @@ async fn what_is_shown_of_a_transaction_is_read_from_its_bytes() {
     assert_eq!(decoded.function, "deposit(address)");
     assert_eq!(
         decoded.arguments,
-        [("operator".to_owned(), account(2).address().to_string())]
+        [(
+            "operator".to_owned(),
+            format!("{:#x}", account(2).address())
+        )]
     );
 }

@@ -11,6 +11,7 @@
 pub mod stand_in;
 
 use alloy_primitives::{Address, U256};
+use outrider_ethereum::attestation::AttesterKey;
 use outrider_l1::abi::Parameters;
 use outrider_l1::account::Account;
 use outrider_l1::deployment::Deployment;
@@ -163,6 +164,15 @@ pub fn member(number: u8) -> SecretKey {
     SecretKey::from_seed(&[number; 32])
 }
 
+pub fn attester_key(number: u8) -> AttesterKey {
+    AttesterKey::of_seed(&[number; 32])
+}
+
+/// Its attester.
+pub fn attester(number: u8) -> Account {
+    Account::from_secret(&attester_key(number).secret()).unwrap()
+}
+
 pub fn contact(number: u8) -> Bytes {
     Bytes::from(format!("contact of {number}").into_bytes())
 }
@@ -179,7 +189,12 @@ pub async fn registered(anvil: &Anvil, deployment: &Deployment, count: u8) {
             .send(deployment.deposit(address, amount))
             .await
             .unwrap();
-        let register = deployment.register(address, &member(number), contact(number).into());
+        let register = deployment.register(
+            address,
+            &member(number),
+            &attester(number),
+            contact(number).into(),
+        );
         sender.send(register.unwrap()).await.unwrap();
     }
 }
