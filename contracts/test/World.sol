@@ -68,7 +68,12 @@ abstract contract World is Test {
 
     /// Where the contracts will be, if this contract deploys nothing else before them.
     function predicted() internal view returns (Addresses memory) {
-        uint64 nonce = vm.getNonce(address(this));
+        return predicted(0);
+    }
+
+    /// The same, if it deploys so many others first.
+    function predicted(uint64 others) internal view returns (Addresses memory) {
+        uint64 nonce = vm.getNonce(address(this)) + others;
         return Addresses({
             registry: vm.computeCreateAddress(address(this), nonce),
             bonded: vm.computeCreateAddress(address(this), nonce + 1),
