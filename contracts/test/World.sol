@@ -244,8 +244,16 @@ abstract contract World is Test {
         return abi.encodePacked(uint8(2), signedVote(i, epoch, a), signedVote(i, epoch, b));
     }
 
+    function signVote(bytes32 seed, uint64 epoch, bytes32 block_) internal pure returns (bytes memory) {
+        return vm.signEd25519("", Statements.vote(CHAIN, epoch, 5, block_), seed);
+    }
+
+    function commitVote(Block memory b, bytes32 seed) internal pure returns (bytes memory) {
+        return vm.signEd25519("", Statements.commitVote(b.chain, b.epoch, b.view_, idOf(b)), seed);
+    }
+
     function signedVote(uint256 i, uint64 epoch, bytes32 block_) internal pure returns (bytes memory) {
-        bytes memory signature = vm.signEd25519("", Statements.vote(CHAIN, epoch, 5, block_), person(i).seed);
+        bytes memory signature = signVote(person(i).seed, epoch, block_);
         return abi.encodePacked(epoch, uint64(5), block_, uint16(i), signature);
     }
 
