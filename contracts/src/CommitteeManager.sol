@@ -284,8 +284,7 @@ contract CommitteeManager is ICommitteeManager {
         Mark storage mark = _marks[operator];
         if (mark.term != 0) (ever, epoch) = (true, _served[mark.term - 1]);
         // A snapshot for an epoch that has begun was taken, or never will be; on a frozen chain no other epoch begins.
-        bool pending =
-            mark.listed && !anchor.frozen() && (!anchor.begun() || mark.snapshotEpoch > anchor.epoch());
+        bool pending = mark.listed && !anchor.frozen() && (!anchor.begun() || mark.snapshotEpoch > anchor.epoch());
         if (pending) (ever, epoch) = (true, mark.snapshotEpoch);
     }
 

@@ -251,8 +251,9 @@ contract SlashingCourt is ISlashingCourt {
             if ((done >> i) & 1 == 1) continue;
             // With less, a caller could make an adapter fail. A call is given at most 63/64 of what there is.
             if (gasleft() < ADAPTER_GAS * 64 / 63 + 100_000) revert TooLittleGas(ADAPTER_GAS);
-            try IRestakingAdapter(adapters[i])
-            .slash{gas: ADAPTER_GAS}(one.operator, slashShare, since, one.reporter) returns (
+            try IRestakingAdapter(adapters[i]).slash{gas: ADAPTER_GAS}(
+                one.operator, slashShare, since, one.reporter
+            ) returns (
                 uint256 some, uint256 rewarded
             ) {
                 done |= 1 << i;

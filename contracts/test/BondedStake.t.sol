@@ -273,7 +273,7 @@ contract BondedStakeTest is World {
         GasBurner burner = new GasBurner();
         burner.report(address(court), person(0).key, doubleVote(0, 0, bytes32("a"), bytes32("b")));
         vm.warp(clock() + 1 days + 1);
-        court.execute{gas: 400_000}(0);
+        court.execute{gas: 2_000_000}(0);
         equal(bonded.owed(address(burner)), 1.6 ether, "owed");
         equal(bonded.stakeOf(person(0).operator), 16 ether, "slashed");
     }

@@ -13,6 +13,7 @@ interface Vm {
     function warp(uint256 timestamp) external;
     function getBlockTimestamp() external view returns (uint256);
     function roll(uint256 number) external;
+    function getBlockNumber() external view returns (uint256);
     function chainId(uint256 id) external;
     function fee(uint256 basefee) external;
     function deal(address who, uint256 wei_) external;

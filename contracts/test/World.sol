@@ -68,7 +68,12 @@ abstract contract World is Test {
 
     /// Where the contracts will be, if this contract deploys nothing else before them.
     function predicted() internal view returns (Addresses memory) {
-        uint64 nonce = vm.getNonce(address(this));
+        return predicted(0);
+    }
+
+    /// The same, if it deploys so many others first.
+    function predicted(uint64 others) internal view returns (Addresses memory) {
+        uint64 nonce = vm.getNonce(address(this)) + others;
         return Addresses({
             registry: vm.computeCreateAddress(address(this), nonce),
             bonded: vm.computeCreateAddress(address(this), nonce + 1),
@@ -239,8 +244,16 @@ abstract contract World is Test {
         return abi.encodePacked(uint8(2), signedVote(i, epoch, a), signedVote(i, epoch, b));
     }
 
+    function signVote(bytes32 seed, uint64 epoch, bytes32 block_) internal pure returns (bytes memory) {
+        return vm.signEd25519("", Statements.vote(CHAIN, epoch, 5, block_), seed);
+    }
+
+    function commitVote(Block memory b, bytes32 seed) internal pure returns (bytes memory) {
+        return vm.signEd25519("", Statements.commitVote(b.chain, b.epoch, b.view_, idOf(b)), seed);
+    }
+
     function signedVote(uint256 i, uint64 epoch, bytes32 block_) internal pure returns (bytes memory) {
-        bytes memory signature = vm.signEd25519("", Statements.vote(CHAIN, epoch, 5, block_), person(i).seed);
+        bytes memory signature = signVote(person(i).seed, epoch, block_);
         return abi.encodePacked(epoch, uint64(5), block_, uint16(i), signature);
     }
 
