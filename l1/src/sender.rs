@@ -227,6 +227,11 @@ impl Sender {
         self.account.address()
     }
 
+    /// The base fee of the newest block, in wei for a unit of gas, as most endpoints say.
+    pub async fn base_fee(&self) -> Result<u128, AgreementError> {
+        base_fee(&self.endpoints).await
+    }
+
     /// Whom it sends to.
     #[must_use]
     pub const fn endpoints(&self) -> &Endpoints {

@@ -27,7 +27,9 @@ pub use command::{
     Command, ExecutionCommand, ExecutionTaken, ExecutionVoteError, LanePage, SkipFrom,
 };
 
-pub use settlement::{SETTLEMENT_HEARD_MAX, SettlementCommand, SettlementHeard, SettlementReport};
+pub use settlement::{
+    L1Wanted, SETTLEMENT_HEARD_MAX, SettlementCommand, SettlementHeard, SettlementReport,
+};
 
 /// Commands that may wait for the driver; past that a caller waits for a place.
 pub const COMMANDS_MAX: usize = 4_096;

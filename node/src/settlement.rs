@@ -18,15 +18,14 @@ mod relay;
 
 use crate::handle::{NodeHandle, SettlementReport, Stopped};
 use epochs::Epochs;
+use outrider_ethereum::attestation::{AttesterKey, digest};
 use outrider_finality::{Attestations, Cadence, Fees};
 use outrider_l1::account::{Account, AccountError};
 use outrider_l1::deployment::Deployment;
 use outrider_l1::endpoints::{AgreementError, AgreementLimits, Endpoints};
 use outrider_l1::sender::{SendLimits, Sender};
 use outrider_l1::state::{Contracts, StateError};
-use outrider_l1::watch::WatchLimits;
-use outrider_l1::watcher::Watcher;
-use outrider_types::{EpochStart, Height, SecretKey, Timestamp};
+use outrider_types::{BlockId, EpochStart, Height, SecretKey, Timestamp};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -68,7 +67,8 @@ struct Shared {
     handle: NodeHandle,
     config: SettlementConfig,
     key: SecretKey,
-    attester: Account,
+    attester: AttesterKey,
+    account: Account,
     endpoints: Endpoints,
     started: Instant,
     epochs: Mutex<Epochs>,
@@ -97,12 +97,19 @@ impl Shared {
         }
     }
 
+    /// What is signed for a block.
+    fn digest(&self, block: BlockId) -> [u8; 32] {
+        let deployment = &self.config.deployment;
+        let anchor = deployment.finality_anchor.into_array();
+        digest(deployment.l1_chain, &anchor, &block)
+    }
+
     fn sender(&self) -> Sender {
         let limits = SendLimits {
             poll: self.config.poll,
             ..SendLimits::default()
         };
-        Sender::new(self.endpoints.clone(), self.attester.clone(), limits)
+        Sender::new(self.endpoints.clone(), self.account.clone(), limits)
     }
 
     fn modify(&self, change: impl FnOnce(&mut SettlementReport)) {
@@ -143,22 +150,18 @@ pub fn start(
 ) -> Result<Settlement, SettlementError> {
     let limits = AgreementLimits::default();
     let endpoints = Endpoints::new(&config.endpoints, config.deployment.l1_chain, limits)?;
-    let attester = Account::attester_of(&key);
+    let attester = AttesterKey::of_seed(&key.seed());
+    let account = Account::from_secret(&attester.secret())?;
     let report = handle.settlement_report();
     report.send_replace(Some(SettlementReport::default()));
     let (wanted, _) = watch::channel(None);
-    let watcher = Watcher::new(
-        endpoints.clone(),
-        config.deployment.clone(),
-        WatchLimits::default(),
-        config.poll,
-    );
     let shared = Arc::new(Shared {
         epochs: Mutex::new(Epochs::new(genesis)),
         handle,
         config,
         key,
         attester,
+        account,
         endpoints,
         started: Instant::now(),
         attestations: Mutex::default(),
@@ -169,7 +172,7 @@ pub fn start(
     let task = tokio::spawn(async move {
         // Each ends when the driver has stopped.
         let (followed, attested, approved, relayed) = tokio::join!(
-            follow::run(shared.clone(), watcher),
+            follow::run(shared.clone()),
             attest::run(shared.clone()),
             committee::run(shared.clone()),
             relay::run(shared.clone()),

@@ -2,7 +2,7 @@
 //! each other about L1, which is only passed on here.
 
 use super::Driver;
-use crate::handle::{SettlementCommand, SettlementHeard};
+use crate::handle::{L1Wanted, SettlementCommand, SettlementHeard};
 use outrider_consensus::Input;
 use outrider_finality::{InboxEntry, InboxView, Judgement, duplicate};
 use outrider_mempool::Forced;
@@ -61,10 +61,13 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                     self.judge_again(&block);
                 }
             }
-            SettlementCommand::NextEntry { reply } => {
-                let next = self.settlement.as_ref().map(|one| one.view.next_entry());
+            SettlementCommand::Wanted { reply } => {
+                let wanted = self.settlement.as_ref().map(|settlement| L1Wanted {
+                    entry: settlement.view.next_entry(),
+                    block: self.chain.root().origin.number,
+                });
                 // A caller that has gone needs no answer.
-                let _ = reply.send(next.unwrap_or_default());
+                let _ = reply.send(wanted.unwrap_or_default());
             }
             SettlementCommand::Attest(attestation) => {
                 let message = encode(&SyncMessage::Attestation(attestation));

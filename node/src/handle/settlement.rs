@@ -20,15 +20,24 @@ pub enum SettlementCommand {
         /// Entries up to the last of them.
         entries: Vec<InboxEntry>,
     },
-    /// Which entry is wanted next.
-    NextEntry {
+    /// What of L1 is wanted.
+    Wanted {
         /// The answer.
-        reply: oneshot::Sender<u64>,
+        reply: oneshot::Sender<L1Wanted>,
     },
     /// Tell the other members.
     Attest(Attestation),
     /// Tell the other members.
     Approve(Verified<Signed<Approve>>),
+}
+
+/// What of L1 the driver has not seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct L1Wanted {
+    /// The next entry of the forced inbox that it takes.
+    pub entry: u64,
+    /// The L1 block that its last final block builds on; 0: none.
+    pub block: u64,
 }
 
 /// What another member said about L1.
@@ -77,10 +86,10 @@ impl NodeHandle {
             .await
     }
 
-    /// Which entry of the forced inbox the driver takes next.
-    pub async fn next_inbox_entry(&self) -> Result<u64, Stopped> {
+    /// What of L1 the driver has not seen.
+    pub async fn l1_wanted(&self) -> Result<L1Wanted, Stopped> {
         let (reply, answer) = oneshot::channel();
-        self.order_settlement(SettlementCommand::NextEntry { reply })
+        self.order_settlement(SettlementCommand::Wanted { reply })
             .await?;
         answer.await.map_err(|_| Stopped)
     }

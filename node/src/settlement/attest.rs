@@ -3,9 +3,9 @@
 use super::epochs::catch_up;
 use super::{Shared, lock};
 use crate::handle::{AskError, BlockAt, CommittedBlock, SettlementHeard, Stopped};
+use outrider_ethereum::attestation::recover;
 use outrider_finality::{Attested, is_settlement_point};
-use outrider_l1::account::{checkpoint_digest, recover};
-use outrider_types::{Attestation, AttesterSignature, Block, BlockId, Epoch, Height};
+use outrider_types::{Attestation, Block, BlockId, Epoch, Height};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
@@ -109,29 +109,21 @@ fn sign(shared: &Shared, block: &Block, id: BlockId) -> Option<Attestation> {
         let epochs = lock(&shared.epochs);
         let (signer, contact) = epochs.seat(block.epoch, &shared.key.public_key())?;
         let known = contact.attester?;
-        if known.0 != shared.attester.address().into_array() {
-            tracing::warn!(expected = %known, found = %shared.attester.address(), "L1 knows another attester key of this member: its attestations would count for nothing; `outrider operator rotate` changes it");
+        let found = shared.attester.attester();
+        if known != found {
+            tracing::warn!(%known, %found, "L1 knows another attester key of this member: its attestations would count for nothing; `outrider operator rotate` changes it");
             return None;
         }
         signer
     };
-    let deployment = &shared.config.deployment;
-    let signed = shared
-        .attester
-        .attest(deployment.l1_chain, deployment.finality_anchor, id);
-    match signed {
-        Ok(signature) => Some(Attestation {
-            epoch: block.epoch,
-            height: block.height,
-            block: id,
-            signer,
-            signature: AttesterSignature(signature),
-        }),
-        Err(error) => {
-            tracing::error!(%error, "the attester key cannot sign");
-            None
-        }
-    }
+    let signature = shared.attester.sign(&shared.digest(id))?;
+    Some(Attestation {
+        epoch: block.epoch,
+        height: block.height,
+        block: id,
+        signer,
+        signature,
+    })
 }
 
 /// Someone's attestation: only what the contract would count is kept.
@@ -145,14 +137,8 @@ fn take(shared: &Shared, attestation: Attestation) {
         let Some(attester) = contact.and_then(|contact| contact.attester) else {
             return;
         };
-        let deployment = &shared.config.deployment;
-        let digest = checkpoint_digest(
-            deployment.l1_chain,
-            deployment.finality_anchor,
-            attestation.block,
-        );
-        let signed = recover(digest, &attestation.signature.0);
-        if signed.is_none_or(|address| address.into_array() != attester.0) {
+        let signed = recover(&shared.digest(attestation.block), &attestation.signature);
+        if signed != Some(attester) {
             tracing::debug!(signer = %attestation.signer, "an attestation is not signed by its attester");
             return;
         }
