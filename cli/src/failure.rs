@@ -45,6 +45,41 @@ pub enum Failure {
     /// A member that does not start, or has to stop.
     #[error(transparent)]
     Member(Box<MemberError>),
+    /// A settlement chain that does not start.
+    #[error("anvil does not answer after {within:?}; its log is {log}", log = log.display())]
+    L1NotReady {
+        /// Its log.
+        log: PathBuf,
+        /// How long it was waited for.
+        within: Duration,
+    },
+    /// More members than accounts.
+    #[error("anvil has accounts with ETH for {most} members; use fewer")]
+    L1Members {
+        /// How many there can be.
+        most: usize,
+    },
+    /// A folder without one.
+    #[error("the committee in {dir} was made without a settlement chain; use another folder for --l1", dir = dir.display())]
+    NoL1 {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// The settlement chain.
+    #[error(transparent)]
+    L1Endpoint(#[from] outrider_l1::endpoint::EndpointError),
+    /// The settlement chain.
+    #[error(transparent)]
+    L1Agreement(#[from] outrider_l1::endpoints::AgreementError),
+    /// A key for the settlement chain.
+    #[error(transparent)]
+    L1Account(#[from] outrider_l1::account::AccountError),
+    /// A new network on the settlement chain.
+    #[error(transparent)]
+    L1Found(#[from] Box<outrider_l1::genesis::FoundError>),
+    /// The file that says where the contracts are.
+    #[error(transparent)]
+    L1Network(#[from] outrider_l1::deployment::NetworkFileError),
     /// A call.
     #[error(transparent)]
     Client(#[from] ClientError),

@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::keys::transport_key;
+use outrider_ethereum::attestation::AttesterKey;
 use outrider_node::committee_file::CommitteeFile;
 use outrider_node::config::{NodeConfig, to_toml};
 use outrider_node::durable::begin_journal;
@@ -16,6 +17,8 @@ use std::path::{Path, PathBuf};
 
 /// Name of the committee file.
 pub const COMMITTEE_FILE: &str = "committee.json";
+/// Name of the file that says where the contracts are.
+pub const L1_FILE: &str = "l1.json";
 /// Most members of one such folder: they all run on one machine.
 pub const MEMBERS_MAX: u16 = 64;
 
@@ -35,6 +38,8 @@ pub struct Genesis {
     pub epoch_blocks: u64,
     /// Names of members in the order in which they take turns; none: the order of the members.
     pub ring: Vec<String>,
+    /// URL of the settlement chain, if there is one.
+    pub l1: Option<String>,
 }
 
 impl Genesis {
@@ -102,6 +107,10 @@ pub struct MemberFiles {
     pub rpc: SocketAddr,
     /// Its metrics.
     pub metrics: SocketAddr,
+    /// Its key file.
+    pub key: PathBuf,
+    /// URLs of the settlement chain, if there is one.
+    pub l1: Vec<String>,
 }
 
 impl MemberFiles {
@@ -145,8 +154,13 @@ impl Network {
         let mut entries = Vec::new();
         for (index, ((folder, ports), key)) in folders.iter().zip(ports).zip(&keys).enumerate() {
             let committee_file = Path::new("..").join(COMMITTEE_FILE);
-            create_member(folder, key, *ports, &committee_file, &committee)?;
-            entries.push(contact(name(index), key, *ports));
+            let l1 = genesis.l1.as_deref();
+            create_member(folder, key, *ports, (&committee_file, &committee), l1)?;
+            let attester = l1.map(|_| AttesterKey::of_seed(&key.seed()).attester());
+            entries.push(Contact {
+                attester,
+                ..contact(name(index), key, *ports)
+            });
         }
         let file = CommitteeFile {
             committee,
@@ -175,14 +189,14 @@ pub fn create_member(
     folder: &Path,
     key: &SecretKey,
     ports: Ports,
-    committee_file: &Path,
-    committee: &Committee,
+    (committee_file, committee): (&Path, &Committee),
+    l1: Option<&str>,
 ) -> Result<(), Failure> {
     fs::create_dir(folder).map_err(Failure::file("create the folder", folder))?;
     keys::write(&folder.join(KEY_FILE), key)?;
     let config = folder.join(CONFIG_FILE);
     let follow = committee.index_of(&key.public_key()).is_none();
-    let text = config_text(ports, committee_file, follow);
+    let text = config_text(ports, committee_file, follow, l1);
     fs::write(&config, text).map_err(Failure::file("write", &config))?;
     let data = folder.join(DATA);
     fs::create_dir(&data).map_err(Failure::file("create the folder", &data))?;
@@ -219,6 +233,8 @@ fn member(dir: &Path, index: usize) -> Result<MemberFiles, Failure> {
         pid: folder.join("pid"),
         rpc: config.rpc.listen,
         metrics: config.metrics.listen,
+        key: config.node.key,
+        l1: config.l1.urls(),
     })
 }
 
@@ -230,8 +246,8 @@ fn local(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
-fn config_text(ports: Ports, committee_file: &Path, follow: bool) -> String {
-    to_toml(&[
+fn config_text(ports: Ports, committee_file: &Path, follow: bool, l1: Option<&str>) -> String {
+    let mut given = vec![
         ("node.data_dir", DATA.to_owned()),
         ("node.committee", committee_file.display().to_string()),
         ("node.key", KEY_FILE.to_owned()),
@@ -239,7 +255,20 @@ fn config_text(ports: Ports, committee_file: &Path, follow: bool) -> String {
         ("p2p.listen", local(ports.p2p).to_string()),
         ("rpc.listen", local(ports.rpc).to_string()),
         ("metrics.listen", local(ports.metrics).to_string()),
-    ])
+    ];
+    if let Some(url) = l1 {
+        // A chain on this machine is quick, and a devnet should show in seconds what takes minutes elsewhere.
+        given.extend([
+            ("l1.endpoints", url.to_owned()),
+            ("l1.network", format!("../{L1_FILE}")),
+            ("l1.poll_ms", "500".to_owned()),
+            ("l1.lag_ms", "1500".to_owned()),
+            ("l1.settle_s", "4".to_owned()),
+            ("l1.settle_latest_s", "60".to_owned()),
+            ("l1.fallback_s", "4".to_owned()),
+        ]);
+    }
+    to_toml(&given)
 }
 
 #[cfg(test)]
@@ -261,6 +290,7 @@ mod tests {
 
     fn genesis() -> Genesis {
         Genesis {
+            l1: None,
             chain: ChainId(5),
             epoch_blocks: 30,
             ring: ["member-2", "member-0", "member-3", "member-1"]

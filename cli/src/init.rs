@@ -64,6 +64,7 @@ impl Init {
             chain: ChainId(self.chain_id),
             epoch_blocks: self.epoch_blocks,
             ring: self.ring.clone(),
+            l1: None,
         };
         Network::create(&self.dir, &genesis, &ports)?;
         let network = Network::open(&self.dir)?;
@@ -96,8 +97,8 @@ impl Init {
             &self.dir,
             &key,
             ports,
-            Path::new(COMMITTEE_FILE),
-            &file.committee,
+            (Path::new(COMMITTEE_FILE), &file.committee),
+            None,
         )?;
         let own = self.dir.join(COMMITTEE_FILE);
         fs::write(&own, file.to_json()).map_err(Failure::file("write", &own))?;
@@ -145,6 +146,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let net = dir.path().join("net");
         let genesis = Genesis {
+            l1: None,
             chain: ChainId(5),
             epoch_blocks: 30,
             ring: Vec::new(),

@@ -2,7 +2,7 @@
 
 use crate::error::{CODE_DUPLICATE, ClientError};
 use crate::model::{
-    BlockSummary, CurrentCommittee, Head, RawSubmitted, ServedBlock, Status, Submitted,
+    BlockSummary, CurrentCommittee, Head, RawSubmitted, ServedBlock, Settlement, Status, Submitted,
 };
 use crate::submit::Poster;
 use jsonrpsee::core::client::ClientT;
@@ -97,6 +97,11 @@ impl Client {
     /// Where a transaction is.
     pub async fn status(&self, id: TransactionId) -> Result<Status, ClientError> {
         self.call("outrider_transactionStatus", one(id)).await
+    }
+
+    /// How far blocks have come on the settlement chain; none if the member knows of none.
+    pub async fn settlement(&self) -> Result<Option<Settlement>, ClientError> {
+        self.call("outrider_settlement", ArrayParams::new()).await
     }
 
     /// The chain as this member sees it.

@@ -4,6 +4,24 @@ use outrider_types::{Block, BlockId, Committee, Contact, Height, TransactionId, 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// How far blocks have come on the settlement chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settlement {
+    /// Height of the last block that is final by certificate.
+    pub soft: Height,
+    /// Height that the contract has settled; goes back when the settlement chain reorganises.
+    pub settled: Height,
+    /// Height that it had settled in the last block that is final there.
+    #[serde(rename = "final")]
+    pub finalized: Height,
+    /// Number of the last block of the settlement chain that the member has seen.
+    pub l1_block: u64,
+    /// Why the member cannot follow it now, if so.
+    pub outage: Option<String>,
+    /// Two certified blocks of one height were shown to the contract: it settles nothing any more.
+    pub frozen: bool,
+}
+
 /// Where a transaction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "stage", rename_all = "lowercase")]

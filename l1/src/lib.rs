@@ -35,6 +35,7 @@ pub mod endpoints;
 pub mod event;
 mod fees;
 pub mod finals;
+pub mod genesis;
 pub mod model;
 pub mod revert;
 pub mod sender;

@@ -227,6 +227,12 @@ impl Sender {
         self.account.address()
     }
 
+    /// How it sends.
+    #[must_use]
+    pub const fn limits(&self) -> SendLimits {
+        self.limits
+    }
+
     /// The base fee of the newest block, in wei for a unit of gas, as most endpoints say.
     pub async fn base_fee(&self) -> Result<u128, AgreementError> {
         base_fee(&self.endpoints).await

@@ -28,12 +28,19 @@ struct Line {
     view_changes: u64,
     alive: usize,
     members: usize,
+    /// Settled and final heights, if the network settles.
+    settled: Option<(u64, u64)>,
 }
 
 impl Line {
     fn render(&self) -> String {
+        let settled = self
+            .settled
+            .map_or_else(String::new, |(settled, finalized)| {
+                format!("  settled {settled}  final {finalized}")
+            });
         format!(
-            "height {}  soft-final p50 {} p99 {}  {} tx/s  view changes {}  members {}/{}",
+            "height {}{settled}  soft-final p50 {} p99 {}  {} tx/s  view changes {}  members {}/{}",
             self.height,
             millis(self.p50),
             millis(self.p99),
@@ -132,6 +139,7 @@ pub async fn show(
 /// One line, and a new second begins.
 async fn survey(clients: &[Client], children: &Children, recent: &mut Recent) -> Line {
     let mut view_changes = 0;
+    let mut settled = None;
     for (index, client) in clients.iter().enumerate() {
         // One that does not answer within its time is left out of this line.
         if children.is_alive(index)
@@ -139,6 +147,10 @@ async fn survey(clients: &[Client], children: &Children, recent: &mut Recent) ->
         {
             view_changes = view_changes.max(head.timeouts);
             recent.height = recent.height.max(head.height.0);
+            if settled.is_none() {
+                let report = client.settlement().await.ok().flatten();
+                settled = report.map(|report| (report.settled.0, report.finalized.0));
+            }
         }
     }
     let (p50, p99) = recent.percentiles();
@@ -151,6 +163,7 @@ async fn survey(clients: &[Client], children: &Children, recent: &mut Recent) ->
         view_changes,
         alive: children.alive(),
         members: clients.len(),
+        settled,
     }
 }
 
@@ -235,10 +248,19 @@ mod tests {
             view_changes: 1,
             alive: 3,
             members: 4,
+            settled: None,
         };
         let expected =
             "height 8  soft-final p50 12.3 ms p99 20.0 ms  7 tx/s  view changes 1  members 3/4";
         assert_eq!(line.render(), expected);
+        let line = Line {
+            settled: Some((6, 5)),
+            ..line
+        };
+        assert!(
+            line.render()
+                .starts_with("height 8  settled 6  final 5  soft-final")
+        );
         assert_eq!(recent.transactions, 7);
     }
 

@@ -2,16 +2,18 @@
 
 mod children;
 mod demo;
+mod l1;
 mod live;
 mod ports;
 
 use crate::failure::Failure;
-use crate::folder::{COMMITTEE_FILE, Genesis, MEMBERS_MAX, Network};
+use crate::folder::{COMMITTEE_FILE, Genesis, L1_FILE, MEMBERS_MAX, Network};
 use crate::init::CHAIN_DEFAULT;
 use crate::numbers::duration;
 use crate::output::say;
 use children::Children;
 use clap::Args;
+use l1::L1;
 use outrider_node::committee_file::CommitteeFile;
 use outrider_types::ChainId;
 use std::path::PathBuf;
@@ -20,6 +22,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// How many members, if nothing is said.
 const MEMBERS_DEFAULT: u16 = 4;
+/// Length of an epoch in a devnet that settles, if nothing is said: about two minutes of idle blocks.
+const EPOCH_BLOCKS_L1: u64 = 600;
 /// How long members may take until each of them answers.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
@@ -38,6 +42,13 @@ pub struct Devnet {
     /// Stop after this time, as 30s or 5m.
     #[arg(long, value_parser = duration)]
     duration: Option<Duration>,
+    /// Settle on a chain of its own, which is anvil: contracts are deployed, and members registered as operators with stake. Epochs have 600 blocks
+    /// if nothing else is said.
+    #[arg(long)]
+    l1: bool,
+    /// The program anvil, for `--l1`.
+    #[arg(long, default_value = "anvil", env = "OUTRIDER_ANVIL")]
+    anvil: PathBuf,
     /// Order signed Ethereum transactions of two rollups, and fetch and verify the proof of each.
     #[arg(long)]
     demo: bool,
@@ -50,6 +61,7 @@ impl Devnet {
             std::env::temp_dir().join(format!("outrider-devnet-{}", std::process::id()))
         });
         let network = self.network(&dir)?;
+        let l1 = self.settlement(&network).await?;
         let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::Signal)?;
         let mut terminated = signal(SignalKind::terminate()).map_err(Failure::Signal)?;
         let mut children = Children::start(&network)?;
@@ -61,6 +73,9 @@ impl Devnet {
         };
         say!("stopping {} members", children.alive());
         children.stop().await;
+        if let Some(l1) = l1 {
+            l1.stop().await;
+        }
         say!("stopped; the chain is kept in {}", network.dir.display());
         result?;
         match children.dead() {
@@ -77,8 +92,16 @@ impl Devnet {
             let members = usize::from(self.members.unwrap_or(MEMBERS_DEFAULT));
             let genesis = Genesis {
                 chain: ChainId(CHAIN_DEFAULT),
-                epoch_blocks: self.epoch_blocks.unwrap_or_default(),
+                epoch_blocks: self.epoch_blocks.unwrap_or(if self.l1 {
+                    EPOCH_BLOCKS_L1
+                } else {
+                    0
+                }),
                 ring: Vec::new(),
+                l1: self
+                    .l1
+                    .then(|| Ok::<_, Failure>(l1::url(ports::free(1)?[0].rpc)))
+                    .transpose()?,
             };
             Network::create(dir, &genesis, &ports::free(members)?)?;
         }
@@ -103,6 +126,24 @@ impl Devnet {
             }),
             _ => Ok(network),
         }
+    }
+
+    /// The settlement chain of the folder, with the contracts on it.
+    async fn settlement(&self, network: &Network) -> Result<Option<L1>, Failure> {
+        let url = network.members.first().and_then(|member| member.l1.first());
+        let Some(url) = url else {
+            return match self.l1 {
+                false => Ok(None),
+                true => Err(Failure::NoL1 {
+                    dir: network.dir.clone(),
+                }),
+            };
+        };
+        let l1 = L1::start(&self.anvil, &network.dir, url).await?;
+        if !network.dir.join(L1_FILE).exists() {
+            l1.found(network).await?;
+        }
+        Ok(Some(l1))
     }
 
     /// Everything between start and stop.
@@ -149,6 +190,8 @@ mod tests {
             epoch_blocks: Some(40),
             dir: None,
             duration: None,
+            l1: false,
+            anvil: PathBuf::new(),
             demo: false,
         };
         devnet.network(dir.path()).unwrap();
@@ -185,6 +228,7 @@ mod tests {
             chain: ChainId(1),
             epoch_blocks: 0,
             ring: Vec::new(),
+            l1: None,
         };
         Network::create(dir.path(), &genesis, &ports).unwrap();
         let text = table(&Network::open(dir.path()).unwrap());
