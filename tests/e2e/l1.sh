@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# A committee that settles on L1: settlement, forced inclusion, a committee that changes with the stake there, a reorganisation
+# of L1, and L1 away. anvil is L1.
+source "$(dirname "${BASH_SOURCE[0]}")/common.bash"
+
+readonly TOOLS=$ROOT/target/tools/node_modules/.bin
+readonly ANVIL=$TOOLS/anvil CAST=$TOOLS/cast
+[[ -x $ANVIL && -x $CAST ]] || fail "anvil and cast are missing: .ci/run setup"
+# The first of anvil's accounts: it deployed the contracts.
+readonly KEY=0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80
+
+NET=$WORK/net
+"$OUTRIDER" devnet --l1 --anvil "$ANVIL" --dir "$NET" --epoch-blocks 150 >"$WORK/devnet.log" 2>&1 &
+PIDS+=($!)
+answers_l1() { [[ -f $NET/l1.json ]] && answers "$(url 0)"; }
+wait_until 120 "the devnet to answer" answers_l1
+
+of_l1() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$NET/l1.json" "$1"; }
+L1=$(sed -n 's/^endpoints = "\(.*\)"/\1/p' "$NET/member-0/outrider.toml")
+ANCHOR=$(of_l1 finality_anchor)
+INBOX=$(of_l1 forced_inbox)
+settlement() { rpc "$(url "$1")" outrider_settlement | field "$2"; }
+settled_at_least() { (($(settlement "$1" settled) >= $2)); }
+final_at_least() { (($(settlement "$1" final) >= $2)); }
+settlements() { "$CAST" logs --rpc-url "$L1" --address "$ANCHOR" --from-block 0 'Settled(uint64 indexed,bytes32 indexed,uint64,uint64,address,bool)' --json | python3 -c 'import json, sys; print(len(json.load(sys.stdin)))'; }
+three_settled() { (($(settlements) >= 3)); }
+
+# Settlement.
+wait_until 90 "three settlements" three_settled
+first=$(settlement 3 settled)
+wait_until 60 "the first of them to be final on L1" final_at_least 3 "$first"
+block=$("$CAST" call --rpc-url "$L1" "$ANCHOR" 'blockAt(uint64)(bytes32)' "$first")
+ours=$(rpc "$(url 2)" outrider_block "[$first]" | field id)
+[[ $block == "0x$ours" ]] || fail "L1 settled $block at height $first, the members have $ours"
+ok "blocks settle on L1, and are those of the members"
+
+# Forced inclusion.
+lane() { rpc "$(url 1)" outrider_lane '[77]' | field transactions; }
+forced() { (($(lane) == 1)); }
+"$CAST" send --rpc-url "$L1" --private-key "$KEY" "$INBOX" 'enqueue(uint64,bytes)' 77 0xfeed >"$WORK/enqueue.out"
+enqueued=$("$CAST" call --rpc-url "$L1" "$INBOX" 'entry(uint64)(uint64,bytes32)' 0 | head -n 1 | cut -d ' ' -f 1)
+wait_until 60 "the forced transaction to be soft-final" forced
+rpc "$(url 1)" outrider_laneRange '[77, 1]' >"$WORK/lane.json"
+python3 - "$WORK/lane.json" "$enqueued" <<'PYTHON'
+import json, sys
+lane, enqueued = json.load(open(sys.argv[1]))["lanes"][0], int(sys.argv[2])
+if lane["transactions"] != ["0xfeed"]:
+    sys.exit(f"the lane has {lane['transactions']}")
+header = lane["header"]["block"] if "block" in lane["header"] else lane["header"]
+if header["origin"]["inbox"] != 1:
+    sys.exit(f"the block says that {header['origin']['inbox']} entries are consumed")
+late = header["timestamp"] / 1e6 - (enqueued + 60)
+if late >= 0:
+    sys.exit(f"the block came {late} s after the deadline")
+PYTHON
+ok "a transaction that was put into the inbox on L1 is in a block before its deadline"
+
+# The committee is that of the stake on L1.
+operator=$("$CAST" wallet address 0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d)
+"$CAST" send --rpc-url "$L1" --private-key "$KEY" --value 1ether "$(of_l1 bonded_stake)" 'deposit(address)' "$operator" >"$WORK/deposit.out"
+stake() { rpc "$(url 2)" outrider_committee | python3 -c 'import json, sys; now = json.load(sys.stdin); print(sum(m["stake"] for m in now["committee"]["members"]))'; }
+more_stake() { (($(stake) == 5)); }
+wait_until 150 "the committee to have the new stake" more_stake
+epoch() { rpc "$(url 2)" outrider_committee | python3 -c 'import json, sys; print(json.load(sys.stdin)["committee"]["epoch"])'; }
+anchor_epoch() { "$CAST" call --rpc-url "$L1" "$ANCHOR" 'epoch()(uint64)' | cut -d ' ' -f 1; }
+anchor_follows() { (($(anchor_epoch) >= $(epoch))); }
+wait_until 60 "the anchor to enter the epoch" anchor_follows
+ok "a deposit on L1 changes the committee of a later epoch, and L1 hands over to it"
+
+# L1 reorganises: what it settled is undone, soft-final blocks are not.
+before=$(settlement 0 settled)
+wait_until 60 "a settlement that is not final on L1" settled_at_least 0 $((before + 1))
+soft=$(height "$(url 0)")
+id=$(rpc "$(url 0)" outrider_block "[$soft]" | field id)
+rpc "$L1" anvil_reorg '[2, []]' >"$WORK/reorg.out"
+reorganised() { grep -q 'L1 reorganised' "$NET/member-0/outrider.log"; }
+wait_until 30 "members to see the reorganisation" reorganised
+wait_until 60 "settlement to go on" settled_at_least 0 $((soft + 1))
+wait_until 60 "it to be final on L1" final_at_least 0 $((soft + 1))
+[[ $(rpc "$(url 0)" outrider_block "[$soft]" | field id) == "$id" ]] || fail "a soft-final block was undone"
+ok "a reorganisation of L1 undoes no soft-final block, and settlement goes on"
+
+# L1 is away: nothing is lost.
+pid=$(pgrep -f "anvil.*--port ${L1##*:} " | tail -n 1)
+kill -STOP "$pid"
+outage() { [[ $(settlement 1 outage) != None ]]; }
+wait_until 60 "members to notice" outage
+here=$(height "$(url 1)")
+wait_until 60 "blocks to go on without L1" height_at_least "$(url 1)" $((here + 20))
+kill -CONT "$pid"
+wait_until 90 "settlement to go on" settled_at_least 1 $((here + 1))
+ok "without L1 blocks go on, and are settled when it is back"
+no_panics
