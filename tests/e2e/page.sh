@@ -71,9 +71,9 @@ said() {
 }
 wait_until 30 "the socket to be subscribed" said socket '"id":1,"result"'
 cast send --rpc-url "$RPC/rollup/42069" --private-key "$KEY" --value 1 $SINK >"$WORK/sent.out"
-wait_until 30 "lane block 2 over the WebSocket" said socket '"height":2,'
-! said socket '"height":1,' || fail "from head began before it"
-for height in 1 2; do wait_until 30 "lane block $height as an event" said stream "\"height\":$height,"; done
+wait_until 30 "lane block 2 over the WebSocket" said socket '"rollup":42069,"height":2,'
+! said socket '"rollup":42069,"height":1,' || fail "from head began before it"
+for height in 1 2; do wait_until 30 "lane block $height as an event" said stream "\"rollup\":42069,\"height\":$height,"; done
 kill "${PROCESS[socket]}" "${PROCESS[stream]}"
 ok "both kinds of stream tell of lane blocks"
 
