@@ -22,6 +22,14 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
                     self.hold_own(&proposal.block)?;
                 }
                 self.send(Channel::Consensus, To::All, encode(&message));
+                #[cfg(feature = "byzantine")]
+                if let Some(second) = super::byzantine::second(
+                    &message,
+                    (self.replica.member(), &self.config.key),
+                    self.replica.committee().chain(),
+                ) {
+                    self.send(Channel::Consensus, To::All, encode(&second));
+                }
             }
             Action::Send { to, message } => {
                 if let Some(peer) = self.epochs.seats.peer(to) {

@@ -11,6 +11,8 @@
 //! production, and in the simulator on a simulated network and disk. It never blocks but on its own disk.
 
 mod actions;
+#[cfg(feature = "byzantine")]
+mod byzantine;
 mod catchup;
 mod commands;
 mod epochs;

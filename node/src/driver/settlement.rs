@@ -195,6 +195,14 @@ impl<E: Context, J: Journal, S: Store> Driver<E, J, S> {
         };
         let now = self.clock.now();
         let (origin, entries) = settlement.view.offer(origin, now, settlement.lag);
+        #[cfg(feature = "byzantine")]
+        let (origin, entries) = {
+            let left_out = entries.len() - super::byzantine::included(&entries, timestamp);
+            let mut entries = entries;
+            entries.truncate(entries.len() - left_out);
+            let inbox = origin.inbox - left_out as u64;
+            (Origin { inbox, ..origin }, entries)
+        };
         let above = self.ids_above(parent);
         let height = self.height_above(parent);
         let block = Block {

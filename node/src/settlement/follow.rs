@@ -115,7 +115,10 @@ impl Follow {
             WatchEvent::Endpoint(event) => match event.standing {
                 Standing::Good => tracing::info!(url = event.url, "L1 endpoint is in use"),
                 Standing::Alone => {
-                    tracing::warn!(url = event.url, "the only L1 endpoint: nothing checks what it says; name others beside it in l1.endpoints");
+                    tracing::warn!(
+                        url = event.url,
+                        "the only L1 endpoint: nothing checks what it says; name others beside it in l1.endpoints"
+                    );
                 }
                 standing => {
                     tracing::warn!(url = event.url, ?standing, "L1 endpoint is not used");
