@@ -11,28 +11,11 @@ mod common;
 
 use alloy_primitives::U256;
 use common::{
-    Anvil, Header, account, attester, attester_key, contact, deployed, ether, member, parameters,
+    Anvil, Header, account, attested, attester, contact, deployed, ether, member, parameters,
     registered,
 };
-use outrider_ethereum::attestation;
-use outrider_l1::calls::Signers;
 use outrider_l1::sender::SendError;
 use outrider_types::{ChainId, Committee, Epoch, Height, Member, RollupId, Stake};
-
-/// Attestations of some of the members 1 to 4, in their places.
-fn attested(
-    deployment: &outrider_l1::deployment::Deployment,
-    header: &Header,
-    members: &[u8],
-) -> Signers {
-    let signatures = members.iter().map(|number| {
-        let anchor = deployment.finality_anchor.0.0;
-        let digest = attestation::digest(deployment.l1_chain, &anchor, &header.id());
-        let signature = attester_key(*number).sign(&digest).unwrap();
-        (u16::from(*number) - 1, signature.0)
-    });
-    Signers::new(&signatures.collect::<Vec<_>>()).unwrap()
-}
 
 #[tokio::test]
 async fn operators_register_a_committee_settles_and_one_leaves() {
