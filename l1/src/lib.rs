@@ -38,7 +38,9 @@ pub mod finals;
 pub mod model;
 pub mod revert;
 pub mod sender;
+mod standing;
 pub mod state;
+mod told;
 pub mod watch;
 pub mod watcher;
 

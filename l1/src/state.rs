@@ -388,6 +388,28 @@ impl State<'_> {
         self.get(at, &ForcedInbox::lengthCall {}).await
     }
 
+    /// How long the committee may take to include an entry of the forced inbox, seconds.
+    pub async fn inbox_window(&self) -> Result<u64, StateError> {
+        let at = self.deployment().forced_inbox;
+        self.get(at, &ForcedInbox::inboxWindowCall {}).await
+    }
+
+    /// The epoch that settlement begins with, and the blocks of an epoch.
+    pub async fn epochs(&self) -> Result<(Epoch, u64), StateError> {
+        let at = self.deployment().committee_manager;
+        let first = self.get(at, &CommitteeManager::firstEpochCall {}).await?;
+        let blocks = self.get(at, &CommitteeManager::epochBlocksCall {}).await?;
+        Ok((Epoch(first), blocks))
+    }
+
+    /// Wei of stake that a member needs at least, and wei of one unit of its weight.
+    pub async fn stake_min(&self) -> Result<(U256, U256), StateError> {
+        let at = self.deployment().committee_manager;
+        let least = self.get(at, &CommitteeManager::stakeMinCall {}).await?;
+        let unit = self.get(at, &CommitteeManager::stakeUnitCall {}).await?;
+        Ok((least, unit))
+    }
+
     /// When an entry of the forced inbox came, and `sha256(rollup || data)`.
     pub async fn inbox_entry(&self, index: u64) -> Result<(u64, [u8; 32]), StateError> {
         let call = ForcedInbox::entryCall { index };
