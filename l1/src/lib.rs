@@ -36,6 +36,7 @@ pub mod event;
 mod fees;
 pub mod finals;
 pub mod model;
+pub mod operator;
 pub mod revert;
 pub mod sender;
 mod standing;

@@ -229,6 +229,10 @@ impl State<'_> {
         })
     }
 
+    pub(crate) const fn endpoints(&self) -> &Endpoints {
+        &self.contracts.endpoints
+    }
+
     const fn deployment(&self) -> &Deployment {
         &self.contracts.deployment
     }
