@@ -146,6 +146,10 @@ sol! {
         function members(bytes32 id) external view returns (bytes32[] keys, uint64[] weights, address[] attesters, address[] operators);
         function lastEpochOf(address operator) external view returns (bool ever, uint64 epoch);
         function stakeOf(address operator) external view returns (uint256);
+        function firstEpoch() external view returns (uint64);
+        function epochBlocks() external view returns (uint64);
+        function stakeMin() external view returns (uint256);
+        function stakeUnit() external view returns (uint256);
         function candidates() external view returns (address[]);
         function adapters() external view returns (address[]);
     }
@@ -160,6 +164,7 @@ sol! {
         function inboxWindow() external view returns (uint64);
         function enqueue(uint64 rollup, bytes data) external returns (uint64 index);
         function length() external view returns (uint64);
+        function inboxWindow() external view returns (uint64);
         function entry(uint64 index) external view returns (uint64 enqueuedAt, bytes32 hash);
         function overdue(uint64 consumed) external view returns (bool);
         function due(uint64 consumed) external view returns (uint64 length, uint64 deadline);

@@ -60,7 +60,7 @@ pub enum DeployError {
     },
     /// A transaction.
     #[error(transparent)]
-    Send(#[from] SendError),
+    Send(Box<SendError>),
     /// Somebody else sent from the account meanwhile.
     #[error(
         "could not {what}: it is at {found:?} instead of {expected}, because another transaction was sent from the account meanwhile; deploy all six anew"
@@ -73,6 +73,12 @@ pub enum DeployError {
         /// Where it is.
         found: Option<Address>,
     },
+}
+
+impl From<SendError> for DeployError {
+    fn from(error: SendError) -> Self {
+        Self::Send(Box::new(error))
+    }
 }
 
 /// The transactions that deploy the six contracts, in order, for an account with this nonce.

@@ -7,6 +7,8 @@
 use crate::agreement::{Agreement, count, is_decided, reached};
 use crate::endpoint::{Endpoint, EndpointError, EndpointLimits};
 use crate::model::{BlockRef, BlockTag, Log, LogFilter, Receipt};
+pub use crate::standing::{EndpointEvent, Standing};
+use crate::told::{ToldHeads, told_heads, told_segment};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
@@ -48,88 +50,6 @@ impl Default for AgreementLimits {
             pardon: Duration::from_secs(600),
         }
     }
-}
-
-/// How an endpoint is doing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// Not asked yet.
-    Unknown,
-    /// Answers as most do.
-    Good,
-    /// The only one: nothing checks what it says.
-    Alone,
-    /// Is behind the others.
-    Behind {
-        /// By so many blocks.
-        blocks: u64,
-    },
-    /// Answers too late.
-    Slow,
-    /// Does not answer, or with nonsense.
-    Dead {
-        /// Why.
-        error: EndpointError,
-    },
-    /// Is of another chain.
-    WrongChain {
-        /// The chain that it should be of.
-        expected: u64,
-        /// The one it is of.
-        found: u64,
-    },
-    /// Says something else than most do.
-    Lying {
-        /// About what.
-        about: &'static str,
-    },
-}
-
-impl Standing {
-    /// Whether it may be asked at once.
-    const fn is_alive(&self) -> bool {
-        !matches!(
-            self,
-            Self::Slow | Self::Dead { .. } | Self::WrongChain { .. }
-        )
-    }
-
-    /// Whether an operator has to look.
-    #[must_use]
-    pub const fn is_fault(&self) -> bool {
-        !matches!(self, Self::Unknown | Self::Good | Self::Alone)
-    }
-}
-
-impl std::fmt::Display for Standing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Unknown => write!(f, "not asked yet"),
-            Self::Good => write!(f, "answers as most do"),
-            Self::Alone => write!(
-                f,
-                "is the only L1 endpoint: nothing checks what it says; name two more"
-            ),
-            Self::Behind { blocks } => write!(f, "is {blocks} blocks behind"),
-            Self::Slow => write!(f, "answers too late"),
-            Self::Dead { error } => write!(f, "is not usable: {error}"),
-            Self::WrongChain { expected, found } => {
-                write!(f, "is of chain {found}, not of {expected}: it is not asked")
-            }
-            Self::Lying { about } => {
-                write!(f, "says of {about} what most do not: it is not believed")
-            }
-        }
-    }
-}
-
-/// An endpoint does otherwise than before.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndpointEvent {
-    /// Which.
-    pub url: String,
-    /// What it does now.
-    pub standing: Standing,
 }
 
 /// Why there is no answer.
@@ -649,59 +569,4 @@ fn is_answer<T>(answer: &Result<T, EndpointError>) -> bool {
     answer
         .as_ref()
         .map_or_else(EndpointError::is_refusal, |_| true)
-}
-
-/// What one endpoint says of the heads. Zero: there is none.
-struct ToldHeads {
-    chain: u64,
-    latest: u64,
-    safe: u64,
-    finalized: u64,
-}
-
-impl ToldHeads {
-    const fn is_ordered(&self) -> bool {
-        self.finalized <= self.safe && self.safe <= self.latest
-    }
-}
-
-async fn told_heads(endpoint: Endpoint) -> Result<ToldHeads, EndpointError> {
-    let chain = endpoint.chain_id().await?;
-    // The oldest first: what is told later can only be higher.
-    let mut numbers = [0; 3];
-    let tags = [BlockTag::Finalized, BlockTag::Safe, BlockTag::Latest];
-    for (number, tag) in numbers.iter_mut().zip(tags) {
-        *number = match endpoint.block(tag).await {
-            Ok(block) => block.map_or(0, |block| block.number),
-            // Before the first final block, some refuse.
-            Err(error) if error.is_refusal() && tag != BlockTag::Latest => 0,
-            Err(error) => return Err(error),
-        };
-    }
-    let [finalized, safe, latest] = numbers;
-    Ok(ToldHeads {
-        chain,
-        latest,
-        safe: safe.max(finalized),
-        finalized,
-    })
-}
-
-/// None if the endpoint has not all of it, or its chain changed while it was asked.
-async fn told_segment(
-    endpoint: &Endpoint,
-    filter: &LogFilter,
-    all: bool,
-) -> Result<Option<Segment>, EndpointError> {
-    let first = if all { filter.from } else { filter.to };
-    let logs = endpoint.logs(filter).await?;
-    let blocks = endpoint.blocks(first, filter.to).await?;
-    let whole = blocks.last().is_some_and(|last| last.number == filter.to);
-    let linked = blocks.windows(2).all(|two| two[1].parent == two[0].hash);
-    let placed = logs.iter().filter(|log| log.number >= first).all(|log| {
-        let at = usize::try_from(log.number - first).ok();
-        let block = at.and_then(|at| blocks.get(at));
-        block.is_some_and(|block| block.hash == log.block)
-    });
-    Ok((whole && linked && placed).then_some(Segment { blocks, logs }))
 }

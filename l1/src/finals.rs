@@ -103,9 +103,9 @@ pub enum FinalsError {
     )]
     Replaced {
         /// The newest final block that was told before.
-        known: BlockRef,
+        known: Box<BlockRef>,
         /// What should follow it.
-        found: BlockRef,
+        found: Box<BlockRef>,
     },
     /// Entries of the inbox are missing or twice there.
     #[error(
@@ -235,8 +235,10 @@ impl Finals {
             .filter(|tip| tip.number.checked_add(1) == Some(first));
         for block in &segment.blocks {
             if let Some(known) = parent.filter(|parent| parent.hash != block.parent) {
-                let found = *block;
-                return Err(FinalsError::Replaced { known, found });
+                return Err(FinalsError::Replaced {
+                    known: Box::new(known),
+                    found: Box::new(*block),
+                });
             }
             parent = Some(*block);
         }

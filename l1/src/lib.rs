@@ -37,9 +37,12 @@ mod fees;
 pub mod finals;
 pub mod genesis;
 pub mod model;
+pub mod operator;
 pub mod revert;
 pub mod sender;
+mod standing;
 pub mod state;
+mod told;
 pub mod watch;
 pub mod watcher;
 

@@ -40,11 +40,13 @@ fn of<E: SolInterface + fmt::Debug>(data: &[u8]) -> Option<String> {
         .map(|error| inner_text(&error))
 }
 
+type Reader = fn(&[u8]) -> Option<String>;
+
 impl Revert {
     /// Read what a contract said.
     #[must_use]
     pub fn read(data: &Bytes) -> Self {
-        let readers: [fn(&[u8]) -> Option<String>; 8] = [
+        let readers: [Reader; 8] = [
             of::<abi::System::SystemErrors>,
             of::<abi::OperatorRegistry::OperatorRegistryErrors>,
             of::<abi::BondedStake::BondedStakeErrors>,

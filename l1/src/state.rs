@@ -229,6 +229,10 @@ impl State<'_> {
         })
     }
 
+    pub(crate) const fn endpoints(&self) -> &Endpoints {
+        &self.contracts.endpoints
+    }
+
     const fn deployment(&self) -> &Deployment {
         &self.contracts.deployment
     }
@@ -393,6 +397,28 @@ impl State<'_> {
     pub async fn inbox_length(&self) -> Result<u64, StateError> {
         let at = self.deployment().forced_inbox;
         self.get(at, &ForcedInbox::lengthCall {}).await
+    }
+
+    /// How long the committee may take to include an entry of the forced inbox, seconds.
+    pub async fn inbox_window(&self) -> Result<u64, StateError> {
+        let at = self.deployment().forced_inbox;
+        self.get(at, &ForcedInbox::inboxWindowCall {}).await
+    }
+
+    /// The epoch that settlement begins with, and the blocks of an epoch.
+    pub async fn epochs(&self) -> Result<(Epoch, u64), StateError> {
+        let at = self.deployment().committee_manager;
+        let first = self.get(at, &CommitteeManager::firstEpochCall {}).await?;
+        let blocks = self.get(at, &CommitteeManager::epochBlocksCall {}).await?;
+        Ok((Epoch(first), blocks))
+    }
+
+    /// Wei of stake that a member needs at least, and wei of one unit of its weight.
+    pub async fn stake_min(&self) -> Result<(U256, U256), StateError> {
+        let at = self.deployment().committee_manager;
+        let least = self.get(at, &CommitteeManager::stakeMinCall {}).await?;
+        let unit = self.get(at, &CommitteeManager::stakeUnitCall {}).await?;
+        Ok((least, unit))
     }
 
     /// When an entry of the forced inbox came, and `sha256(rollup || data)`.

@@ -132,6 +132,7 @@ impl Watcher {
                     .extend(blocks.into_iter().map(WatchEvent::Final)),
                 Err(FinalsError::Replaced { known, found }) => {
                     self.watch.break_off();
+                    let (known, found) = (*known, *found);
                     self.pending
                         .push(WatchEvent::FinalReplaced { known, found });
                 }

@@ -11,28 +11,12 @@ mod common;
 
 use alloy_primitives::U256;
 use common::{
-    Anvil, Header, account, attester, attester_key, contact, deployed, ether, member, parameters,
+    Anvil, Header, account, attested, attester, contact, deployed, ether, member, parameters,
     registered,
 };
-use outrider_ethereum::attestation;
-use outrider_l1::calls::Signers;
+use outrider_l1::operator::Standing;
 use outrider_l1::sender::SendError;
 use outrider_types::{ChainId, Committee, Epoch, Height, Member, RollupId, Stake};
-
-/// Attestations of some of the members 1 to 4, in their places.
-fn attested(
-    deployment: &outrider_l1::deployment::Deployment,
-    header: &Header,
-    members: &[u8],
-) -> Signers {
-    let signatures = members.iter().map(|number| {
-        let anchor = deployment.finality_anchor.0.0;
-        let digest = attestation::digest(deployment.l1_chain, &anchor, &header.id());
-        let signature = attester_key(*number).sign(&digest).unwrap();
-        (u16::from(*number) - 1, signature.0)
-    });
-    Signers::new(&signatures.collect::<Vec<_>>()).unwrap()
-}
 
 #[tokio::test]
 async fn operators_register_a_committee_settles_and_one_leaves() {
@@ -68,6 +52,15 @@ async fn operators_register_a_committee_settles_and_one_leaves() {
     let record = state.committee(committee.id()).await.unwrap().unwrap();
     assert_eq!((record.epoch, record.total), (Epoch(0), 100));
     assert_eq!(record.quorum, committee.thresholds().quorum.0);
+    let ours = record
+        .to_committee(ChainId(common::CHAIN), common::EPOCH_BLOCKS)
+        .unwrap();
+    assert_eq!(ours.id(), committee.id());
+    assert!(
+        record
+            .to_committee(ChainId(common::CHAIN + 1), common::EPOCH_BLOCKS)
+            .is_err()
+    );
     let keys: Vec<_> = record.members.iter().map(|one| one.key).collect();
     let expected: Vec<_> = committee
         .members()
@@ -99,6 +92,30 @@ async fn operators_register_a_committee_settles_and_one_leaves() {
     assert_eq!(anchor.committee, committee.id());
     assert!(anchor.begun && !anchor.frozen);
 
+    let status = contracts
+        .latest()
+        .await
+        .unwrap()
+        .status(account(2).address())
+        .await
+        .unwrap();
+    assert_eq!(status.standing, Standing::Active);
+    assert!(status.in_committee && !status.open_case);
+    assert_eq!(
+        (status.stake, status.bonded),
+        (U256::from(20) * ether(), status.stake)
+    );
+    let unknown = contracts
+        .latest()
+        .await
+        .unwrap()
+        .status(account(99).address())
+        .await
+        .unwrap();
+    assert_eq!(
+        (unknown.standing, unknown.stake),
+        (Standing::Unknown, U256::ZERO)
+    );
     leave(&anvil, &contracts).await;
 }
 

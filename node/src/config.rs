@@ -64,6 +64,8 @@ pub struct NodeSection {
     pub committee: PathBuf,
     /// The key file.
     pub key: PathBuf,
+    /// The file with its password, if it is encrypted.
+    pub key_password_file: Option<PathBuf>,
     /// Verifying workers per channel.
     pub verify_workers: u64,
     /// Run without being a member.
@@ -410,6 +412,9 @@ impl NodeConfig {
             &mut config.node.key,
             &mut config.l1.network,
         ] {
+            *path = folder.join(&*path);
+        }
+        if let Some(path) = &mut config.node.key_password_file {
             *path = folder.join(&*path);
         }
         let source = |key: &str| sources.get(key).cloned().unwrap_or(Source::Default);

@@ -4,9 +4,15 @@
 //! {"version": 1, "kind": "outrider member key", "seed": "<32 bytes in hex>", "public_key": "<32 bytes in hex>"}
 //! ```
 //!
-//! The seed is the member's only secret: it votes with it, and its transport key comes from it.
+//! The seed is the member's only secret: it votes with it, and its transport key and its attester key come from it.
+//! Instead of this, a key file may be an EIP-2335 keystore, which a password opens ([`keystore`]).
 
+pub mod keystore;
+pub mod password;
+
+use keystore::KeystoreError;
 use outrider_types::{PublicKey, SecretKey};
+use password::{Password, PasswordError};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -19,6 +25,7 @@ pub const KEY_FILE_VERSION: u32 = 1;
 pub const KEY_FILE_KIND: &str = "outrider member key";
 /// Most bytes of a key file.
 const KEY_FILE_BYTES_MAX: usize = 4_096;
+const _: () = assert!(KEY_FILE_BYTES_MAX <= keystore::KEYSTORE_BYTES_MAX);
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +78,20 @@ pub enum KeyFileError {
         /// Of the seed.
         found: PublicKey,
     },
+    /// It is encrypted.
+    #[error("the key file {path} is encrypted: give its password, with --password-file or as node.key_password_file", path = .0.display())]
+    Encrypted(PathBuf),
+    /// The keystore does not open.
+    #[error("cannot open the key file {path}: {error}", path = path.display())]
+    Keystore {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        error: KeystoreError,
+    },
+    /// There is no password.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
 }
 
 /// What stands in the file. Borrowed, so that reading leaves no second copy of the seed behind.
@@ -92,19 +113,6 @@ pub fn generate() -> Result<SecretKey, KeyFileError> {
 
 /// Write a key to a new file with mode 600. Durable on return.
 pub fn write(path: &Path, key: &SecretKey) -> Result<(), KeyFileError> {
-    let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::AlreadyExists => KeyFileError::Exists(path.to_path_buf()),
-        _ => KeyFileError::Write {
-            path: path.to_path_buf(),
-            error,
-        },
-    };
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(failed)?;
     let mut seed = Zeroizing::new([0; 64]);
     // 32 bytes are 64 digits.
     let encoded = hex::encode_to_slice(*key.seed(), &mut *seed);
@@ -118,9 +126,48 @@ pub fn write(path: &Path, key: &SecretKey) -> Result<(), KeyFileError> {
     // With room from the start: growing would leave copies behind.
     let mut text = Zeroizing::new(Vec::with_capacity(KEY_FILE_BYTES_MAX));
     serde_json::to_writer_pretty(&mut *text, &content)
-        .map_err(|error| failed(io::Error::other(error)))?;
+        .map_err(|error| not_written(path, io::Error::other(error)))?;
     text.push(b'\n');
-    file.write_all(&text)
+    write_new(path, &text)
+}
+
+/// Write a key, encrypted with a password, to a new file with mode 600. Durable on return.
+pub fn write_encrypted(
+    path: &Path,
+    key: &SecretKey,
+    password: &Password,
+) -> Result<(), KeyFileError> {
+    // Before the work: making the keystore takes a second.
+    if path.exists() {
+        return Err(KeyFileError::Exists(path.to_path_buf()));
+    }
+    let public = key.public_key().to_string();
+    let text = keystore::seal(&key.seed(), &public, password).map_err(|error| {
+        let path = path.to_path_buf();
+        KeyFileError::Keystore { path, error }
+    })?;
+    write_new(path, text.as_bytes())
+}
+
+fn not_written(path: &Path, error: io::Error) -> KeyFileError {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => KeyFileError::Exists(path.to_path_buf()),
+        _ => KeyFileError::Write {
+            path: path.to_path_buf(),
+            error,
+        },
+    }
+}
+
+fn write_new(path: &Path, text: &[u8]) -> Result<(), KeyFileError> {
+    let failed = |error| not_written(path, error);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(failed)?;
+    file.write_all(text)
         .and_then(|()| file.sync_all())
         .and_then(|()| sync_folder(path))
         .map_err(failed)
@@ -134,8 +181,25 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Read a key file. Refuses one that others can read or change.
+/// Read a key file that is not encrypted. Refuses one that others can read or change.
 pub fn load(path: &Path) -> Result<SecretKey, KeyFileError> {
+    load_with(path, || Err(KeyFileError::Encrypted(path.to_path_buf())))
+}
+
+/// Read a key file. If it is encrypted, the password is asked for.
+pub fn load_with(
+    path: &Path,
+    password: impl FnOnce() -> Result<Password, KeyFileError>,
+) -> Result<SecretKey, KeyFileError> {
+    let text = read_private(path)?;
+    if keystore::is_keystore(&text) {
+        return open_keystore(path, &text, &password()?);
+    }
+    read_plain(path, &text)
+}
+
+/// Read a file of at most [`KEY_FILE_BYTES_MAX`] bytes that nobody else can read or change.
+pub fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
     let failed = |error| KeyFileError::Read {
         path: path.to_path_buf(),
         error,
@@ -169,7 +233,38 @@ pub fn load(path: &Path) -> Result<SecretKey, KeyFileError> {
     if length > KEY_FILE_BYTES_MAX {
         return Err(malformed("it is too long"));
     }
-    let content: KeyFile<'_> = serde_json::from_slice(&text[..length])
+    text.truncate(length);
+    Ok(text)
+}
+
+fn open_keystore(path: &Path, text: &[u8], password: &Password) -> Result<SecretKey, KeyFileError> {
+    let opened = keystore::open(text, password).map_err(|error| KeyFileError::Keystore {
+        path: path.to_path_buf(),
+        error,
+    });
+    let (seed, stated) = opened?;
+    let key = SecretKey::from_seed(&seed);
+    let found = key.public_key();
+    match stated.parse::<PublicKey>() {
+        Ok(stated) if stated == found => Ok(key),
+        Ok(stated) => Err(KeyFileError::Mismatch {
+            path: path.to_path_buf(),
+            stated,
+            found,
+        }),
+        Err(_) => Err(KeyFileError::Malformed {
+            path: path.to_path_buf(),
+            reason: "it is a keystore of another kind of key: its pubkey is not 32 bytes in hex",
+        }),
+    }
+}
+
+fn read_plain(path: &Path, text: &[u8]) -> Result<SecretKey, KeyFileError> {
+    let malformed = |reason| KeyFileError::Malformed {
+        path: path.to_path_buf(),
+        reason,
+    };
+    let content: KeyFile<'_> = serde_json::from_slice(text)
         .map_err(|_| malformed("expected JSON with version, kind, seed and public_key"))?;
     if content.kind != KEY_FILE_KIND {
         return Err(malformed(
@@ -280,5 +375,37 @@ mod tests {
         assert!(matches!(missing, KeyFileError::Read { .. }));
         let folder = load(folder.path()).unwrap_err().to_string();
         assert!(folder.contains("not a file"), "{folder}");
+    }
+
+    #[test]
+    fn encrypted_key_opens_with_its_password_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("member.key");
+        let key = SecretKey::from_seed(&[9; 32]);
+        let password = Password::new("correct horse").unwrap();
+        write_encrypted(&path, &key, &password).unwrap();
+        assert!(
+            !fs::read_to_string(&path)
+                .unwrap()
+                .contains(&"09".repeat(32))
+        );
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let again = write_encrypted(&path, &key, &password);
+        assert!(matches!(again, Err(KeyFileError::Exists(_))));
+        assert!(matches!(load(&path), Err(KeyFileError::Encrypted(_))));
+        let found = load_with(&path, || Ok(password.clone())).unwrap();
+        assert_eq!(found.public_key(), key.public_key());
+        let wrong = load_with(&path, || Ok(Password::new("horse").unwrap())).unwrap_err();
+        assert!(
+            wrong.to_string().contains("the password is wrong"),
+            "{wrong}"
+        );
+        // Somebody swapped two files: the seed is not that of the stated key.
+        let other = SecretKey::from_seed(&[8; 32]).public_key().to_string();
+        let text = fs::read_to_string(&path).unwrap();
+        let text = text.replace(&key.public_key().to_string(), &other);
+        let swapped = load_with(&file(folder.path(), &text), || Ok(password.clone()));
+        assert!(matches!(swapped, Err(KeyFileError::Mismatch { .. })));
     }
 }

@@ -6,6 +6,7 @@ use crate::committee_file::{CommitteeFile, CommitteeFileError};
 use crate::config::NodeConfig;
 use crate::driver::{self, DriverConfig, DriverError};
 use crate::handle::{Head, NodeHandle};
+use crate::keys::password::Password;
 use crate::keys::{self, KeyFileError};
 use crate::metrics::{self, Metrics, MetricsError};
 use crate::seats::peer_of;
@@ -117,7 +118,10 @@ struct Loaded {
 /// Committee file and key, checked against each other.
 fn load(config: &NodeConfig) -> Result<Loaded, MemberError> {
     let file = CommitteeFile::load(&config.node.committee)?;
-    let key = keys::load(&config.node.key)?;
+    let key = keys::load_with(&config.node.key, || match &config.node.key_password_file {
+        Some(path) => Ok(Password::read_file(path)?),
+        None => Err(KeyFileError::Encrypted(config.node.key.clone())),
+    })?;
     let key_seed = transport_seed(&key.seed());
     let transport = transport_public_key(&key_seed);
     let listed = file

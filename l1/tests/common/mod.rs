@@ -11,15 +11,16 @@
 pub mod stand_in;
 
 use alloy_primitives::{Address, U256};
-use outrider_ethereum::attestation::AttesterKey;
+use outrider_ethereum::attestation::{self, AttesterKey};
 use outrider_l1::abi::Parameters;
 use outrider_l1::account::Account;
+use outrider_l1::calls::Signers;
 use outrider_l1::deployment::Deployment;
 use outrider_l1::endpoint::{Endpoint, EndpointLimits};
 use outrider_l1::endpoints::{AgreementLimits, Endpoints};
 use outrider_l1::sender::{SendLimits, Sender};
 use outrider_l1::state::Contracts;
-use outrider_types::{Bytes, SecretKey};
+use outrider_types::{Bytes, ChainId, Committee, Epoch, Member, SecretKey, Stake};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -113,6 +114,11 @@ pub fn ether() -> U256 {
 pub fn endpoints(urls: &[&str]) -> Endpoints {
     let urls: Vec<String> = urls.iter().map(|url| (*url).to_owned()).collect();
     Endpoints::new(&urls, L1_CHAIN, AgreementLimits::default()).unwrap()
+}
+
+pub fn endpoints_within(urls: &[&str], limits: AgreementLimits) -> Endpoints {
+    let urls: Vec<String> = urls.iter().map(|url| (*url).to_owned()).collect();
+    Endpoints::new(&urls, L1_CHAIN, limits).unwrap()
 }
 
 pub fn send_limits() -> SendLimits {
@@ -222,4 +228,33 @@ impl Header {
     pub fn id(&self) -> outrider_types::BlockId {
         outrider_types::BlockId(outrider_types::crypto::sha256(&[&self.0]))
     }
+}
+
+/// Attestations of some of the members 1 to 4, in their places.
+pub fn attested(deployment: &Deployment, header: &Header, members: &[u8]) -> Signers {
+    let signatures = members.iter().map(|number| {
+        let anchor = deployment.finality_anchor.0.0;
+        let digest = attestation::digest(deployment.l1_chain, &anchor, &header.id());
+        let signature = attester_key(*number).sign(&digest).unwrap();
+        (u16::from(*number) - 1, signature.0)
+    });
+    Signers::new(&signatures.collect::<Vec<_>>()).unwrap()
+}
+
+/// Operators 1 to 4 are the committee of epoch 0, and settlement began.
+pub async fn begun(anvil: &Anvil, contracts: &Contracts) -> Committee {
+    let deployment = contracts.deployment;
+    registered(anvil, &deployment, 4).await;
+    let deployer = anvil.sender(account(201));
+    deployer.send(deployment.snapshot(Epoch(0))).await.unwrap();
+    let members = (1..=4).map(|number: u8| Member {
+        public_key: member(number).public_key(),
+        stake: Stake(10 * u64::from(number)),
+    });
+    let committee = Committee::new(ChainId(CHAIN), Epoch(0), members.collect(), None)
+        .unwrap()
+        .with_epoch_blocks(EPOCH_BLOCKS);
+    let genesis = Header::genesis(committee.id().0);
+    deployer.send(deployment.begin(&genesis.0)).await.unwrap();
+    committee
 }

@@ -35,6 +35,8 @@ pub struct Opt {
 pub enum Kind {
     /// A path.
     Path(fn(&mut NodeConfig) -> &mut PathBuf),
+    /// A path, or none.
+    OptionalPath(fn(&mut NodeConfig) -> &mut Option<PathBuf>),
     /// `ip:port`.
     Address(fn(&mut NodeConfig) -> &mut SocketAddr),
     /// A text.
@@ -88,6 +90,7 @@ impl Kind {
     pub fn describe(&self) -> String {
         match self {
             Self::Path(_) => "path".to_owned(),
+            Self::OptionalPath(_) => "path, or nothing".to_owned(),
             Self::Address(_) => "ip:port".to_owned(),
             Self::Text(_) => "text".to_owned(),
             Self::Rollups(_) => "rollup=text, or a table".to_owned(),
@@ -106,6 +109,9 @@ impl Kind {
                     return Err("the path is empty".to_owned());
                 }
                 *field(config) = PathBuf::from(text);
+            }
+            Self::OptionalPath(field) => {
+                *field(config) = (!text.is_empty()).then(|| PathBuf::from(text));
             }
             Self::Address(field) => {
                 *field(config) = text.parse().map_err(|_| {
@@ -217,6 +223,7 @@ impl NodeConfig {
                 data_dir: PathBuf::new(),
                 committee: PathBuf::new(),
                 key: PathBuf::new(),
+                key_password_file: None,
                 verify_workers: 0,
                 follow: false,
                 unsafe_accept_lost_journal: false,
@@ -296,7 +303,7 @@ const fn option(
     }
 }
 
-use Kind::{Address, Choice, Flag, Path, Rollups, Size, Text, U32, U64};
+use Kind::{Address, Choice, Flag, OptionalPath, Path, Rollups, Size, Text, U32, U64};
 
 /// Every option, section by section.
 #[rustfmt::skip]
@@ -304,6 +311,7 @@ pub const OPTIONS: &[Opt] = &[
     option("node.data_dir", Path(|c| &mut c.node.data_dir), "data", "", "Folder for the chain and the vote journal; one process at a time. Relative paths are relative to this file."),
     option("node.committee", Path(|c| &mut c.node.committee), "committee.json", "", "The committee file: members, stake, addresses."),
     option("node.key", Path(|c| &mut c.node.key), "member.key", "", "The key file of this member; readable by its owner only (chmod 600)."),
+    option("node.key_password_file", OptionalPath(|c| &mut c.node.key_password_file), "", "", "The file with the password of the key file, if that is encrypted; readable by its owner only (chmod 600)."),
     option("node.verify_workers", U64(1, 64, |c| &mut c.node.verify_workers), "2", "workers per channel", "Workers that decode and verify what members send."),
     option("node.follow", Flag(|c| &mut c.node.follow), "false", "", "Run although the key is no member's now: follow the chain, and vote once a committee has it in."),
     option("node.unsafe_accept_lost_journal", Flag(|c| &mut c.node.unsafe_accept_lost_journal), "false", "", "Vote although the vote journal is gone, and not only from a later epoch on: the member could sign twice and lose its stake. Only if you are certain that it signed nothing in this epoch."),
