@@ -174,18 +174,17 @@ contract CommitteeManager is ICommitteeManager {
         Draft memory draft = _draft();
         if (draft.n == 0) revert NoMembers();
         id = _id(epoch, draft.total, _pairs(draft));
+        bytes memory roster = Roster.encode(draft.attesters, draft.weights, draft.keys, draft.operators);
         Committee storage one = _committees[id];
-        if (one.blob != address(0)) {
-            // Also one that was registered as a successor: the stakes were looked at again.
-            one.takenAt = uint48(block.timestamp);
-            return id;
-        }
+        one.takenAt = uint48(block.timestamp);
+        // Attesters are not in the id: they are those of the last snapshot, also of what was registered as a successor.
+        if (Blob.holds(one.blob, roster)) return id;
         one.epoch = epoch;
         one.members = uint16(draft.n);
         one.total = draft.total;
         one.snapshotBlock = uint64(block.number);
-        one.takenAt = uint48(block.timestamp);
-        one.blob = Blob.store(Roster.encode(draft.attesters, draft.weights, draft.keys, draft.operators));
+        one.blob = Blob.store(roster);
+        one.term = 0;
         for (uint256 i = 0; i < draft.n; i++) {
             Mark storage mark = _marks[draft.operators[i]];
             (mark.listed, mark.snapshotEpoch) = (true, epoch);

@@ -6,6 +6,7 @@ import {IFinalityAnchor} from "../src/interfaces/IFinalityAnchor.sol";
 import {IRestakingAdapter} from "../src/interfaces/IRestakingAdapter.sol";
 import {ISlashingCourt} from "../src/interfaces/ISlashingCourt.sol";
 import {Addresses} from "../src/interfaces/System.sol";
+import {Attestation} from "../src/lib/Attestation.sol";
 import {World} from "./World.sol";
 
 /// An adapter that works, fails, or burns all gas it gets.
@@ -217,6 +218,28 @@ contract AttacksTest is World {
         refuse(before, 7, abi.encodeWithSelector(IFinalityAnchor.Overdue.selector, 0));
         settle(b);
         refuse(make(11), 7, abi.encodeWithSelector(IFinalityAnchor.Overdue.selector, 0));
+    }
+
+    // ---- attesters
+
+    /// Whoever registers the successor first must not keep a stolen attester key in office.
+    function test_a_rotated_attester_serves_in_the_next_epoch_whatever_was_registered_before() public {
+        bytes32 next = manager.successor(anchor.committeeId());
+        Person memory one = person(0);
+        bytes memory proof = attesterProof(one.operator, 77);
+        vm.prank(one.operator);
+        registry.rotateAttester(vm.addr(77), proof);
+        equal(manager.snapshot(1), next, "the same keys and stakes");
+        endEpoch(next, 7);
+        Block memory b = make(11);
+        bytes32 digest = anchor.checkpointDigest(idOf(b));
+        bytes memory others =
+            abi.encodePacked(attestation(digest, person(1).secret), attestation(digest, person(2).secret));
+        refuse(b, 7, abi.encodeWithSelector(Attestation.BadAttestation.selector, 0));
+        anchor.settle(encode(b), 7, abi.encodePacked(attestation(digest, 77), others));
+        // Its stake is held for the new epoch.
+        (bool ever, uint64 epoch) = manager.lastEpochOf(one.operator);
+        check(ever && epoch == 1, "serves");
     }
 
     // ---- the list

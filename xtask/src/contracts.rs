@@ -19,7 +19,8 @@ const GAS: &str = "contracts/gas";
 /// Where forge writes, as foundry.toml says: the contracts alone, and the gas of this run.
 const OUT: &str = "target/contracts/out-artifacts";
 const GAS_NOW: &str = "target/contracts/gas";
-const FORGE: &str = "target/tools/node_modules/.bin/forge";
+/// Where npm puts forge's program. Not its wrapper, `.bin/forge`: that ends with 0 whatever the program ends with.
+const FORGE: &str = "target/tools/node_modules/@foundry-rs/forge-";
 /// Random signatures that node and contract must judge alike; and a tenth as many pieces of evidence.
 const ROWS: &str = "10000";
 /// What a deployed contract may have (EIP-170).
@@ -75,15 +76,30 @@ fn test() -> Result<(), String> {
 /// Forge, in its folder, with one of its profiles.
 fn forge(profile: &str, arguments: &[&str]) -> Result<Command, String> {
     let root = command::root();
-    let program = root.join(FORGE);
+    let program = root.join(forge_program());
     if !program.exists() {
-        return Err(format!("there is no {FORGE}: run .ci/run setup"));
+        let program = program.display();
+        return Err(format!("there is no {program}: run .ci/run setup"));
     }
     let mut forge = command::program(&program.to_string_lossy(), arguments);
     forge
         .current_dir(root.join(FOLDER))
         .env("FOUNDRY_PROFILE", profile);
     Ok(forge)
+}
+
+/// Forge's program for this machine, as npm names it.
+fn forge_program() -> String {
+    let system = match std::env::consts::OS {
+        "macos" => "darwin",
+        other => other,
+    };
+    let processor = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    format!("{FORGE}{system}-{processor}/bin/forge")
 }
 
 /// The artifact of every contract that can be deployed. Always all of them are compiled, and nothing with them: bytes may

@@ -9,6 +9,7 @@ mod ci;
 mod command;
 mod contracts;
 mod fuzz;
+mod gas;
 mod tidy;
 mod wasm;
 
@@ -23,7 +24,9 @@ Verbs:
   fuzz TARGET [--time T]
                         search for inputs that break a promise (docs/fuzzing.md); T as 60s, 10m or 2h
   wasm                  build the light client of browsers, test it in Node, and keep it for the node to embed
-  contracts [--check]   compile and test the contracts, and keep artifacts and gas; --check compares with what is kept
+  contracts [--check | --gas]
+                        compile and test the contracts, and keep artifacts and gas; --check compares with what is
+                        kept; --gas prints what transactions cost
   help                  this text
 ";
 
@@ -46,6 +49,7 @@ fn run(arguments: &[String]) -> Result<(), String> {
         ["wasm"] => wasm::keep(),
         ["contracts"] => contracts::keep(),
         ["contracts", "--check"] => contracts::check(),
+        ["contracts", "--gas"] => gas::print(),
         ["tidy"] => tidy::run(false),
         ["tidy", "--fix"] => tidy::run(true),
         [] | ["help" | "--help" | "-h"] => {

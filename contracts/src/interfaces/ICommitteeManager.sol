@@ -28,7 +28,8 @@ interface ICommitteeManager {
     error NotLess(address victim, uint256 victimStake, uint256 stake);
 
     /// Take the committee of the next epoch (before the anchor has begun: of the first one) from the stakes of now.
-    /// The same content twice changes nothing but the time it was taken.
+    /// The same content twice changes nothing but the time it was taken. The same members with other attesters are the same
+    /// committee, and have the attesters of the last snapshot before it begins.
     function snapshot(uint64 epoch) external returns (bytes32 id);
 
     /// Register the members of the current committee for the epoch after it.

@@ -14,6 +14,11 @@ library Blob {
         if (blob == address(0)) revert NotStored(data.length);
     }
 
+    /// Whether these bytes are kept there.
+    function holds(address blob, bytes memory data) internal view returns (bool) {
+        return blob.codehash == keccak256(abi.encodePacked(hex"00", data));
+    }
+
     /// `length` bytes from `offset`; bytes past the end are zero.
     function load(address blob, uint256 offset, uint256 length) internal view returns (bytes memory data) {
         data = new bytes(length);
