@@ -161,7 +161,6 @@ sol! {
         error DataLength(uint256 length);
         error BlockFull(uint64 entries, uint64 bytesTaken);
         error NoEntry(uint64 index, uint64 length);
-        function inboxWindow() external view returns (uint64);
         function enqueue(uint64 rollup, bytes data) external returns (uint64 index);
         function length() external view returns (uint64);
         function inboxWindow() external view returns (uint64);

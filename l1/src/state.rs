@@ -386,13 +386,6 @@ impl State<'_> {
         })
     }
 
-    /// How long the forced inbox gives: after that, nothing settles that leaves an entry out.
-    pub async fn inbox_window(&self) -> Result<std::time::Duration, StateError> {
-        let call = ForcedInbox::inboxWindowCall {};
-        let seconds = self.get(self.deployment().forced_inbox, &call).await?;
-        Ok(std::time::Duration::from_secs(seconds))
-    }
-
     /// How many entries the forced inbox ever had.
     pub async fn inbox_length(&self) -> Result<u64, StateError> {
         let at = self.deployment().forced_inbox;

@@ -70,9 +70,9 @@ async fn window(shared: &Shared) -> Result<Duration, Stopped> {
             Err(error) => Err(error),
         };
         match window {
-            Ok(window) => {
+            Ok(seconds) => {
                 shared.modify(|report| report.outage = None);
-                return Ok(window);
+                return Ok(Duration::from_secs(seconds));
             }
             Err(error) => {
                 tracing::warn!(%error, "L1 cannot be followed; blocks stay soft-final and go on");
