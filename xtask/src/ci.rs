@@ -204,6 +204,7 @@ fn e2e() -> Result<(), String> {
         println!("there is no tests/e2e: nothing to run");
         return Ok(());
     }
+    binaries()?;
     let entries = std::fs::read_dir(&folder)
         .map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
     let mut scripts: Vec<PathBuf> = entries
@@ -226,6 +227,20 @@ fn e2e() -> Result<(), String> {
         println!("<-- {name}: ok, {:.1} s", begin.elapsed().as_secs_f64());
     }
     Ok(())
+}
+
+/// The binary that ships, and beside it one whose members break the protocol when they are told to.
+fn binaries() -> Result<(), String> {
+    let folder = command::root().join("target/debug");
+    let build = |features: &[&str]| {
+        let mut arguments = vec!["build", "-p", "outrider-cli", "--locked"];
+        arguments.extend(features);
+        command::run(command::cargo(&arguments))
+    };
+    build(&["--features", "byzantine"])?;
+    let (from, to) = (folder.join("outrider"), folder.join("outrider-byzantine"));
+    std::fs::copy(&from, &to).map_err(|error| format!("cannot write {}: {error}", to.display()))?;
+    build(&[])
 }
 
 /// The caller's PATH, before it the tools that `.ci/run setup` put into target/tools.
