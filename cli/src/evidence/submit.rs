@@ -39,9 +39,10 @@ impl Submit {
                 path: self.file.clone(),
                 error,
             })?;
-        let evidence = outrider_types::encode(&file.evidence).into();
         let session = self.sending.open()?;
-        let call = session.deployment().report(&checked.public_key, evidence);
+        let call = session
+            .deployment()
+            .report(&checked.public_key, &file.evidence);
         session.send(call).await
     }
 }
