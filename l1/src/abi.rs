@@ -163,6 +163,7 @@ sol! {
         error NoEntry(uint64 index, uint64 length);
         function enqueue(uint64 rollup, bytes data) external returns (uint64 index);
         function length() external view returns (uint64);
+        function inboxWindow() external view returns (uint64);
         function entry(uint64 index) external view returns (uint64 enqueuedAt, bytes32 hash);
         function overdue(uint64 consumed) external view returns (bool);
         function due(uint64 consumed) external view returns (uint64 length, uint64 deadline);

@@ -392,6 +392,12 @@ impl State<'_> {
         self.get(at, &ForcedInbox::lengthCall {}).await
     }
 
+    /// How long the committee may take to include an entry of the forced inbox, seconds.
+    pub async fn inbox_window(&self) -> Result<u64, StateError> {
+        let at = self.deployment().forced_inbox;
+        self.get(at, &ForcedInbox::inboxWindowCall {}).await
+    }
+
     /// The epoch that settlement begins with, and the blocks of an epoch.
     pub async fn epochs(&self) -> Result<(Epoch, u64), StateError> {
         let at = self.deployment().committee_manager;
