@@ -3,11 +3,11 @@
 use crate::failure::Failure;
 use crate::numbers::duration;
 use crate::output::{say, tell};
+use crate::password;
 use clap::{Args, ValueEnum};
 use outrider_client::Trust;
 use outrider_conductor::{DriverKind, Event, Executed, Interval, Options, Plan, run};
 use outrider_node::committee_file::CommitteeFile;
-use outrider_node::keys;
 use outrider_types::RollupId;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -90,7 +90,7 @@ impl Conduct {
     /// Do it.
     pub async fn run(self) -> Result<(), Failure> {
         let json = self.json;
-        let certify = self.certify.as_deref().map(keys::load).transpose()?;
+        let certify = self.certify.as_deref().map(password::load).transpose()?;
         let committee = self.committee.as_deref().map(CommitteeFile::load);
         let trust = committee.transpose()?.map(|it| Trust::new(it.committee));
         if trust.is_none() {

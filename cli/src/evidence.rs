@@ -1,5 +1,7 @@
 //! `outrider evidence`: fetch evidence of offences E1 to E5 and check it offline.
 
+mod submit;
+
 use crate::failure::Failure;
 use crate::output::say;
 use crate::verify::read_limited;
@@ -25,6 +27,10 @@ pub enum Evidence {
     Export(Export),
     /// Fetch the certificates that a member keeps, for `outrider forensics`.
     Certificates(Certificates),
+    /// Report a piece of evidence to the court on L1.
+    Submit(Box<submit::Submit>),
+    /// Have an operator slashed, once the veto window of its case is over.
+    Execute(Box<submit::Execute>),
 }
 
 /// Check a piece of evidence, offline, and say who did what.
@@ -71,6 +77,8 @@ impl Evidence {
             Self::Verify(verify) => verify.run(),
             Self::Export(export) => export.run().await,
             Self::Certificates(certificates) => certificates.run().await,
+            Self::Submit(submit) => submit.run().await,
+            Self::Execute(execute) => execute.run().await,
         }
     }
 }

@@ -77,6 +77,28 @@ pub enum Failure {
     /// A new network on the settlement chain.
     #[error(transparent)]
     L1Found(#[from] Box<outrider_l1::genesis::FoundError>),
+    /// A transaction on the settlement chain.
+    #[error(transparent)]
+    L1Send(#[from] Box<outrider_l1::sender::SendError>),
+    /// The contracts.
+    #[error(transparent)]
+    L1Deploy(#[from] Box<outrider_l1::deploy::DeployError>),
+    /// What the contracts hold.
+    #[error(transparent)]
+    L1State(#[from] Box<outrider_l1::state::StateError>),
+    /// A contact that was made with another key.
+    #[error("{path} is the contact of {found}, and the key file is that of {expected}: print it with `outrider keys contact` and that key file", path = path.display())]
+    ContactOfAnother {
+        /// The contact.
+        path: PathBuf,
+        /// Its key.
+        found: outrider_types::PublicKey,
+        /// That of the key file.
+        expected: outrider_types::PublicKey,
+    },
+    /// A new password that was typed in two ways.
+    #[error("the two passwords differ; nothing was written")]
+    PasswordsDiffer,
     /// The file that says where the contracts are.
     #[error(transparent)]
     L1Network(#[from] outrider_l1::deployment::NetworkFileError),

@@ -15,10 +15,13 @@ mod folder;
 mod forensics;
 mod init;
 mod keys;
+mod l1;
 mod lane;
 mod load;
 mod numbers;
+mod operator;
 mod output;
+mod password;
 mod proof;
 mod rollup;
 mod signal;
@@ -82,6 +85,12 @@ enum Verb {
     /// Evidence that members broke the protocol.
     #[command(subcommand)]
     Evidence(evidence::Evidence),
+    /// What an operator does on the settlement chain: register, stake, rotate, leave.
+    #[command(subcommand)]
+    Operator(operator::Operator),
+    /// The contracts on the settlement chain.
+    #[command(subcommand)]
+    L1(l1::L1),
     /// Name the members that made two conflicting blocks final, offline.
     Forensics(forensics::Forensics),
     /// Make, check and install snapshots: a new member need not replay the chain.
@@ -116,6 +125,8 @@ fn main() -> ExitCode {
 fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Keys(keys) => keys.run(),
+        Verb::Operator(operator) => wait_for(operator.run()),
+        Verb::L1(l1) => wait_for(l1.run()),
         Verb::Init(init) => init.run(),
         Verb::Committee(committee) => wait_for(committee.run()),
         Verb::Start(start) => start.run(),
@@ -175,6 +186,14 @@ mod tests {
             "outrider evidence",
             "outrider evidence verify",
             "outrider evidence export --rpc u",
+            "outrider evidence submit f --network n --l1 u",
+            "outrider evidence submit f --network n --account a",
+            "outrider operator register --network n --l1 u --account a --key k",
+            "outrider operator deposit --network n --l1 u --account a --amount 32",
+            "outrider operator exit --network n --l1 u --from 0x0000000000000000000000000000000000000001",
+            "outrider operator status --network n --l1 u",
+            "outrider l1 deploy --l1 u --account a --l1-chain 1 --chain 1 --epoch-blocks 9",
+            "outrider keys encrypt f",
             "outrider forensics a",
             "outrider snapshot create --committee c --out o",
             "outrider snapshot create --committee c --out o --rpc u --data-dir d",

@@ -4,6 +4,7 @@ use crate::conduct::{address, report};
 use crate::failure::Failure;
 use crate::numbers::duration;
 use crate::output::{say, tell};
+use crate::password;
 use crate::verify::{follow, read_limited};
 use clap::{Args, Subcommand, ValueEnum};
 use outrider_client::{Client, Trust};
@@ -232,7 +233,7 @@ fn describe(registration: &Registration) -> String {
 
 impl OpenRollup {
     async fn run(self) -> Result<(), Failure> {
-        let certify = self.certify.as_deref().map(keys::load).transpose()?;
+        let certify = self.certify.as_deref().map(password::load).transpose()?;
         let committee = self.committee.as_deref().map(CommitteeFile::load);
         let mut trust = committee.transpose()?.map(|it| Trust::new(it.committee));
         if trust.is_none() {
@@ -322,7 +323,7 @@ impl OpenRollup {
 impl CloseRollup {
     async fn run(&self) -> Result<(), Failure> {
         let client = Client::new(&self.at.member)?;
-        let key = keys::load(&self.owner_key)?;
+        let key = password::load(&self.owner_key)?;
         let state = close(&client, RollupId(self.rollup), &key).await?;
         say!(
             "closed after {} lane blocks, {} transactions",

@@ -8,7 +8,8 @@ use crate::deployment::Deployment;
 use crate::revert::inner_text;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::{SolCall, SolInterface};
-use outrider_types::{CommitteeId, Epoch, PublicKey, RollupId, SecretKey};
+use outrider_types::codec::{EncodeSize as _, Write as _};
+use outrider_types::{CommitteeId, Epoch, Evidence, PublicKey, RollupId, SecretKey};
 
 /// Most headers of a native settlement.
 pub const NATIVE_HEADERS_MAX: usize = 32;
@@ -275,12 +276,14 @@ impl Deployment {
         call("force a transaction in", self.forced_inbox, &data)
     }
 
-    /// Report an offence: wire bytes of [`outrider_types::Evidence`].
+    /// Report an offence of the member with this key. L1 reads the wire encoding without the version byte of messages.
     #[must_use]
-    pub fn report(&self, member: &PublicKey, evidence: Bytes) -> Call {
+    pub fn report(&self, member: &PublicKey, evidence: &Evidence) -> Call {
+        let mut bytes = Vec::with_capacity(evidence.encode_size());
+        evidence.write(&mut bytes);
         let data = SlashingCourt::reportCall {
             memberKey: B256::from(member.0),
-            evidence,
+            evidence: bytes.into(),
         };
         call("report an offence", self.slashing_court, &data)
     }

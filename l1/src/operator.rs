@@ -119,6 +119,15 @@ pub struct OperatorStatus {
 }
 
 impl State<'_> {
+    /// The epoch whose committee can be recorded now.
+    pub async fn next_snapshot(&self) -> Result<Epoch, StateError> {
+        let anchor = self.anchor().await?;
+        match anchor.begun {
+            true => Ok(Epoch(anchor.epoch.0.saturating_add(1))),
+            false => Ok(self.epochs().await?.0),
+        }
+    }
+
     /// An operator, over all contracts.
     pub async fn status(&self, operator: Address) -> Result<OperatorStatus, StateError> {
         let record = self.operator(operator).await?;

@@ -5,8 +5,8 @@ use super::current::Known;
 use super::words::{describe, tally};
 use crate::failure::Failure;
 use crate::output::{say, tell};
+use crate::password;
 use clap::Args;
-use outrider_node::keys;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
@@ -31,7 +31,7 @@ pub struct Approve {
 impl Approve {
     /// Do it.
     pub async fn run(&self) -> Result<(), Failure> {
-        let key = keys::load(&self.key)?;
+        let key = password::load(&self.key)?;
         let current = self.known.current().await?;
         let mut file = ChangeFile::load(&self.file)?;
         let found = file.check(&current)?;

@@ -7,8 +7,8 @@ use crate::candidate::Candidate;
 use crate::failure::Failure;
 use crate::folder::place;
 use crate::output::say;
+use crate::password;
 use clap::Args;
-use outrider_node::keys;
 use outrider_types::{Committee, Contact, Member, MemberIndex, Stake};
 use std::path::PathBuf;
 
@@ -57,7 +57,7 @@ impl Propose {
         if self.out.exists() {
             return Err(Failure::Exists(self.out.clone()));
         }
-        let key = self.key.as_deref().map(keys::load).transpose()?;
+        let key = self.key.as_deref().map(password::load).transpose()?;
         let current = self.known.current().await?;
         let mut file = self.change(&current)?;
         file.check(&current)?;

@@ -38,7 +38,7 @@ pub enum PasswordError {
 }
 
 /// A password. Its memory is wiped when it is dropped; it is never printed.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Password(Zeroizing<String>);
 
 impl std::fmt::Debug for Password {
