@@ -73,6 +73,12 @@ async fn operators_register_a_committee_settles_and_one_leaves() {
 
     let genesis = Header::genesis(committee.id().0);
     deployer.send(deployment.begin(&genesis.0)).await.unwrap();
+    settle(&anvil, &contracts, &committee).await;
+    leave(&anvil, &contracts).await;
+}
+
+async fn settle(anvil: &Anvil, contracts: &outrider_l1::state::Contracts, committee: &Committee) {
+    let deployment = contracts.deployment;
     let header = Header::at(10);
     let anyone = anvil.sender(account(50));
     anvil.fund(anyone.address()).await;
@@ -116,7 +122,6 @@ async fn operators_register_a_committee_settles_and_one_leaves() {
         (unknown.standing, unknown.stake),
         (Standing::Unknown, U256::ZERO)
     );
-    leave(&anvil, &contracts).await;
 }
 
 async fn leave(anvil: &Anvil, contracts: &outrider_l1::state::Contracts) {

@@ -3,14 +3,16 @@
 //! [`OPTIONS`] is the one table: it drives the file, the environment, the flags, the file that `outrider init` writes
 //! ([`to_toml`]) and the table in the docs ([`to_markdown`]).
 
+mod faults;
+mod l1;
 mod options;
 mod write;
 
+pub use l1::L1Section;
 pub use options::{Kind, OPTIONS, Opt};
 pub use write::{to_markdown, to_toml};
 
 use outrider_consensus::Config as ConsensusConfig;
-use outrider_finality::Cadence;
 use outrider_mempool::Limits;
 use outrider_network::Tuning;
 use outrider_storage::{JournalOptions, StoreOptions};
@@ -134,53 +136,6 @@ pub struct ConsensusSection {
     pub idle_block_ms: u64,
     /// R10; 0: never.
     pub dead_after_views: u64,
-}
-
-/// The settlement chain.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct L1Section {
-    /// URLs, with commas between.
-    pub endpoints: String,
-    /// The file that says where the contracts are.
-    pub network: PathBuf,
-    /// From one look to the next.
-    pub poll_ms: u64,
-    /// A leader builds on what it saw for so long.
-    pub lag_ms: u64,
-    /// Whether to send transactions.
-    pub relay: bool,
-    /// Usual time between settlements.
-    pub settle_s: u64,
-    /// Longest time between settlements.
-    pub settle_latest_s: u64,
-    /// How long it is one member's turn.
-    pub fallback_s: u64,
-}
-
-impl L1Section {
-    /// The endpoints; none if the network does not settle.
-    #[must_use]
-    pub fn urls(&self) -> Vec<String> {
-        let urls = self.endpoints.split(',').map(str::trim);
-        urls.filter(|url| !url.is_empty())
-            .map(str::to_owned)
-            .collect()
-    }
-
-    /// If there is a settlement chain: how long its blocks must have been seen.
-    #[must_use]
-    pub fn lag(&self) -> Option<Duration> {
-        (!self.urls().is_empty()).then(|| Duration::from_millis(self.lag_ms))
-    }
-
-    /// How often blocks are settled.
-    #[must_use]
-    pub const fn cadence(&self) -> Cadence {
-        Cadence {
-            target: Duration::from_secs(self.settle_s),
-            latest: Duration::from_secs(self.settle_latest_s),
-        }
-    }
 }
 
 /// The disk.
@@ -430,94 +385,6 @@ impl NodeConfig {
         } else {
             Err(faults)
         }
-    }
-
-    /// What is wrong between options that are right by themselves.
-    fn contradictions(&self) -> Vec<(&'static str, String)> {
-        let mut found = Vec::new();
-        let mut check = |holds: bool, key: &'static str, problem: &str| {
-            if !holds {
-                found.push((key, problem.to_owned()));
-            }
-        };
-        check(
-            self.metrics.allow_remote || self.metrics.listen.ip().is_loopback(),
-            "metrics.listen",
-            "others could reach this address and metrics have no access control; use a loopback address, or set metrics.allow_remote = true if a firewall guards it",
-        );
-        let ports = [
-            ("p2p.listen", self.p2p.listen),
-            ("rpc.listen", self.rpc.listen),
-            ("metrics.listen", self.metrics.listen),
-        ];
-        for (index, (key, address)) in ports.iter().enumerate() {
-            let taken = ports[..index].iter().find(|(_, other)| other == address);
-            if let Some((other, _)) = taken.filter(|_| address.port() != 0) {
-                check(
-                    false,
-                    key,
-                    &format!("{address} is also {other}; each needs its own port"),
-                );
-            }
-        }
-        let ConsensusSection {
-            base_timeout_ms,
-            timeout_cap_ms,
-            idle_block_ms,
-            ..
-        } = self.consensus;
-        check(
-            self.storage.keep_blocks == 0 || self.storage.keep_blocks >= KEEP_BLOCKS_MIN,
-            "storage.keep_blocks",
-            "must be 0 (keep all) or at least 110000: voters look for duplicates in the last 100000 blocks, and snapshots are made of them",
-        );
-        check(
-            self.l1.settle_latest_s >= self.l1.settle_s,
-            "l1.settle_latest_s",
-            "must not be below l1.settle_s",
-        );
-        check(
-            timeout_cap_ms >= base_timeout_ms,
-            "consensus.timeout_cap_ms",
-            "must be at least consensus.base_timeout_ms",
-        );
-        check(
-            idle_block_ms.saturating_mul(4) < base_timeout_ms,
-            "consensus.idle_block_ms",
-            "must be below a quarter of consensus.base_timeout_ms, or an idle leader is taken for a dead one",
-        );
-        let Tuning {
-            ping_ms,
-            read_write_timeout_ms,
-            mailbox_messages,
-            ..
-        } = self.p2p.tuning;
-        check(
-            ping_ms < read_write_timeout_ms,
-            "p2p.ping_ms",
-            "must be below p2p.read_write_timeout_ms, or idle connections time out",
-        );
-        let tuning = &self.p2p.tuning;
-        check(
-            mailbox_messages
-                >= tuning
-                    .consensus
-                    .burst
-                    .max(tuning.payload.burst.saturating_add(tuning.sync.burst)),
-            "p2p.mailbox_messages",
-            "must be at least the larger of p2p.consensus.burst and p2p.payload.burst + p2p.sync.burst",
-        );
-        check(
-            self.mempool.lane_transactions <= self.mempool.total_transactions
-                && self.mempool.lane_bytes <= self.mempool.total_bytes,
-            "mempool.lane_transactions",
-            "one rollup's share (mempool.lane_transactions, mempool.lane_bytes) is more than the whole (mempool.total_transactions, mempool.total_bytes)",
-        );
-        if let Err(error) = crate::logging::check_filter(&self.log.filter) {
-            check(false, "log.filter", &error);
-        }
-        found.extend(self.rpc.faults());
-        found
     }
 }
 

@@ -93,7 +93,7 @@ impl Shared {
     fn contracts(&self) -> Contracts {
         Contracts {
             endpoints: self.endpoints.clone(),
-            deployment: self.config.deployment.clone(),
+            deployment: self.config.deployment,
         }
     }
 

@@ -37,7 +37,7 @@ pub(super) async fn run(shared: Arc<Shared>) -> Result<(), Stopped> {
     let origin = shared.handle.l1_wanted().await?.block;
     let mut watcher = Watcher::new(
         shared.endpoints.clone(),
-        shared.config.deployment.clone(),
+        shared.config.deployment,
         WatchLimits::default(),
         shared.config.poll,
         origin.max(1),
