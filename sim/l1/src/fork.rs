@@ -1,9 +1,6 @@
-//! Forks by more stake than f, with real keys: out of the simulator's kernel, and out of the random worlds of
-//! `finality/tests/forks.rs`.
+//! Forks by more stake than f, with real keys, out of the simulator's kernel.
 
-use crate::forked;
 use crate::said::{Ears, Said};
-use outrider_finality::{ForensicsError, investigate};
 use outrider_sim::checkers::Checkers;
 use outrider_sim::kernel::{World, WorldError};
 use outrider_sim::scenario::{Byzantine, Keys, Scenario};
@@ -20,15 +17,6 @@ const SHAPES: [(&[u64], &[usize]); 5] = [
     (&[5, 4, 3, 2, 2, 3, 3], &[0, 1]),
     (&[10, 10, 10, 7, 7, 7, 7], &[0, 1, 4]),
 ];
-
-/// Where a fork comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Source {
-    /// Whole members in the simulator's kernel; the Byzantine ones do the deed `forkers`.
-    Kernel,
-    /// Random steps of the rules alone, with liars that say whatever helps.
-    Random,
-}
 
 /// Two final blocks of one height, and what is known of how they came to be.
 #[derive(Clone, Debug)]
@@ -103,22 +91,9 @@ pub enum ForkError {
         /// What came of it.
         came: String,
     },
-    /// The fork could not be investigated.
-    #[error("the random fork of seed {seed}: {error}")]
-    Forensics {
-        /// Which.
-        seed: u64,
-        /// Why not.
-        error: ForensicsError,
-    },
-    /// A block of the fork that nobody proposed.
-    #[error("the random fork of seed {seed}: a block of it is not among those that were proposed")]
-    Block {
-        /// Which.
-        seed: u64,
-    },
 }
 
+/// What runs with this seed: a committee of `SHAPES`, in turns, whose Byzantine members lead the honest ones apart.
 fn scenario(seed: u64) -> Scenario {
     let place = usize::try_from(seed % SHAPES.len() as u64).unwrap_or_default();
     let (stakes, byzantine) = SHAPES[place];
@@ -166,40 +141,4 @@ pub fn in_kernel(seed: u64) -> Result<Fork, ForkError> {
         blocks: exposed.blocks,
         finality: exposed.finality.clone(),
     })
-}
-
-/// A fork of a random world, which not every seed has.
-pub fn random(seed: u64) -> Result<Option<Fork>, ForkError> {
-    let Some((world, [one, two])) = forked::run(seed) else {
-        return Ok(None);
-    };
-    let verdict = investigate(&world.committee, &one, &two, &world.stores())
-        .map_err(|error| ForkError::Forensics { seed, error })?;
-    let header = |id| world.header(id).copied();
-    let (first, second) = (verdict.conflict.first, verdict.conflict.second);
-    let (Some(first), Some(second)) = (header(first), header(second)) else {
-        return Err(ForkError::Block { seed });
-    };
-    let members = world.keys.len();
-    let said = (0..members).map(|member| {
-        let own = world.signed_by(member);
-        Said {
-            proposals: std::collections::BTreeSet::new(),
-            votes: own.votes.into_iter().collect(),
-            commit_votes: own.commit_votes.into_iter().collect(),
-            timeouts: own.timeouts.into_iter().collect(),
-        }
-    });
-    let evidence = verdict.guilty.iter().flat_map(|guilty| &guilty.evidence);
-    Ok(Some(Fork {
-        honest: (0..members)
-            .map(|member| forked::HONEST.contains(&member))
-            .collect(),
-        evidence: evidence.map(|one| (**one).clone()).collect(),
-        said: said.collect(),
-        blocks: [first, second],
-        finality: [one.certificate, two.certificate],
-        committee: world.committee,
-        keys: world.keys,
-    }))
 }

@@ -2,9 +2,9 @@
 //! clock. Time and block number are arguments, so one list of transactions always comes to one state.
 //!
 //! ```text
-//! kernel with forkers --\
-//!                        Fork (two final blocks, evidence, what honest members signed) --> trial::judge --> Verdict
-//! random rules ---------/                                                                  | Network on L1 (revm)
+//! kernel with `forkers` ---------------\
+//!                                       Fork (two final blocks, evidence, what was signed) --> trial::judge --> Verdict
+//! random rules (finality/tests/forked) -/                                                     (Network on L1 in revm)
 //! ```
 //!
 //! What `judge` holds the contracts to, for every fork: operators of stake f+1 or more are slashable, and nobody honest,
@@ -16,8 +16,6 @@
 
 pub mod chain;
 pub mod fork;
-#[path = "../../../finality/tests/forked/mod.rs"]
-pub mod forked;
 pub mod network;
 pub mod said;
 pub mod trial;

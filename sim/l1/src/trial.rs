@@ -274,22 +274,30 @@ impl Trial<'_> {
         Ok(())
     }
 
-    /// Every piece of evidence: with a bit changed it is refused, the first one against a member is taken, all others and
-    /// the same again are not.
+    /// One of them, another one for each fork.
+    fn any<'e>(&self, all: &[&'e Evidence]) -> Result<&'e Evidence, Wrong> {
+        let by = usize::from(self.fork.blocks[0].id().0[0]);
+        let chosen = all.get(by % all.len().max(1)).copied();
+        chosen.ok_or(Wrong::Trial {
+            what: "somebody is guilty of nothing",
+        })
+    }
+
+    /// Some piece of evidence against each: with a bit changed it is refused, else taken; after it neither the same nor any
+    /// other is.
     fn report_all(&mut self) -> Result<(), Wrong> {
         for (member, all) in self.guilty.clone() {
             let operator = self.operator(member)?;
-            for (place, evidence) in all.iter().enumerate() {
-                let good = wire(evidence);
-                let call = self.report(member, good.clone())?;
-                if place == 0 {
-                    self.altered_is_refused(member, &good)?;
-                    let reporter = reporter(member);
-                    let receipt = self.network.send(reporter, &call)?;
-                    self.gas = self.gas.max(receipt.gas);
-                    self.taken += 1;
-                    self.offences.insert(evidence.offence());
-                }
+            let chosen = self.any(&all)?;
+            let good = wire(chosen);
+            self.altered_is_refused(member, &good)?;
+            let call = self.report(member, good)?;
+            let receipt = self.network.send(reporter(member), &call)?;
+            self.gas = self.gas.max(receipt.gas);
+            self.taken += 1;
+            self.offences.insert(chosen.offence());
+            for evidence in all {
+                let call = self.report(member, wire(evidence))?;
                 self.refuses(&call, &["AlreadyReported"], || {
                     format!("a second report of {operator}")
                 })?;
@@ -527,10 +535,7 @@ impl Trial<'_> {
     fn report_the_rest(&mut self) -> Result<(), Wrong> {
         let court = self.network.deployment.slashing_court;
         for (member, all) in self.guilty.clone() {
-            let Some(evidence) = all.first() else {
-                continue;
-            };
-            let call = self.report(member, wire(evidence))?;
+            let call = self.report(member, wire(self.any(&all)?))?;
             let operator = self.operator(member)?;
             let open = self
                 .network
