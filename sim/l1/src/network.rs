@@ -47,7 +47,7 @@ pub enum FoundError {
     L1(#[from] L1Error),
     /// The contracts.
     #[error(transparent)]
-    Deploy(#[from] DeployError),
+    Deploy(#[from] Box<DeployError>),
     /// A key.
     #[error(transparent)]
     Account(#[from] AccountError),
@@ -110,7 +110,8 @@ impl Network {
                 time: START_SECONDS,
             },
         };
-        for call in creations(&network.deployment, &network.parameters, &[])? {
+        let calls = creations(&network.deployment, &network.parameters, &[]);
+        for call in calls.map_err(Box::new)? {
             network.send(deployer, &call)?;
         }
         for (place, (member, key)) in committee.members().iter().zip(keys).enumerate() {
