@@ -15,7 +15,7 @@ pub struct Step {
     check: fn() -> Result<(), String>,
 }
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     Step {
         name: "fmt",
         about: "the code is formatted",
@@ -65,6 +65,11 @@ const STEPS: [Step; 11] = [
         name: "contracts",
         about: "the contracts are what is committed, pass their tests, and judge as the node does",
         check: contracts::check,
+    },
+    Step {
+        name: "evm",
+        about: "the simulator takes forks to the committed contracts in revm",
+        check: evm,
     },
     Step {
         name: "e2e",
@@ -196,6 +201,34 @@ fn zoo() -> Result<(), String> {
 
 fn python() -> Result<(), String> {
     command::run(command::program("python3", &["client/python/vectors.py"]))
+}
+
+/// A workspace of its own, so that nothing else builds revm. It shares the target folder: most of what it needs is there.
+fn evm() -> Result<(), String> {
+    let manifest = ["--manifest-path", "sim/l1/Cargo.toml"];
+    let target = command::root().join("target");
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| target.into());
+    let parts: [(&str, &[&str]); 3] = [
+        ("fmt", &["--check"]),
+        (
+            "clippy",
+            &[
+                "--all-targets",
+                "--no-deps",
+                "--locked",
+                "--",
+                "-D",
+                "warnings",
+            ],
+        ),
+        ("test", &["--locked"]),
+    ];
+    for (verb, arguments) in parts {
+        let mut cargo = command::cargo(&[&[verb], &manifest[..], arguments].concat());
+        cargo.env("CARGO_TARGET_DIR", &target);
+        command::run(cargo)?;
+    }
+    Ok(())
 }
 
 fn e2e() -> Result<(), String> {

@@ -35,6 +35,25 @@ struct EpochFile {
     kept: BTreeMap<View, Vec<Justification>>,
 }
 
+/// A fork that honest members committed, and what they keep that proves who made it.
+#[derive(Clone, Debug)]
+pub struct Exposed {
+    /// Two blocks of one height, each final at an honest member.
+    pub blocks: [Block; 2],
+    /// What makes each of them final: a certificate of the block or of one above it.
+    pub finality: [FinalityCertificate; 2],
+    /// Offences of stake `f+1` or more.
+    pub evidence: Vec<Verified<Evidence>>,
+}
+
+impl Exposed {
+    /// Whom the evidence accuses.
+    #[must_use]
+    pub fn guilty(&self) -> BTreeSet<MemberIndex> {
+        self.evidence.iter().map(|one| one.accused()).collect()
+    }
+}
+
 /// Ears, and the files of honest members.
 #[derive(Debug)]
 pub struct Blame {
@@ -236,40 +255,45 @@ impl Blame {
     pub fn accuses(
         &self,
         rules: &EpochRules,
-        first: &Block,
-        second: &Block,
-    ) -> Result<Option<BTreeSet<MemberIndex>>, Finding> {
-        if rules.lost || first.epoch != second.epoch {
+        blocks: [Block; 2],
+    ) -> Result<Option<Exposed>, Finding> {
+        if rules.lost || blocks[0].epoch != blocks[1].epoch {
             return Ok(None);
         }
-        let (Some(first), Some(second)) = (self.made_final(first), self.made_final(second)) else {
+        let (Some(first), Some(second)) =
+            (self.made_final(&blocks[0]), self.made_final(&blocks[1]))
+        else {
             return Ok(None);
         };
         let proofs = self.prove(rules, first).zip(self.prove(rules, second));
-        let found = match proofs {
+        let evidence = match proofs {
             Some((one, other)) => self.investigate(rules, &one, &other)?,
             None => self.collect(rules, [first, second]),
         };
-        let mut guilty = BTreeSet::new();
-        for evidence in &found {
-            blames_guilty(rules, evidence)?;
-            guilty.insert(evidence.accused());
+        for one in &evidence {
+            blames_guilty(rules, one)?;
         }
+        let exposed = Exposed {
+            blocks,
+            finality: [first.clone(), second.clone()],
+            evidence,
+        };
+        let guilty = exposed.guilty();
         let stake: u64 = guilty
             .iter()
             .filter_map(|member| rules.stakes.get(member.index()))
             .sum();
         let needed = rules.thresholds.byzantine + 1;
         if stake >= needed {
-            return Ok(Some(guilty));
+            return Ok(Some(exposed));
         }
         Err((
             "S11",
             format!(
                 "fork in epoch {} between views {} and {}: what honest members keep names {guilty:?} with stake {stake}, {needed} is needed",
                 rules.number,
-                first.view(),
-                second.view()
+                exposed.finality[0].view(),
+                exposed.finality[1].view()
             ),
         ))
     }

@@ -24,6 +24,7 @@ mod rules;
 mod said;
 mod signers;
 
+pub use blame::Exposed;
 pub use catalog::{CHECKERS, class_of, id_of};
 pub use rules::{Thresholds, payload_id};
 
@@ -60,6 +61,8 @@ pub struct Checkers {
     conform: Conform,
     lanes: Lanes,
     progress: Progress,
+    /// The fork that ended the run, if one did and its makers are known.
+    exposed: Option<Exposed>,
     /// The last certificate that each host committed by: it comes with every block of a commit.
     last: Vec<Option<Arc<FinalityCertificate>>>,
     /// The last certificate that each host kept: mostly what it enters a view by then.
@@ -85,6 +88,7 @@ impl Checkers {
             conform: Conform::default(),
             lanes: Lanes::default(),
             progress: Progress::new(scenario),
+            exposed: None,
             last: vec![None; hosts],
             last_kept: vec![None; hosts],
         }
@@ -120,6 +124,12 @@ impl Checkers {
     #[must_use]
     pub fn height(&self, host: usize) -> u64 {
         self.chain.height(host)
+    }
+
+    /// The fork that ended the run (S1), if one did and what honest members keep names its makers (S11).
+    #[must_use]
+    pub const fn exposed(&self) -> Option<&Exposed> {
+        self.exposed.as_ref()
     }
 
     fn check(&mut self, at: Micros, fact: &Fact) -> Result<(), Finding> {
@@ -366,12 +376,13 @@ impl Checkers {
                 self.lanes.grew(&record.block, payload)
             }
             Outcome::Forked(fork) => {
-                let mut guilty = None;
                 if let (Some(agreed), Some(rules)) = (&fork.agreed, rules) {
-                    guilty = self.blame.accuses(rules, &agreed.block, &record.block)?;
+                    let blocks = [agreed.block, record.block];
+                    self.exposed = self.blame.accuses(rules, blocks)?;
                 }
                 let first = fork.agreed.map_or(usize::MAX, |agreed| agreed.by);
-                let guilty = guilty.map_or_else(String::new, |guilty| {
+                let guilty = self.exposed.as_ref().map_or_else(String::new, |exposed| {
+                    let guilty = exposed.guilty();
                     let names: Vec<String> = guilty.iter().map(ToString::to_string).collect();
                     format!("; guilty: {}", names.join(" "))
                 });
