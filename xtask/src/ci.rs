@@ -195,7 +195,10 @@ fn zoo() -> Result<(), String> {
 }
 
 fn python() -> Result<(), String> {
-    command::run(command::program("python3", &["client/python/vectors.py"]))
+    for judged in ["client/python/vectors.py", "client/python/contracts.py"] {
+        command::run(command::program("python3", &[judged]))?;
+    }
+    Ok(())
 }
 
 fn e2e() -> Result<(), String> {
