@@ -225,7 +225,7 @@ contract FinalityAnchor is IFinalityAnchor {
         if (deadline == 0 || block.timestamp <= deadline) return;
         // Nothing of the epoch comes after its last block: if that could not settle because an entry became overdue
         // after it was made, nothing could ever settle again. For it, its own clock counts; the next block is bound.
-        if (isLast && Header.timestamp(header) <= uint256(deadline) * 1000) return;
+        if (isLast && Header.timestamp(header) <= uint256(deadline) * 1_000_000) return;
         // And if its clock is later too: then a quorum left the entry out, and that is certified for ever. Users wait for
         // `evidenceAge`, which nobody overlooks, but not for all time.
         if (isLast && block.timestamp > uint256(deadline) + evidenceAge) return;

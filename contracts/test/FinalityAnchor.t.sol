@@ -292,9 +292,9 @@ contract FinalityAnchorTest is World {
         inbox.enqueue(1, "x");
         uint64 deadline = uint64(clock()) + 1 hours;
         vm.warp(deadline + 1 days);
-        b.timestampMs = deadline * 1000 + 1;
+        b.timestampUs = deadline * 1_000_000 + 1;
         refuse(b, 7, abi.encodeWithSelector(IFinalityAnchor.Overdue.selector, 0));
-        b.timestampMs = deadline * 1000;
+        b.timestampUs = deadline * 1_000_000;
         settle(b);
         // The next epoch is bound.
         refuse(make(11), 7, abi.encodeWithSelector(IFinalityAnchor.Overdue.selector, 0));

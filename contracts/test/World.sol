@@ -22,7 +22,7 @@ abstract contract World is Test {
         uint64 height;
         bytes32 parent;
         bytes32 payload;
-        uint64 timestampMs;
+        uint64 timestampUs;
         bytes32 next;
         uint64 inbox;
         /// To make another block that is the same in all else.
@@ -171,13 +171,13 @@ abstract contract World is Test {
         one.epoch = anchor.epoch();
         one.view_ = height;
         one.height = height;
-        one.timestampMs = uint64(clock()) * 1000;
+        one.timestampUs = uint64(clock()) * 1_000_000;
         (,,, one.inbox,) = anchor.settled();
     }
 
     function encode(Block memory b) internal pure returns (bytes memory) {
         bytes memory front = abi.encodePacked(b.version, b.chain, b.epoch, b.view_, b.height, b.parent, uint64(0));
-        bytes memory middle = abi.encodePacked(b.payload, b.timestampMs, uint16(0), b.next, b.lanes);
+        bytes memory middle = abi.encodePacked(b.payload, b.timestampUs, uint16(0), b.next, b.lanes);
         return abi.encodePacked(front, middle, new bytes(64 + 8 + 32), b.inbox);
     }
 

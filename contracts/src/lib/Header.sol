@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 /// A block header, 292 bytes, read where it lies in calldata. Integers are big-endian.
 ///
 /// version u16 at 0, chain u64 at 2, epoch u64 at 10, view u64 at 18, height u64 at 26, parent at 34, justify u64 at 66,
-/// payload at 74, timestamp u64 (ms) at 106, proposer u16 at 114, next at 116, lanes at 148, history at 180, registry at 212,
+/// payload at 74, timestamp u64 (us) at 106, proposer u16 at 114, next at 116, lanes at 148, history at 180, registry at 212,
 /// origin number u64 at 244, origin hash at 252, inbox u64 at 284.
 library Header {
     uint256 internal constant BYTES = 292;
@@ -46,7 +46,7 @@ library Header {
         return _word(header, 34);
     }
 
-    /// In milliseconds.
+    /// In microseconds.
     function timestamp(bytes calldata header) internal pure returns (uint64) {
         return _u64(header, 106);
     }
