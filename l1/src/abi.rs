@@ -44,6 +44,7 @@ sol! {
         error BadParameter(string name);
         error WrongAddress(address predicted, address actual);
         error OnlyBy(address who, address caller);
+        error Frozen();
         error HeaderChain(uint64 chain);
         error HeaderLength(uint256 length);
         error HeaderVersion(uint16 version);
@@ -177,7 +178,6 @@ sol! {
         event Froze(uint64 indexed epoch, uint64 indexed height, bytes32 a, bytes32 b);
         error AlreadyBegun();
         error NotBegun();
-        error Frozen();
         error NotGenesis(bytes32 id);
         error StaleSnapshot(uint64 takenAt);
         error WrongEpoch(uint64 epoch, uint64 wanted);
@@ -218,6 +218,7 @@ sol! {
         error NoOperator(bytes32 memberKey);
         error NoAttester(address attester);
         error NotAnOffence();
+        error TooLittleGas(uint256 each);
         error HighView(uint64 view_, uint64 highView);
         error LastView();
         error Legal(uint8 offence);

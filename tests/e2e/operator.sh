@@ -118,6 +118,16 @@ status=$("$OUTRIDER" operator status "$OPERATOR" --network "$WORK/network.json" 
 [[ $(field member_key <<<"$status") == "$NEXT" ]] || fail "the status is $status"
 ok "unbonded, left and withdrew: $("$OUTRIDER" operator status "$OPERATOR" --network "$WORK/network.json" --l1 "$L1" | grep ^bonded)"
 
+# A member with an encrypted key starts with the password file that its configuration names, and not without.
+init_network 4
+mv "$NET/member-0/member.key" "$WORK/member-0.key"
+"$OUTRIDER" keys encrypt "$WORK/member-0.key" --out "$NET/member-0/member.key" --password-file "$WORK/member.password" >/dev/null
+if "$OUTRIDER" start --config "$NET/member-0/outrider.toml" 2>"$WORK/closed.out"; then fail "started without a password"; fi
+grep -q 'is encrypted' "$WORK/closed.out" || fail "the reason is not named: $(<"$WORK/closed.out")"
+start_member 0 --set "node.key_password_file=$WORK/member.password"
+wait_until 60 "member-0 to answer" answers "$(url 0)"
+ok "a member starts with an encrypted key and its password file"
+
 # Another chain's endpoint, and a network file of another chain.
 sed 's/31337/1/' "$WORK/network.json" >"$WORK/other.json"
 if "$OUTRIDER" operator status "$OPERATOR" --network "$WORK/other.json" --l1 "$L1" 2>"$WORK/chain.out"; then fail "another chain"; fi
