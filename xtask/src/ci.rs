@@ -229,7 +229,9 @@ fn evm() -> Result<(), String> {
     for (verb, arguments) in parts {
         let mut cargo = command::cargo(&[&[verb], &manifest[..], arguments].concat());
         cargo.env("CARGO_TARGET_DIR", &target);
-        command::run(cargo)?;
+        command::run(cargo).map_err(|reason| {
+            format!("{reason}\nIf only its lock file is behind: cargo update --workspace --manifest-path sim/l1/Cargo.toml")
+        })?;
     }
     Ok(())
 }

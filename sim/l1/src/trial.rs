@@ -3,10 +3,10 @@
 use crate::chain::L1Error;
 use crate::fork::Fork;
 use crate::network::{FoundError, Network, someone, stake_unit};
-use alloy_primitives::{Address, B256, Bytes, U256, address};
+use alloy_primitives::{Address, B256, U256, address};
+use alloy_sol_types::SolCall as _;
 use outrider_l1::abi::{BondedStake, CommitteeManager, FinalityAnchor, SlashingCourt};
 use outrider_l1::calls::{Call, Signers};
-use outrider_types::codec::{EncodeSize as _, Write as _};
 use outrider_types::evidence::NoOffence;
 use outrider_types::{Block, Epoch, Evidence, MemberIndex, Offence, PublicKey, Stake};
 use std::collections::{BTreeMap, BTreeSet};
@@ -121,14 +121,6 @@ pub enum Wrong {
     },
 }
 
-/// The bytes that `SlashingCourt.report` takes.
-#[must_use]
-pub fn wire(evidence: &Evidence) -> Vec<u8> {
-    let mut out = Vec::with_capacity(evidence.encode_size());
-    evidence.write(&mut out);
-    out
-}
-
 /// Take a fork to L1: report, execute, snapshot, and freeze on a copy. Everything that must be refused is tried as well.
 pub fn judge(fork: &Fork) -> Result<Verdict, Wrong> {
     let mut trial = Trial {
@@ -204,9 +196,9 @@ impl Trial<'_> {
         })
     }
 
-    fn report(&self, accused: MemberIndex, evidence: Vec<u8>) -> Result<Call, Wrong> {
+    fn report(&self, accused: MemberIndex, evidence: &Evidence) -> Result<Call, Wrong> {
         let key = self.key(accused)?;
-        Ok(self.network.deployment.report(&key, Bytes::from(evidence)))
+        Ok(self.network.deployment.report(&key, evidence))
     }
 
     /// L1 must refuse this, with one of these errors.
@@ -251,7 +243,7 @@ impl Trial<'_> {
                         verdict: verdict.map(Box::new),
                     });
                 }
-                let call = self.report(member, wire(&evidence))?;
+                let call = self.report(member, &evidence)?;
                 self.refuses(&call, &["Legal"], || {
                     format!("{evidence:?} against honest {member}")
                 })?;
@@ -262,7 +254,7 @@ impl Trial<'_> {
                 .filter_map(|all| all.first().copied())
                 .collect();
             for evidence in others {
-                let call = self.report(member, wire(evidence))?;
+                let call = self.report(member, evidence)?;
                 self.refuses(&call, &["BadSignature"], || {
                     format!(
                         "evidence against {} as one against honest {member}",
@@ -289,15 +281,14 @@ impl Trial<'_> {
         for (member, all) in self.guilty.clone() {
             let operator = self.operator(member)?;
             let chosen = self.any(&all)?;
-            let good = wire(chosen);
-            self.altered_is_refused(member, &good)?;
-            let call = self.report(member, good)?;
+            let call = self.report(member, chosen)?;
+            self.altered_is_refused(member, &call)?;
             let receipt = self.network.send(reporter(member), &call)?;
             self.gas = self.gas.max(receipt.gas);
             self.taken += 1;
             self.offences.insert(chosen.offence());
             for evidence in all {
-                let call = self.report(member, wire(evidence))?;
+                let call = self.report(member, evidence)?;
                 self.refuses(&call, &["AlreadyReported"], || {
                     format!("a second report of {operator}")
                 })?;
@@ -306,17 +297,27 @@ impl Trial<'_> {
         Ok(())
     }
 
-    fn altered_is_refused(&mut self, member: MemberIndex, good: &[u8]) -> Result<(), Wrong> {
+    fn altered_is_refused(&mut self, member: MemberIndex, call: &Call) -> Result<(), Wrong> {
+        let good = SlashingCourt::reportCall::abi_decode(&call.data).map_err(|_| Wrong::Trial {
+            what: "a report does not decode",
+        })?;
         // Places that differ from fork to fork, and are the same for one fork.
-        let seed = outrider_types::crypto::sha256(&[good]);
+        let seed = outrider_types::crypto::sha256(&[&good.evidence]);
         for random in seed.chunks_exact(4).take(4) {
             let random = random
                 .iter()
                 .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
-            let (byte, bit) = (random / 8 % good.len(), random % 8);
-            let mut bad = good.to_vec();
+            let (byte, bit) = (random / 8 % good.evidence.len(), random % 8);
+            let mut bad = good.evidence.to_vec();
             bad[byte] ^= 1 << bit;
-            let call = self.report(member, bad)?;
+            let bad = SlashingCourt::reportCall {
+                evidence: bad.into(),
+                ..good.clone()
+            };
+            let altered = Call {
+                data: bad.abi_encode().into(),
+                ..call.clone()
+            };
             let wanted = [
                 "BadSignature",
                 "Legal",
@@ -330,7 +331,7 @@ impl Trial<'_> {
                 "LastView",
                 "EpochNotBegun",
             ];
-            self.refuses(&call, &wanted, || {
+            self.refuses(&altered, &wanted, || {
                 format!("evidence against {member} with bit {bit} of byte {byte} changed")
             })?;
         }
@@ -386,7 +387,7 @@ impl Trial<'_> {
         self.money_is_where_it_belongs()?;
         for (member, all) in self.guilty.clone() {
             for evidence in all {
-                let call = self.report(member, wire(evidence))?;
+                let call = self.report(member, evidence)?;
                 self.refuses(&call, &["AlreadyReported"], || {
                     format!("evidence against {member}, who was slashed for the epoch")
                 })?;
@@ -535,7 +536,7 @@ impl Trial<'_> {
     fn report_the_rest(&mut self) -> Result<(), Wrong> {
         let court = self.network.deployment.slashing_court;
         for (member, all) in self.guilty.clone() {
-            let call = self.report(member, wire(self.any(&all)?))?;
+            let call = self.report(member, self.any(&all)?)?;
             let operator = self.operator(member)?;
             let open = self
                 .network
