@@ -246,15 +246,19 @@ fn print_plan(plan: &Explained, json: bool) {
 /// An amount with its unit: `32eth`, `0.5eth`, `5gwei` or `100wei`.
 pub fn amount(text: &str) -> Result<U256, String> {
     let wrong = || format!("{text:?} is not an amount as 32eth, 0.5eth, 5gwei or 100wei");
-    let units = [("eth", "ether"), ("gwei", "gwei"), ("wei", "wei")];
-    let (number, unit) = units
+    let units = [("eth", 18), ("gwei", 9), ("wei", 0)];
+    let (number, places) = units
         .iter()
-        .find_map(|(end, unit)| Some((text.strip_suffix(end)?, *unit)))
+        .find_map(|(end, places)| Some((text.strip_suffix(end)?, *places)))
         .ok_or_else(wrong)?;
-    if !number.starts_with(|letter: char| letter.is_ascii_digit()) {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let digits = |text: &str| text.bytes().all(|letter| letter.is_ascii_digit());
+    let right = !whole.is_empty() && digits(whole) && digits(fraction);
+    // What is less than a wei is no amount.
+    if !right || fraction.len() > usize::from(places) {
         return Err(wrong());
     }
-    let parsed = alloy_primitives::utils::parse_units(number.trim(), unit);
+    let parsed = alloy_primitives::utils::parse_units(number, places);
     parsed
         .map(|value| value.get_absolute())
         .map_err(|_| wrong())

@@ -6,17 +6,12 @@ use outrider_network::Tuning;
 impl NodeConfig {
     /// What is wrong between options that are right by themselves.
     pub(super) fn contradictions(&self) -> Vec<(&'static str, String)> {
-        let mut found = Vec::new();
+        let mut found = self.address_faults();
         let mut check = |holds: bool, key: &'static str, problem: &str| {
             if !holds {
                 found.push((key, problem.to_owned()));
             }
         };
-        check(
-            self.metrics.allow_remote || self.metrics.listen.ip().is_loopback(),
-            "metrics.listen",
-            "others could reach this address and metrics have no access control; use a loopback address, or set metrics.allow_remote = true if a firewall guards it",
-        );
         let ConsensusSection {
             base_timeout_ms,
             timeout_cap_ms,
@@ -73,14 +68,17 @@ impl NodeConfig {
         if let Err(error) = crate::logging::check_filter(&self.log.filter) {
             check(false, "log.filter", &error);
         }
-        found.extend(self.port_faults());
         found.extend(self.rpc.faults());
         found
     }
 
-    /// Ports that two servers want.
-    fn port_faults(&self) -> Vec<(&'static str, String)> {
+    /// Addresses that others can reach, and ports that two servers want.
+    fn address_faults(&self) -> Vec<(&'static str, String)> {
         let mut found = Vec::new();
+        if !self.metrics.allow_remote && !self.metrics.listen.ip().is_loopback() {
+            let problem = "others could reach this address and metrics have no access control; use a loopback address, or set metrics.allow_remote = true if a firewall guards it";
+            found.push(("metrics.listen", problem.to_owned()));
+        }
         let ports = [
             ("p2p.listen", self.p2p.listen),
             ("rpc.listen", self.rpc.listen),

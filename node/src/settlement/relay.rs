@@ -186,9 +186,9 @@ impl Relay {
         ) {
             return Ok(());
         }
-        self.snapshot = Some(next);
         let call = self.shared.config.deployment.snapshot(next);
         let receipt = self.sender.send(call).await?;
+        self.snapshot = Some(next);
         tracing::info!(epoch = %next, l1_block = receipt.number, gas = receipt.gas_used, "asked L1 for the next committee");
         Ok(())
     }
