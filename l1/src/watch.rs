@@ -171,6 +171,9 @@ pub struct Watch {
     /// In order of number; the first may be final.
     window: VecDeque<Entry>,
     heads: Option<Heads>,
+    /// Up to here, what is kept was on the chain when it was final there. A block above may have been replaced before it became final,
+    /// between two looks.
+    sure: u64,
     marks: Marks,
     range: u64,
     step: Step,
@@ -186,6 +189,7 @@ impl Watch {
             limits,
             window: VecDeque::new(),
             heads: None,
+            sure: 0,
             marks: Marks::default(),
             step: Step::Idle,
         }
@@ -342,7 +346,7 @@ impl Watch {
             }
             return self.arrive(heads, turn);
         }
-        if known.number <= self.final_number() {
+        if known.number <= self.sure {
             self.step = Step::Broken;
             turn.events.push(WatchEvent::FinalReplaced {
                 known,
@@ -360,6 +364,8 @@ impl Watch {
     /// The newest block that was read is on the chain: drop what is below the final block, and read on.
     fn arrive(&mut self, heads: Heads, turn: &mut Turn) {
         let last = self.final_number();
+        let read = self.tip().map_or(0, |tip| tip.number);
+        self.sure = self.sure.max(last.min(read));
         while self.window.len() > 1
             && (self
                 .window
