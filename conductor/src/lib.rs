@@ -30,7 +30,7 @@
 //! Limits: [`INTERVAL_MAX`], [`TRANSACTIONS_PER_INTERVAL_MAX`], [`INTERVAL_BYTES_MAX`], [`RECORDS_KEPT`], [`REQUEST_TIMEOUT`],
 //! [`ANSWER_BYTES_MAX`], [`OFFENDERS_MAX`], [`STEP_LISTS_KEPT`], [`UNTOLD_MAX`], [`CLAIMS_MAX`].
 //!
-//! Beside it: [`Certifier`] signs what was executed, [`StepLog`] keeps what each transaction did (`tests/compare.rs`), and [`open`]
+//! Beside it: [`Certifier`] signs what was executed, [`StepLog`] keeps what each transaction did (`tests/compare.rs`), and `open`
 //! and [`live`] run a short-lived rollup from its registration to its [`FinalFile`] (`tests/e2e/rollup.sh`).
 //!
 //! Deliberately absent: settlement, receipts for wallets.

@@ -198,7 +198,7 @@ pub fn load_with(
     read_plain(path, &text)
 }
 
-/// Read a file of at most [`KEY_FILE_BYTES_MAX`] bytes that nobody else can read or change.
+/// Read a file of at most `KEY_FILE_BYTES_MAX` bytes that nobody else can read or change.
 pub fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
     let failed = |error| KeyFileError::Read {
         path: path.to_path_buf(),
