@@ -6,7 +6,7 @@ use outrider_finality::{SettlementPoint, is_turn};
 use outrider_l1::calls::{Call, Signers};
 use outrider_l1::sender::{SendError, Sender};
 use outrider_l1::state::AnchorState;
-use outrider_types::{Block, Epoch, Height, MemberIndex};
+use outrider_types::{Epoch, Height, MemberIndex};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -147,7 +147,7 @@ impl Relay {
             .collect();
         let signers = Signers::new(&signatures)?;
         let deployment = &self.shared.config.deployment;
-        Some(deployment.settle(&header(&point.block), &signers))
+        Some(deployment.settle(&point.block.header_bytes(), &signers))
     }
 
     /// In the latter half of an epoch: have L1 say who is in the next one.
@@ -192,9 +192,4 @@ impl Relay {
         tracing::info!(epoch = %next, l1_block = receipt.number, gas = receipt.gas_used, "asked L1 for the next committee");
         Ok(())
     }
-}
-
-/// A block header as the contract reads it.
-fn header(block: &Block) -> [u8; Block::BYTES] {
-    block.header_bytes()
 }
