@@ -4,8 +4,8 @@ use super::Shared;
 use crate::handle::{SettlementHeard, Stopped};
 use outrider_l1::state::CommitteeRecord;
 use outrider_types::{
-    Aggregate, Approve, Attester, Bytes, Committee, CommitteeChange, CommitteeId, Contact, Epoch,
-    EpochStart, Member, MemberIndex, Signed, Stake, TransportKey, Verified, decode,
+    Aggregate, Approve, Attester, Bytes, CommitteeChange, CommitteeId, Contact, Epoch, EpochStart,
+    MemberIndex, Signed, Stake, TransportKey, Verified, decode,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -155,7 +155,8 @@ async fn change_of(
             return None;
         }
     };
-    let Some(next) = committee_of(start, &record) else {
+    let blocks = start.committee.epoch_blocks().unwrap_or(0);
+    let Ok(next) = record.to_committee(start.committee.chain(), blocks) else {
         tracing::error!(id = %wanted.id, "the committee on L1 is not one that this network can have: it keeps the one it has");
         return None;
     };
@@ -173,19 +174,6 @@ async fn change_of(
         contacts,
         approvals,
     })
-}
-
-/// A committee as L1 has it, if it is what its id says.
-fn committee_of(start: &EpochStart, record: &CommitteeRecord) -> Option<Committee> {
-    let members = record.members.iter().map(|member| Member {
-        public_key: member.key,
-        stake: Stake(member.weight),
-    });
-    let chain = start.committee.chain();
-    let next = Committee::new(chain, record.epoch, members.collect(), None).ok()?;
-    let blocks = start.committee.epoch_blocks().unwrap_or(0);
-    let next = next.with_epoch_blocks(blocks);
-    (next.id() == record.id).then_some(next)
 }
 
 fn same_contacts(start: &EpochStart, wanted: &Wanted) -> bool {
