@@ -102,7 +102,8 @@ pub use proof::{
 };
 pub use records::{HistoryChunk, LedgerTip, TransactionLocation};
 pub use settlement::{
-    Attestations, Attested, Cadence, FEES_KEPT, Fees, SETTLEMENT_POINT_EVERY,
-    SETTLEMENT_POINTS_MAX, SettlementPoint, Tracker, is_settlement_point, is_turn,
+    ATTESTED_MAX, Attestations, Attested, AttestedBlocks, Cadence, FEES_KEPT, Fees,
+    SETTLEMENT_POINT_EVERY, SETTLEMENT_POINTS_MAX, SettlementPoint, Tracker, is_settlement_point,
+    is_turn,
 };
 pub use text::{TextError, canonical, read_canonical};

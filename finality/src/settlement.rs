@@ -7,6 +7,10 @@
 //!
 //! Nothing here can undo anything: a soft-final block stays so whatever L1 does.
 
+mod record;
+
+pub use record::{ATTESTED_MAX, AttestedBlocks};
+
 use outrider_types::{
     Attestation, Block, BlockId, Committee, CommitteeId, Epoch, Height, MemberIndex, Stake,
     Timestamp,
@@ -52,6 +56,11 @@ impl SettlementPoint {
     pub const fn complete(&self) -> Option<Timestamp> {
         self.complete
     }
+
+    fn is_enough(&self, committee: &Committee) -> bool {
+        let stake = committee.stake_of(self.attestations.keys().copied());
+        stake.unwrap_or(Stake(0)) >= committee.thresholds().quorum
+    }
 }
 
 /// What became of an attestation.
@@ -71,14 +80,17 @@ pub struct Attestations {
     points: BTreeMap<Height, SettlementPoint>,
     /// Those for blocks that are not final here yet, by signer: one each.
     early: BTreeMap<MemberIndex, Attestation>,
+    /// As of the newest L1 block.
     settled: Height,
+    /// As of the final L1 block: nothing up to here is needed any more, whatever L1 does.
+    finalized: Height,
 }
 
 impl Attestations {
     /// A point is final here. Of too many, every second one is forgotten, but for the last of an epoch: any later one settles all before
     /// it in its epoch.
     pub fn open(&mut self, block: Block, id: BlockId) {
-        if block.height <= self.settled {
+        if block.height <= self.finalized {
             return;
         }
         if self.points.len() >= SETTLEMENT_POINTS_MAX {
@@ -104,7 +116,7 @@ impl Attestations {
         committee: &Committee,
         now: Timestamp,
     ) -> Attested {
-        if attestation.height <= self.settled {
+        if attestation.height <= self.finalized {
             return Attested::Known;
         }
         let Some(point) = self.points.get_mut(&attestation.height) else {
@@ -118,9 +130,7 @@ impl Attestations {
         if !fits || held.insert(attestation.signer, attestation).is_some() {
             return Attested::Known;
         }
-        let stake = committee.stake_of(held.keys().copied()).unwrap_or(Stake(0));
-        let enough = stake >= committee.thresholds().quorum;
-        if enough && point.complete.is_none() {
+        if point.complete.is_none() && point.is_enough(committee) {
             point.complete = Some(now);
             return Attested::Complete;
         }
@@ -136,10 +146,23 @@ impl Attestations {
         BTreeMap::into_values(due).collect()
     }
 
-    /// L1 has settled this height, or says so no more: then members attest to what is above it again.
-    pub fn settled(&mut self, height: Height) {
-        self.settled = height;
-        self.points = self.points.split_off(&height.next());
+    /// What L1 has settled as of its newest block and as of its final one. Points in between are kept: L1 may reorganise, and then takes
+    /// them again.
+    pub fn settled(&mut self, settled: Height, finalized: Height) {
+        self.settled = settled;
+        self.finalized = self.finalized.max(finalized);
+        self.points = self.points.split_off(&self.finalized.next());
+    }
+
+    /// Keep what is still signed by whom L1 has as a member's attester: it may have changed.
+    pub fn recheck(&mut self, committee: &Committee, is_signed: impl Fn(&Attestation) -> bool) {
+        let of_epoch = |point: &&mut SettlementPoint| point.block.epoch == committee.epoch();
+        for point in self.points.values_mut().filter(of_epoch) {
+            point.attestations.retain(|_, one| is_signed(one));
+            if !point.is_enough(committee) {
+                point.complete = None;
+            }
+        }
     }
 
     /// What to send to a contract that is in this epoch: the last block of the epoch once that has a quorum, for nothing of the next epoch
@@ -152,16 +175,10 @@ impl Attestations {
         ready.next_back()
     }
 
-    /// SettlementPoints that this member has not signed.
-    pub fn unsigned(&self, member: MemberIndex) -> impl Iterator<Item = &SettlementPoint> {
-        let all = self.points.values();
-        all.filter(move |one| !one.attestations.contains_key(&member))
-    }
-
-    /// This member's attestations that no settled block has made useless.
+    /// This member's attestations to blocks that L1 has not settled.
     pub fn own(&self, member: MemberIndex) -> impl Iterator<Item = &Attestation> {
-        let all = self.points.values();
-        all.filter_map(move |one| one.attestations.get(&member))
+        let above = self.points.range(self.settled.next()..);
+        above.filter_map(move |(_, one)| one.attestations.get(&member))
     }
 }
 
@@ -339,15 +356,52 @@ mod tests {
         all.open(two, two.id());
         assert!(all.take_early(one.height).is_empty());
         assert_eq!(all.take_early(two.height), [attest(&two, 1)]);
-        assert_eq!(all.unsigned(MemberIndex(0)).count(), 1);
+    }
+
+    #[test]
+    fn attestations_stay_until_their_block_is_settled_in_a_final_block_of_l1() {
+        let committee = testing::committee(&[1; 4]).0;
+        let last = Block {
+            next: CommitteeId([1; 32]),
+            ..block(1, 2)
+        };
+        let mut all = Attestations::default();
+        all.open(last, last.id());
+        for signer in [0, 1, 2] {
+            all.add(attest(&last, signer), &committee, Timestamp(1));
+        }
         assert_eq!(all.own(MemberIndex(0)).count(), 1);
-        all.settled(one.height);
-        assert!(all.next(one.epoch).is_none());
-        assert_eq!(add(&mut all, attest(&one, 2), 7), Attested::Known);
-        // L1 took it back: it can be attested to again.
-        all.settled(Height(0));
+        all.settled(last.height, Height(0));
+        assert_eq!(all.own(MemberIndex(0)).count(), 0, "said often enough");
+        // L1 reorganises: the end of the epoch is settled no more, and must be sent again.
+        all.settled(Height(0), Height(0));
+        assert_eq!(all.own(MemberIndex(0)).count(), 1);
+        assert_eq!(all.next(last.epoch).map(|one| one.id), Some(last.id()));
+        all.settled(last.height, last.height);
+        assert!(all.next(last.epoch).is_none());
+        let late = all.add(attest(&last, 3), &committee, Timestamp(7));
+        assert_eq!(late, Attested::Known);
+        all.open(last, last.id());
+        assert!(all.points.is_empty());
+    }
+
+    #[test]
+    fn attestations_of_an_attester_that_was_replaced_on_l1_count_no_more() {
+        let committee = testing::committee(&[1; 4]).0;
+        let one = block(1, 2);
+        let mut all = Attestations::default();
         all.open(one, one.id());
-        assert_eq!(add(&mut all, attest(&one, 0), 8), Attested::New);
+        for signer in [0, 1, 2] {
+            all.add(attest(&one, signer), &committee, Timestamp(1));
+        }
+        all.recheck(&committee, |_| true);
+        assert!(all.next(one.epoch).is_some());
+        all.recheck(&committee, |one| one.signer != MemberIndex(1));
+        assert!(all.next(one.epoch).is_none());
+        let again = all.add(attest(&one, 1), &committee, Timestamp(9));
+        assert_eq!(again, Attested::Complete);
+        let next = all.next(one.epoch).unwrap();
+        assert_eq!(next.complete(), Some(Timestamp(9)));
     }
 
     #[test]

@@ -4,19 +4,23 @@ use crate::api::{self, ApiError};
 use crate::chain::{Chain, ChainError};
 use crate::committee_file::{CommitteeFile, CommitteeFileError};
 use crate::config::NodeConfig;
-use crate::driver::{self, DriverConfig, DriverError};
+use crate::driver::{self, DriverConfig, DriverError, wall_clock};
 use crate::handle::{Head, NodeHandle};
 use crate::keys::password::Password;
 use crate::keys::{self, KeyFileError};
 use crate::metrics::{self, Metrics, MetricsError};
 use crate::seats::peer_of;
-use crate::settlement::{self, SettlementConfig, SettlementError};
+use crate::settlement::{
+    self, AttestationJournal, AttestationJournalError, SettlementConfig, SettlementError,
+};
 use commonware_runtime::{Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
 use outrider_l1::deployment::{Deployment, NetworkFileError};
 use outrider_network::{
     NetworkConfig, NetworkError, Peer, runtime_config, transport_public_key, transport_seed,
 };
-use outrider_storage::{DataDirLock, FileJournal, JournalError, LockError, SledStore, StoreError};
+use outrider_storage::{
+    DataDirLock, FileJournal, Journal as _, JournalError, LockError, SledStore, StoreError,
+};
 use outrider_types::limits::MESSAGE_BYTES_MAX;
 use outrider_types::{Block, EpochStart, PublicKey};
 use std::net::SocketAddr;
@@ -76,6 +80,9 @@ pub enum MemberError {
     /// The vote journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The journal of attestations.
+    #[error(transparent)]
+    AttestationJournal(#[from] AttestationJournalError),
     /// The block store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -258,7 +265,16 @@ async fn run_in(
     }
     let (handle, ends) = NodeHandle::new(start, Head::at_rest(&chain), key);
     let scraped = metrics::serve(counted.clone(), handle.clone(), &config.metrics).await?;
-    let settlement = settlement_of(&config)?;
+    let settlement = match settlement_of(&config)? {
+        None => None,
+        Some(settlement) => {
+            let remembers = journal.latest().is_some() || driver.accept_lost_journal;
+            let (folder, now) = (data_dir.join("attestations"), wall_clock(&context));
+            let durable = config.storage.durable();
+            let attested = AttestationJournal::open(&folder, remembers, now, durable)?;
+            Some((settlement, attested))
+        }
+    };
     let key = driver.key.clone();
     let served = api::serve(handle.clone(), &config.rpc, &driver.mempool).await?;
     let network = outrider_network::start(context.child("network"), network).await?;
@@ -272,7 +288,7 @@ async fn run_in(
     });
     // Dropped when the member stops.
     let _settles = settlement
-        .map(|settlement| settlement::start(handle, key, genesis, settlement))
+        .map(|(settlement, attested)| settlement::start(handle, key, genesis, attested, settlement))
         .transpose()?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(MemberError::Signal)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(MemberError::Signal)?;

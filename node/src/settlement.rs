@@ -3,6 +3,7 @@
 //! ```text
 //! L1 --follow--> forced inbox, origins --> driver             (F17, F18)
 //!          '---> committees of later epochs --committee--> approvals --> driver   (R13)
+//!          '---> attesters of the committees --attesters--> whose attestations count
 //!          '---> settled and final heights --> report
 //! final blocks --attest--> attestations of all members --relay--> L1
 //! ```
@@ -11,10 +12,14 @@
 //! soft-final, and nothing that was is undone.
 
 mod attest;
+mod attesters;
 mod committee;
 mod epochs;
 mod follow;
+mod journal;
 mod relay;
+
+pub use journal::{AttestationJournal, AttestationJournalError};
 
 use crate::handle::{NodeHandle, SettlementReport, Stopped};
 use epochs::Epochs;
@@ -77,6 +82,8 @@ struct Shared {
     report: Arc<watch::Sender<Option<SettlementReport>>>,
     /// A committee that L1 asks for, as soon as it is final there.
     wanted: watch::Sender<Option<committee::Wanted>>,
+    /// Changes when L1 may have other attesters than before.
+    rosters: watch::Sender<u64>,
 }
 
 /// Locks even after a panic: every critical section here leaves its value whole.
@@ -146,6 +153,7 @@ pub fn start(
     handle: NodeHandle,
     key: SecretKey,
     genesis: EpochStart,
+    journal: AttestationJournal,
     config: SettlementConfig,
 ) -> Result<Settlement, SettlementError> {
     let limits = AgreementLimits::default();
@@ -168,16 +176,18 @@ pub fn start(
         fees: Mutex::default(),
         report,
         wanted,
+        rosters: watch::Sender::new(0),
     });
     let task = tokio::spawn(async move {
         // Each ends when the driver has stopped.
-        let (followed, attested, approved, relayed) = tokio::join!(
+        let (followed, attested, approved, counted, relayed) = tokio::join!(
             follow::run(shared.clone()),
-            attest::run(shared.clone()),
+            attest::run(shared.clone(), journal),
             committee::run(shared.clone()),
+            attesters::run(shared.clone()),
             relay::run(shared.clone()),
         );
-        let all: [Result<(), Stopped>; 4] = [followed, attested, approved, relayed];
+        let all: [Result<(), Stopped>; 5] = [followed, attested, approved, counted, relayed];
         tracing::debug!(?all, "settlement has ended");
     });
     Ok(Settlement { task })

@@ -67,18 +67,22 @@ anchor_follows() { (($(anchor_epoch) >= $(epoch))); }
 wait_until 60 "the anchor to enter the epoch" anchor_follows
 ok "a deposit on L1 changes the committee of a later epoch, and L1 hands over to it"
 
-# L1 reorganises: what it settled is undone, soft-final blocks are not.
-before=$(settlement 0 settled)
-wait_until 60 "a settlement that is not final on L1" settled_at_least 0 $((before + 1))
+# L1 reorganises just after the end of an epoch was settled there: that must be settled once more before anything else is. What was
+# settled is undone, soft-final blocks are not.
+ended=$(anchor_epoch)
+enters() { (($(anchor_epoch) > ended)); }
+wait_until 120 "the anchor to enter another epoch" enters
 soft=$(height "$(url 0)")
 id=$(rpc "$(url 0)" outrider_block "[$soft]" | field id)
 rpc "$L1" anvil_reorg '[2, []]' >"$WORK/reorg.out"
+[[ $(anchor_epoch) == "$ended" ]] || fail "the reorganisation left the anchor in epoch $(anchor_epoch)"
 reorganised() { grep -q 'L1 reorganised' "$NET/member-0/outrider.log"; }
 wait_until 30 "members to see the reorganisation" reorganised
+wait_until 60 "the anchor to enter the epoch again" enters
 wait_until 60 "settlement to go on" settled_at_least 0 $((soft + 1))
 wait_until 60 "it to be final on L1" final_at_least 0 $((soft + 1))
 [[ $(rpc "$(url 0)" outrider_block "[$soft]" | field id) == "$id" ]] || fail "a soft-final block was undone"
-ok "a reorganisation of L1 undoes no soft-final block, and settlement goes on"
+ok "a reorganisation of L1 undoes no soft-final block, and settlement goes on, also over the end of an epoch"
 
 # L1 is away: nothing is lost.
 pid=$(pgrep -f "anvil.*--port ${L1##*:} " | tail -n 1)

@@ -31,7 +31,7 @@ const HELP_EVERY: Duration = Duration::from_millis(250);
 /// A member without its journal signs nothing in an epoch that began before this long after it started: it cannot know
 /// what it signed before. A block's timestamp is at most 10 s ahead of honest clocks, and those are within 5 s of ours, or
 /// the network would not connect.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(20);
+pub(crate) const FORGOTTEN_AFTER: Duration = Duration::from_secs(20);
 
 /// The last block of the epoch, final but for the committee that it names, which is not known here yet.
 #[derive(Debug)]

@@ -32,6 +32,7 @@ use crate::metrics::Metrics;
 use crate::pipeline::{self, FromPeer};
 use crate::seats::{Seats, SharedHearing};
 use crate::tap::Tap;
+pub(crate) use epochs::FORGOTTEN_AFTER;
 use outrider_consensus::{Action, Config as ConsensusConfig, Input, Replica, Step};
 use outrider_finality::{ExecutionVotes, Outlook};
 use outrider_mempool::{Limits, Mempool, Unresolved};
@@ -181,7 +182,7 @@ impl Clock {
 }
 
 /// Microseconds since the Unix epoch by the context's clock.
-fn wall_clock(context: &impl commonware_runtime::Clock) -> Timestamp {
+pub(crate) fn wall_clock(context: &impl commonware_runtime::Clock) -> Timestamp {
     let since = context
         .current()
         .duration_since(std::time::UNIX_EPOCH)

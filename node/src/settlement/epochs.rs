@@ -1,7 +1,7 @@
 //! Who were members when, for attestations of blocks of epochs that are over.
 
 use crate::handle::{NodeHandle, Stopped};
-use outrider_types::{Block, Contact, Epoch, EpochStart, MemberIndex, PublicKey};
+use outrider_types::{Attester, Block, Epoch, EpochStart, MemberIndex, PublicKey};
 use std::collections::BTreeMap;
 
 /// Epochs that are remembered. Settlement that is further behind than that begins again where it can.
@@ -12,6 +12,8 @@ const EPOCHS_KEPT: usize = 64;
 pub(super) struct Epochs {
     starts: BTreeMap<Epoch, EpochStart>,
     lasts: BTreeMap<Epoch, Block>,
+    /// Whom L1 counts, by member; for epochs that it was asked about.
+    attesters: BTreeMap<Epoch, Vec<Attester>>,
 }
 
 impl Epochs {
@@ -19,6 +21,7 @@ impl Epochs {
         Self {
             starts: BTreeMap::from([(genesis.committee.epoch(), genesis)]),
             lasts: BTreeMap::new(),
+            attesters: BTreeMap::new(),
         }
     }
 
@@ -31,11 +34,43 @@ impl Epochs {
         self.lasts.get(&epoch)
     }
 
+    /// Epochs from this one on.
+    pub(super) fn from(&self, epoch: Epoch) -> impl Iterator<Item = &EpochStart> {
+        self.starts.range(epoch..).map(|(_, start)| start)
+    }
+
+    /// Last blocks of the epochs that are over, oldest first.
+    pub(super) fn lasts(&self) -> impl Iterator<Item = &Block> {
+        self.lasts.values()
+    }
+
     /// A member of an epoch by its key.
-    pub(super) fn seat(&self, epoch: Epoch, key: &PublicKey) -> Option<(MemberIndex, &Contact)> {
-        let start = self.get(epoch)?;
-        let member = start.committee.index_of(key)?;
-        Some((member, start.contacts.get(member.index())?))
+    pub(super) fn seat(&self, epoch: Epoch, key: &PublicKey) -> Option<MemberIndex> {
+        self.get(epoch)?.committee.index_of(key)
+    }
+
+    /// The epochs of which this key is a member's.
+    pub(super) fn seats(&self, key: &PublicKey) -> impl Iterator<Item = (Epoch, MemberIndex)> {
+        let seat =
+            |(epoch, start): (&Epoch, &EpochStart)| Some((*epoch, start.committee.index_of(key)?));
+        self.starts.iter().filter_map(seat)
+    }
+
+    /// Whom L1 counts attestations of a member by: as it says, or else as contacts say.
+    pub(super) fn attester(&self, epoch: Epoch, member: MemberIndex) -> Option<Attester> {
+        if let Some(told) = self.attesters.get(&epoch) {
+            return told.get(member.index()).copied();
+        }
+        self.get(epoch)?.contacts.get(member.index())?.attester
+    }
+
+    /// What L1 says of the attesters of an epoch. Whether it is something else than before.
+    pub(super) fn set_attesters(&mut self, epoch: Epoch, attesters: Vec<Attester>) -> bool {
+        if !self.starts.contains_key(&epoch) {
+            return false;
+        }
+        let old = self.attesters.insert(epoch, attesters);
+        old.as_ref() != self.attesters.get(&epoch)
     }
 
     fn newest(&self) -> Option<&EpochStart> {
@@ -72,6 +107,10 @@ pub(super) async fn catch_up(
         while epochs.starts.len() > EPOCHS_KEPT {
             epochs.starts.pop_first();
             epochs.lasts.pop_first();
+        }
+        let oldest = epochs.starts.keys().next().copied();
+        if let Some(oldest) = oldest {
+            epochs.attesters = epochs.attesters.split_off(&oldest);
         }
         if !added {
             // The way here was pruned: only this epoch is known.

@@ -93,7 +93,11 @@ impl Follow {
                 self.shared.modify(|report| report.l1_block = number);
             }
             WatchEvent::Final(block) => self.on_final(block),
-            // What is not final yet is of no use, but for what is settled.
+            WatchEvent::Happened(Happened {
+                event: L1Event::Snapshot { .. },
+                ..
+            }) => self.shared.rosters.send_modify(|times| *times += 1),
+            // What is not final yet is of no use, but for what is settled and by whom.
             WatchEvent::Happened(_) | WatchEvent::Caught(_) => {}
             WatchEvent::Marks(marks) => self.on_marks(&marks),
             WatchEvent::Reorg { old, ancestor } => {
@@ -103,6 +107,7 @@ impl Follow {
                     kept,
                     "L1 reorganised; what it had settled above is not settled any more, soft-final blocks stay"
                 );
+                self.shared.rosters.send_modify(|times| *times += 1);
             }
             WatchEvent::FinalReplaced { known, found } => {
                 tracing::error!(
@@ -145,7 +150,7 @@ impl Follow {
     fn on_marks(&mut self, marks: &Marks) {
         let height = |point: Option<SettledPoint>| point.map_or(Height(0), |point| point.height);
         let (settled, finalized) = (height(marks.settled), height(marks.finalized));
-        super::lock(&self.shared.attestations).settled(settled);
+        super::lock(&self.shared.attestations).settled(settled, finalized);
         self.shared.modify(|report| {
             if !report.heights.l1(settled, finalized) {
                 tracing::error!(%finalized, "L1 took back a settlement that was final there");

@@ -91,7 +91,7 @@ impl Relay {
     /// This member's place among those of an epoch.
     fn seat(&self, epoch: Epoch) -> Option<(MemberIndex, usize)> {
         let epochs = lock(&self.shared.epochs);
-        let (member, _) = epochs.seat(epoch, &self.shared.key.public_key())?;
+        let member = epochs.seat(epoch, &self.shared.key.public_key())?;
         let start = epochs.get(epoch)?;
         Some((member, start.committee.members().len()))
     }
