@@ -29,6 +29,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// Wei.
+const GWEI: u128 = 1_000_000_000;
 /// How long a clean stop may take before the process ends anyway; nothing is lost either way.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 
@@ -204,6 +206,7 @@ fn settlement_of(config: &NodeConfig) -> Result<Option<SettlementConfig>, Member
         relay: section.relay,
         cadence: section.cadence(),
         fallback: Duration::from_secs(section.fallback_s),
+        max_fee: u128::from(section.max_fee_gwei) * GWEI,
     }))
 }
 

@@ -25,6 +25,7 @@ use crate::handle::{NodeHandle, SettlementReport, Stopped};
 use epochs::Epochs;
 use outrider_ethereum::attestation::{AttesterKey, digest};
 use outrider_finality::{Attestations, Cadence, Fees};
+use outrider_l1::FeeLimits;
 use outrider_l1::account::{Account, AccountError};
 use outrider_l1::deployment::Deployment;
 use outrider_l1::endpoints::{AgreementError, AgreementLimits, Endpoints};
@@ -51,6 +52,8 @@ pub struct SettlementConfig {
     pub cadence: Cadence,
     /// A member whose turn it is gets this much time before the next one takes over.
     pub fallback: Duration,
+    /// The most that is paid for a unit of gas, in wei.
+    pub max_fee: u128,
 }
 
 /// Why a member cannot settle.
@@ -114,6 +117,10 @@ impl Shared {
     fn sender(&self) -> Sender {
         let limits = SendLimits {
             poll: self.config.poll,
+            fees: FeeLimits {
+                max_fee: self.config.max_fee,
+                ..FeeLimits::default()
+            },
             ..SendLimits::default()
         };
         Sender::new(self.endpoints.clone(), self.account.clone(), limits)

@@ -23,6 +23,8 @@ pub struct L1Section {
     pub settle_latest_s: u64,
     /// How long it is one member's turn.
     pub fallback_s: u64,
+    /// The most that is paid for gas.
+    pub max_fee_gwei: u64,
 }
 
 impl L1Section {

@@ -266,6 +266,7 @@ impl NodeConfig {
                 settle_s: 0,
                 settle_latest_s: 0,
                 fallback_s: 0,
+                max_fee_gwei: 0,
             },
             mempool: Limits::default(),
             storage: StorageConfig {
@@ -369,6 +370,7 @@ pub const OPTIONS: &[Opt] = &[
     option("l1.settle_s", U64(1, 86_400, |c| &mut c.l1.settle_s), "60", "s", "Usual time from one settlement to the next; longer while gas costs several times its median."),
     option("l1.settle_latest_s", U64(1, 604_800, |c| &mut c.l1.settle_latest_s), "3600", "s", "Longest time from one settlement to the next."),
     option("l1.fallback_s", U64(1, 86_400, |c| &mut c.l1.fallback_s), "30", "s", "A member whose turn it is gets this much time before the next one takes over."),
+    option("l1.max_fee_gwei", U64(1, 1_000_000, |c| &mut c.l1.max_fee_gwei), "200", "gwei", "The most that this member pays for a unit of gas, tip included. While gas is dearer it sends nothing."),
 
     option("mempool.transaction_bytes", Size(1, TRANSACTION_BYTES_MAX, |c| &mut c.mempool.transaction_bytes), "131072", "bytes", "One transaction."),
     option("mempool.total_transactions", Size(1, 16_777_216, |c| &mut c.mempool.total_transactions), "65536", "transactions", "Transactions that wait, all rollups."),

@@ -7,6 +7,7 @@ use outrider_l1::calls::{Call, Signers};
 use outrider_l1::sender::{SendError, Sender};
 use outrider_l1::state::AnchorState;
 use outrider_types::{Epoch, Height, MemberIndex};
+use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -15,6 +16,8 @@ use tokio::time::Instant;
 const SNAPSHOT_AFTER: (u64, u64) = (1, 2);
 /// After a failure, at least so long until the next attempt.
 const PAUSE: Duration = Duration::from_secs(2);
+/// A failure that goes on is said again after so long.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(300);
 
 struct Relay {
     shared: Arc<Shared>,
@@ -23,6 +26,8 @@ struct Relay {
     rose: (Height, Instant),
     /// The epoch for which a snapshot was last sent from here.
     snapshot: Option<Epoch>,
+    /// The failure that was last said, and when.
+    complained: Option<(Discriminant<SendError>, Instant)>,
 }
 
 pub(super) async fn run(shared: Arc<Shared>) -> Result<(), Stopped> {
@@ -33,6 +38,7 @@ pub(super) async fn run(shared: Arc<Shared>) -> Result<(), Stopped> {
         sender: shared.sender(),
         rose: (Height(0), Instant::now()),
         snapshot: None,
+        complained: None,
         shared,
     };
     let mut epoch = relay.shared.handle.watch_epoch();
@@ -44,16 +50,19 @@ pub(super) async fn run(shared: Arc<Shared>) -> Result<(), Stopped> {
             },
             () = tokio::time::sleep(relay.shared.config.poll.max(PAUSE / 4)) => {}
         }
-        if let Err(error) = relay.look().await {
-            relay.complain(&error);
-            tokio::time::sleep(PAUSE).await;
+        match relay.look().await {
+            Ok(()) => relay.complained = None,
+            Err(error) => {
+                relay.complain(&error);
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     }
 }
 
 impl Relay {
     /// Whoever loses a race to another member hears from the contract that it came too late, which is nobody's fault.
-    fn complain(&self, error: &SendError) {
+    fn complain(&mut self, error: &SendError) {
         match error {
             SendError::WouldRevert { revert, .. } | SendError::Reverted { revert, .. }
                 if ["NotAbove", "WrongEpoch"].contains(&revert.name.as_str()) =>
@@ -61,7 +70,13 @@ impl Relay {
                 tracing::debug!(%error, "another member was faster");
             }
             _ => {
-                tracing::warn!(%error, "cannot send to L1 now; another member will, or this one later")
+                let kind = discriminant(error);
+                let said = self.complained.filter(|(said, _)| *said == kind);
+                if said.is_some_and(|(_, at)| at.elapsed() < COMPLAIN_EVERY) {
+                    return;
+                }
+                self.complained = Some((kind, Instant::now()));
+                tracing::warn!(%error, "cannot send to L1 now; another member will, or this one later");
             }
         }
     }
