@@ -2,7 +2,8 @@
 
 use crate::error::{CODE_DUPLICATE, ClientError};
 use crate::model::{
-    BlockSummary, CurrentCommittee, Head, RawSubmitted, ServedBlock, Settlement, Status, Submitted,
+    BlockSummary, CurrentCommittee, Finality, Head, RawSubmitted, ServedBlock, Settlement, Status,
+    Submitted,
 };
 use crate::submit::Poster;
 use jsonrpsee::core::client::ClientT;
@@ -25,10 +26,12 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 pub const RESPONSE_BYTES_MAX: u32 = 16 * 1024 * 1024;
 /// Most requests of one [`Client::follow`]; each brings at least one epoch.
 pub const FOLLOW_REQUESTS_MAX: usize = 4_096;
-/// [`Client::wait_soft`] asks again after this time, and twice as long each time after,
+/// [`Client::wait`] asks again after this time, and twice as long each time after,
 const POLL_FIRST: Duration = Duration::from_millis(10);
-/// up to this.
+/// up to this,
 const POLL_LAST: Duration = Duration::from_millis(160);
+/// or this for what is soft-final already.
+const POLL_L1: Duration = Duration::from_secs(1);
 
 /// A member's RPC over HTTP. Cheap to clone; connections are kept and reused.
 #[derive(Clone, Debug)]
@@ -263,22 +266,37 @@ impl Client {
         id: TransactionId,
         timeout: Duration,
     ) -> Result<Status, ClientError> {
+        self.wait(id, Finality::Soft, timeout).await
+    }
+
+    /// Ask until the transaction is so final, at most for `timeout`. What is settled and final is the member's word; the
+    /// contract on L1 knows it, too. A member without L1 never says more than soft.
+    pub async fn wait(
+        &self,
+        id: TransactionId,
+        wanted: Finality,
+        timeout: Duration,
+    ) -> Result<Status, ClientError> {
         let start = Instant::now();
         let mut pause = POLL_FIRST;
         loop {
             let status = self.status(id).await?;
-            if matches!(status, Status::Soft { .. }) {
+            let found = status.finality();
+            if found >= Some(wanted) {
                 return Ok(status);
             }
             if start.elapsed() >= timeout {
-                return Err(ClientError::NotSoft {
+                return Err(ClientError::NotYet {
                     id,
+                    wanted,
                     waited_ms: start.elapsed().as_millis(),
                     status,
                 });
             }
+            // What is ordered waits for L1, which takes seconds at least.
+            let longest = if found.is_some() { POLL_L1 } else { POLL_LAST };
             tokio::time::sleep(pause.min(timeout.saturating_sub(start.elapsed()))).await;
-            pause = (pause * 2).min(POLL_LAST);
+            pause = (pause * 2).min(longest);
         }
     }
 

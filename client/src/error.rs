@@ -1,6 +1,6 @@
 //! Why a call did not give what was asked for.
 
-use crate::model::Status;
+use crate::model::{Finality, Status};
 use crate::order::OrderError;
 use jsonrpsee::core::client::Error as RpcError;
 use jsonrpsee::types::ErrorObjectOwned;
@@ -56,11 +56,13 @@ pub enum ClientError {
         /// What is wrong.
         reason: String,
     },
-    /// Still not soft-final.
-    #[error("transaction {id} is not soft-final after {waited_ms} ms; it is {status}")]
-    NotSoft {
+    /// Still not as final as was asked for.
+    #[error("transaction {id} is not {wanted} after {waited_ms} ms; it is {status}")]
+    NotYet {
         /// Which.
         id: TransactionId,
+        /// What was waited for.
+        wanted: Finality,
         /// How long was waited.
         waited_ms: u128,
         /// Where it is.
@@ -160,7 +162,7 @@ impl ClientError {
         match self {
             Self::Unreachable { .. }
             | Self::Timeout { .. }
-            | Self::NotSoft { .. }
+            | Self::NotYet { .. }
             | Self::NoProof { .. }
             | Self::NotOver { .. }
             | Self::NoLaneProof { .. }

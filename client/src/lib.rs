@@ -75,7 +75,7 @@ pub use lane::{LaneData, LaneFollower, LaneFrom, LaneLag, NoPlace};
 #[cfg(feature = "net")]
 pub use lane_calls::LaneRange;
 #[cfg(feature = "net")]
-pub use model::{BlockSummary, CurrentCommittee, Head, RawSubmitted, Settlement, Status};
+pub use model::{BlockSummary, CurrentCommittee, Finality, Head, RawSubmitted, Settlement, Status};
 pub use order::{CheckedOrder, OrderError, OrderedLane};
 #[cfg(feature = "net")]
 pub use order_audit::OrderAudit;

@@ -20,6 +20,32 @@ pub struct Settlement {
     pub outage: Option<String>,
     /// Two certified blocks of one height were shown to the contract: it settles nothing any more.
     pub frozen: bool,
+    /// The heights were read there since the member started; until then `settled` and `final` may be too low.
+    #[serde(default)]
+    pub known: bool,
+}
+
+/// How final an ordered transaction is, the weakest first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Finality {
+    /// A certificate says so.
+    #[default]
+    Soft,
+    /// The settlement chain has settled its block; goes back when that chain reorganises.
+    Settled,
+    /// It has in a block that is final there.
+    Final,
+}
+
+impl fmt::Display for Finality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Soft => "soft-final",
+            Self::Settled => "settled on L1",
+            Self::Final => "final on L1",
+        })
+    }
 }
 
 /// Where a transaction is.
@@ -38,7 +64,21 @@ pub enum Status {
         block: BlockId,
         /// How many transactions of its rollup come before it.
         position: u64,
+        /// What the settlement chain adds. Members that know nothing of one say nothing.
+        #[serde(default)]
+        finality: Finality,
     },
+}
+
+impl Status {
+    /// How final it is; none while it is not ordered.
+    #[must_use]
+    pub const fn finality(&self) -> Option<Finality> {
+        match self {
+            Self::Unknown | Self::Pending => None,
+            Self::Soft { finality, .. } => Some(*finality),
+        }
+    }
 }
 
 impl fmt::Display for Status {
@@ -47,11 +87,20 @@ impl fmt::Display for Status {
             Self::Unknown => f.write_str("unknown"),
             Self::Pending => f.write_str("pending"),
             Self::Soft {
-                height, position, ..
-            } => write!(
-                f,
-                "soft-final at height {height}, position {position} of its rollup"
-            ),
+                height,
+                position,
+                finality,
+                ..
+            } => {
+                write!(
+                    f,
+                    "soft-final at height {height}, position {position} of its rollup"
+                )?;
+                match finality {
+                    Finality::Soft => Ok(()),
+                    settled => write!(f, ", {settled}"),
+                }
+            }
         }
     }
 }

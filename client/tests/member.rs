@@ -10,7 +10,7 @@ use jsonrpsee::server::{Server, ServerHandle};
 use jsonrpsee::types::ErrorObjectOwned;
 use jsonrpsee::{RpcModule, SubscriptionMessage};
 use outrider_client::{
-    CODE_DUPLICATE, Client, ClientError, FinalityProof, Follower, Session, Status, Trust,
+    CODE_DUPLICATE, Client, ClientError, Finality, FinalityProof, Follower, Session, Status, Trust,
 };
 use outrider_types::{
     Aggregate, Batch, ChainId, Epoch, FinalityCertificate, MemberIndex, Payload, Signed, Timestamp,
@@ -21,8 +21,8 @@ use outrider_types::{
 };
 use serde_json::{Value, json};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::broadcast;
 
@@ -33,6 +33,7 @@ struct Fake {
     announce: broadcast::Sender<Value>,
     committee: Committee,
     proof: Option<FinalityProof>,
+    finality: Arc<Mutex<Option<&'static str>>>,
 }
 
 fn committee() -> Committee {
@@ -58,7 +59,12 @@ impl Fake {
             announce: broadcast::channel(64).0,
             committee: committee(),
             proof: None,
+            finality: Arc::default(),
         }
+    }
+
+    fn settle(&self, finality: &'static str) {
+        *self.finality.lock().unwrap() = Some(finality);
     }
 
     fn trust(&self) -> Trust {
@@ -102,7 +108,12 @@ impl Fake {
                 let id: TransactionId = params.one().unwrap();
                 let head = fake.head.load(Ordering::SeqCst);
                 if id == id_at(head) {
-                    json!({ "stage": "soft", "height": head, "block": "00".repeat(32), "position": 4 })
+                    let mut status = json!({ "stage": "soft", "height": head, "block": "00".repeat(32), "position": 4 });
+                    // As members of before say nothing of it.
+                    if let Some(finality) = *fake.finality.lock().unwrap() {
+                        status["finality"] = json!(finality);
+                    }
+                    status
                 } else {
                     json!({ "stage": "pending" })
                 }
@@ -277,8 +288,9 @@ async fn waiting_ends_with_soft_or_with_the_last_status() {
     assert!(
         matches!(
             error,
-            ClientError::NotSoft {
+            ClientError::NotYet {
                 status: Status::Pending,
+                wanted: Finality::Soft,
                 ..
             }
         ),
@@ -294,9 +306,32 @@ async fn waiting_ends_with_soft_or_with_the_last_status() {
         Status::Soft {
             height: Height(3),
             position: 4,
+            finality: Finality::Soft,
             ..
         }
     ));
+    assert_eq!(
+        status.to_string(),
+        "soft-final at height 3, position 4 of its rollup"
+    );
+
+    // What the settlement chain adds is waited for as well.
+    let wait = async |wanted, timeout| client.wait(id_at(3), wanted, timeout).await;
+    let moment = Duration::from_millis(1);
+    let error = wait(Finality::Settled, moment).await.unwrap_err();
+    assert!(error.retry_helps());
+    assert!(
+        error.to_string().contains("is not settled on L1"),
+        "{error}"
+    );
+    fake.settle("settled");
+    let minute = Duration::from_secs(60);
+    let status = wait(Finality::Settled, minute).await.unwrap();
+    assert_eq!(status.finality(), Some(Finality::Settled));
+    assert!(wait(Finality::Final, moment).await.is_err());
+    fake.settle("final");
+    let status = wait(Finality::Settled, minute).await.unwrap();
+    assert!(status.to_string().ends_with(", final on L1"), "{status}");
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ pub use proofs::{LANE_BLOCKS_PER_RANGE_MAX, ServedLane};
 pub use pruning::{InUse, Pruned, UNFINAL_BLOCKS_KEPT};
 pub use snapshot::{BLOCKS_PER_PAGE_MAX, InstallError, Installer, TakeError, lane_items};
 
-use crate::handle::{BlockAt, CommittedBlock, TransactionStatus};
+use crate::handle::{BlockAt, CommittedBlock, Finality, TransactionStatus};
 use bytes::Bytes;
 use outrider_finality::{Ledger, LedgerError, LedgerTip};
 use outrider_storage::{Store, StoreError, Table};
@@ -324,6 +324,7 @@ impl<S: Store> Chain<S> {
             height: location.height,
             block,
             position: location.position,
+            finality: Finality::Soft,
         }))
     }
 

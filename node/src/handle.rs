@@ -28,7 +28,7 @@ pub use command::{
 };
 
 pub use settlement::{
-    L1Wanted, SETTLEMENT_HEARD_MAX, SettlementCommand, SettlementHeard, SettlementReport,
+    Finality, L1Wanted, SETTLEMENT_HEARD_MAX, SettlementCommand, SettlementHeard, SettlementReport,
 };
 
 /// Commands that may wait for the driver; past that a caller waits for a place.
@@ -194,6 +194,8 @@ pub enum TransactionStatus {
         block: BlockId,
         /// How many transactions of its rollup come before it in the chain.
         position: u64,
+        /// What the settlement chain adds. The stage stays soft, so that who waits for that goes on.
+        finality: Finality,
     },
 }
 
@@ -335,14 +337,20 @@ impl NodeHandle {
             .into_iter()
             .map(|one| (one.id(), one))
             .collect();
-        self.ask(|reply| Command::Submit { list, reply })
-            .await
-            .unwrap_or_else(|_| vec![Err(SubmitError::Stopping); many])
+        let answers = self.ask(|reply| Command::Submit { list, reply }).await;
+        let mut answers = answers.unwrap_or_else(|_| vec![Err(SubmitError::Stopping); many]);
+        for answer in &mut answers {
+            if let Err(SubmitError::Duplicate { status }) = answer {
+                *status = self.settled(status.clone());
+            }
+        }
+        answers
     }
 
     /// Where a transaction is.
     pub async fn status(&self, id: TransactionId) -> Result<TransactionStatus, Stopped> {
-        self.ask(|reply| Command::Status { id, reply }).await
+        let status = self.ask(|reply| Command::Status { id, reply }).await?;
+        Ok(self.settled(status))
     }
 
     /// A committed block.

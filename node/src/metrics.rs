@@ -1,5 +1,7 @@
 //! What a member counts. One registry per member, never global: one process may host many.
 
+mod settlement;
+
 use crate::config::MetricsConfig;
 use crate::handle::NodeHandle;
 use outrider_network::Channel;
@@ -10,6 +12,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use settlement::SettlementMetrics;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -187,6 +190,42 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         "gauge",
         "Bytes of the block store on disk",
     ),
+    (
+        "outrider_settled_height",
+        "gauge",
+        "Height that L1 has settled; goes back when L1 reorganises. This one and those below are 0 without L1",
+    ),
+    (
+        "outrider_final_height",
+        "gauge",
+        "Height that L1 has settled in a block that is final there",
+    ),
+    (
+        "outrider_settled_timestamp_seconds",
+        "gauge",
+        "Unix time at which the settled height rose last, as seen here; until it does, when the member started",
+    ),
+    ("outrider_l1_block", "gauge", "Last L1 block seen"),
+    (
+        "outrider_l1_origin",
+        "gauge",
+        "L1 block that the last final block builds on",
+    ),
+    (
+        "outrider_l1_inbox_consumed",
+        "gauge",
+        "Entries of the forced inbox that final blocks have consumed",
+    ),
+    (
+        "outrider_l1_outage",
+        "gauge",
+        "1 if L1 cannot be followed now; the log and outrider_settlement say why",
+    ),
+    (
+        "outrider_l1_frozen",
+        "gauge",
+        "1 if two certified blocks of one height were shown to L1: nothing settles any more",
+    ),
 ];
 
 /// The metrics of one member.
@@ -212,6 +251,7 @@ pub struct Metrics {
     fetched: Counter,
     peers: Gauge,
     store_bytes: Gauge,
+    settlement: SettlementMetrics,
 }
 
 impl Default for Metrics {
@@ -250,6 +290,7 @@ impl Metrics {
             fetched: Counter::default(),
             peers: Gauge::default(),
             store_bytes: Gauge::default(),
+            settlement: SettlementMetrics::default(),
         };
         metrics.register();
         // Every label is there from the start, at zero: an alert on a series that does not exist yet stays silent.
@@ -321,7 +362,10 @@ impl Metrics {
                 }
                 "outrider_peers_connected" => registry.register(short, *help, self.peers.clone()),
                 "outrider_store_bytes" => registry.register(short, *help, self.store_bytes.clone()),
-                other => unreachable!("metric {other} has no value"),
+                other => {
+                    let known = self.settlement.register(registry, other, help);
+                    assert!(known, "metric {other} has no value");
+                }
             }
         }
     }
@@ -446,6 +490,7 @@ pub async fn serve(
         .await
         .map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
+    tokio::spawn(metrics.settlement.clone().follow(handle.clone()));
     let health = move || {
         let head = handle.head();
         async move { axum::Json(head) }

@@ -24,7 +24,7 @@ pub use journal::{AttestationJournal, AttestationJournalError};
 use crate::handle::{NodeHandle, SettlementReport, Stopped};
 use epochs::Epochs;
 use outrider_ethereum::attestation::{AttesterKey, digest};
-use outrider_finality::{Attestations, Cadence, Fees};
+use outrider_finality::{Attestations, Cadence, Fees, Tracker};
 use outrider_l1::FeeLimits;
 use outrider_l1::account::{Account, AccountError};
 use outrider_l1::deployment::Deployment;
@@ -131,11 +131,21 @@ impl Shared {
             .send_modify(|report| change(report.get_or_insert_default()));
     }
 
-    /// Up to here, L1 knows the chain.
-    fn settled(&self) -> Height {
+    fn heights(&self) -> Tracker {
         let report = self.report.borrow();
         let heights = report.as_ref().map(|report| report.heights);
-        heights.unwrap_or_default().settled_height()
+        heights.unwrap_or_default()
+    }
+
+    /// Up to here, L1 knows the chain.
+    fn settled(&self) -> Height {
+        self.heights().settled_height()
+    }
+
+    /// Attestations of what L1 has settled are of no use any more.
+    fn keep_unsettled(&self) {
+        let heights = self.heights();
+        lock(&self.attestations).settled(heights.settled_height(), heights.final_height());
     }
 
     fn soft(&self, height: Height) {

@@ -177,7 +177,8 @@ async fn stream_begins_where_the_reader_says() {
         assert_eq!(reader.status, 200);
         if height == 42 {
             // Nothing is there yet: a heartbeat says so.
-            let Some((None, LaneEvent::Heartbeat { tip, lag, head })) = reader.next().await else {
+            let Some((None, LaneEvent::Heartbeat { tip, lag, head, .. })) = reader.next().await
+            else {
                 panic!("a heartbeat");
             };
             assert_eq!((tip.0, lag, head.0), (41, 0, 45), "{query}");

@@ -35,6 +35,8 @@ pub enum ErrorCode {
     NeedsExecution,
     /// The execution node cannot be asked now.
     ExecutionDown,
+    /// A tag that has no block yet, as Ethereum says it.
+    UnknownBlock,
     /// Ordered, and no receipt in time (EIP-7966).
     ReceiptTimeout,
     /// Ordered, and its nonce is not the next one (EIP-7966).
@@ -51,7 +53,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::InvalidParams,
         Self::WrongPath,
         Self::Full,
@@ -65,6 +67,7 @@ impl ErrorCode {
         Self::BadTransaction,
         Self::NeedsExecution,
         Self::ExecutionDown,
+        Self::UnknownBlock,
         Self::ReceiptTimeout,
         Self::NonceGap,
         Self::Unauthorized,
@@ -90,6 +93,7 @@ impl ErrorCode {
             Self::BadTransaction => "BadTransaction",
             Self::NeedsExecution => "NeedsExecution",
             Self::ExecutionDown => "ExecutionDown",
+            Self::UnknownBlock => "UnknownBlock",
             Self::ReceiptTimeout => "ReceiptTimeout",
             Self::NonceGap => "NonceGap",
             Self::Unauthorized => "Unauthorized",
@@ -142,6 +146,12 @@ impl ErrorCode {
             Self::ExecutionDown => (
                 -32_058,
                 "the rollup's execution node does not answer, or not in time, or too much",
+                "yes, later",
+            ),
+            // The number of Ethereum's specification of its JSON-RPC.
+            Self::UnknownBlock => (
+                -39_001,
+                "`safe` or `finalized`: what is settled on L1 was not read yet since this member started",
                 "yes, later",
             ),
             // The numbers of EIP-7966.

@@ -70,7 +70,7 @@ pub(super) fn register(module: &mut RpcModule<Api>) -> Result<(), RegisterMethod
         module.register_async_method(method.name, move |params, api, extensions| async move {
             let rollup = rollup(&extensions)?;
             api.executions
-                .forward(rollup, method, params.as_str())
+                .forward(&api.handle, rollup, method, params.as_str())
                 .await
         })?;
     }

@@ -1,11 +1,13 @@
 //! The execution nodes of rollups: wallets' questions go on to them, bounded in bytes, time and number.
 //!
 //! Only methods that the table marks as proxied reach a node. Names of blocks are mapped here and nowhere else
-//! ([`ordinary`]).
+//! ([`ordinary`]); which block is `safe` or `finalized`, `tags` finds out.
 
 use super::errors::ErrorCode;
 use super::table::{BLOCK_TAG, EVENT_FILTER, Method};
+use super::tags::{Named, Numbers, Tags};
 use crate::config::RpcConfig;
+use crate::handle::{Finality, NodeHandle};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -25,14 +27,24 @@ use tokio::sync::Semaphore;
 
 /// What a tag of a wallet means to the execution node.
 ///
-/// It executes soft-final blocks and nothing else, so the last one it executed is soft-final; and as long as no L1 settles
-/// blocks, there is nothing safer and nothing more final than that. What waits in a mempool has no state.
-fn ordinary(tag: &str) -> &str {
-    match tag {
-        "soft" | "pending" | "safe" | "finalized" => "latest",
-        other => other,
+/// It executes soft-final blocks and nothing else, so the last one it executed is soft-final. What waits in a mempool has no
+/// state. What is `safe` and `finalized`, L1 says.
+fn ordinary(tag: &str, numbers: &Numbers) -> String {
+    let named = match tag {
+        "soft" | "pending" => Some(Named::Latest),
+        SAFE => numbers.safe,
+        FINALIZED => numbers.finalized,
+        _ => None,
+    };
+    match named {
+        Some(Named::Latest) => "latest".to_owned(),
+        Some(Named::Number(number)) => format!("{number:#x}"),
+        Some(Named::Kept) | None => tag.to_owned(),
     }
 }
+
+const SAFE: &str = "safe";
+const FINALIZED: &str = "finalized";
 
 /// The nodes by rollup.
 #[derive(Debug)]
@@ -41,11 +53,14 @@ pub(crate) struct Executions {
     http: Client<HttpConnector, Full<Bytes>>,
     timeout: Duration,
     answer_bytes_max: usize,
+    tags: Tags,
 }
 
 #[derive(Debug)]
 struct ExecutionNode {
     url: String,
+    /// Whether op-node drives it: then it knows by itself what is safe and what is final.
+    conducted: bool,
     /// One permit for each request that runs.
     permits: Semaphore,
 }
@@ -71,8 +86,12 @@ impl Executions {
         connector.set_connect_timeout(Some(timeout));
         let node = |(rollup, url): (&RollupId, &String)| {
             let permits = Semaphore::new(config.execution_requests);
-            let url = url.clone();
-            (*rollup, ExecutionNode { url, permits })
+            let node = ExecutionNode {
+                url: url.clone(),
+                conducted: config.conductor.contains_key(rollup),
+                permits,
+            };
+            (*rollup, node)
         };
         Self {
             nodes: config.execution.iter().map(node).collect(),
@@ -81,6 +100,7 @@ impl Executions {
                 .build(connector),
             timeout,
             answer_bytes_max: config.max_response_bytes as usize,
+            tags: Tags::default(),
         }
     }
 
@@ -101,14 +121,42 @@ impl Executions {
     /// A wallet's question: its parameters as they came.
     pub(super) async fn forward(
         &self,
+        handle: &NodeHandle,
         rollup: RollupId,
         method: &Method,
         parameters: Option<&str>,
     ) -> Result<Box<RawValue>, ErrorObjectOwned> {
         let node = self.node(rollup, method.name)?;
-        let parameters = mapped(method, parameters.unwrap_or("[]"))?;
+        let parameters = Parameters::read(method, parameters.unwrap_or("[]"))?;
+        let numbers = self.numbers(handle, rollup, node, &parameters).await?;
+        let parameters = parameters.mapped(&numbers)?;
         self.send(node, rollup, method.name, json!(parameters))
             .await
+    }
+
+    /// What stands for the tags that there are.
+    async fn numbers(
+        &self,
+        handle: &NodeHandle,
+        rollup: RollupId,
+        node: &ExecutionNode,
+        parameters: &Parameters,
+    ) -> Result<Numbers, ErrorObjectOwned> {
+        let mut numbers = Numbers::default();
+        for (tag, finality, place) in [
+            (SAFE, Finality::Settled, &mut numbers.safe),
+            (FINALIZED, Finality::Final, &mut numbers.finalized),
+        ] {
+            if !parameters.has(tag) {
+                continue;
+            }
+            *place = Some(if node.conducted {
+                Named::Kept
+            } else {
+                self.tags.resolve(handle, self, rollup, finality).await?
+            });
+        }
+        Ok(numbers)
     }
 
     /// A question of our own.
@@ -182,33 +230,58 @@ fn invalid(reason: impl Display) -> ErrorObjectOwned {
     ErrorCode::InvalidParams.error(format!("invalid parameters: {reason}"), None)
 }
 
-/// The parameters with tags as the node knows them.
-fn mapped(method: &Method, text: &str) -> Result<Vec<Box<RawValue>>, ErrorObjectOwned> {
-    let mut list: Vec<Box<RawValue>> = serde_json::from_str(text)
-        .map_err(|error| invalid(format!("Ethereum methods take a list: {error}")))?;
-    for (at, parameter) in method.parameters.iter().enumerate() {
-        let Some(given) = list.get_mut(at) else { break };
-        if parameter.schema == BLOCK_TAG && given.get().starts_with('"') {
-            let mut tag = serde_json::from_str(given.get()).map_err(invalid)?;
-            map(&mut tag);
-            *given = to_raw_value(&tag).map_err(invalid)?;
-        }
-        if parameter.schema == EVENT_FILTER && given.get().starts_with('{') {
-            let mut filter: Value = serde_json::from_str(given.get()).map_err(invalid)?;
-            for end in ["fromBlock", "toBlock"] {
-                if let Some(tag) = filter.get_mut(end) {
-                    map(tag);
-                }
-            }
-            *given = to_raw_value(&filter).map_err(invalid)?;
-        }
-    }
-    Ok(list)
+/// The parameters of a call, and those of them that name blocks.
+struct Parameters {
+    list: Vec<Box<RawValue>>,
+    /// By their place in the list.
+    naming: Vec<(usize, Value)>,
 }
 
-fn map(tag: &mut Value) {
-    if let Value::String(text) = tag {
-        *text = ordinary(text).to_owned();
+impl Parameters {
+    fn read(method: &Method, text: &str) -> Result<Self, ErrorObjectOwned> {
+        let list: Vec<Box<RawValue>> = serde_json::from_str(text)
+            .map_err(|error| invalid(format!("Ethereum methods take a list: {error}")))?;
+        let mut naming = Vec::new();
+        for (at, (parameter, given)) in method.parameters.iter().zip(&list).enumerate() {
+            let names = [BLOCK_TAG, EVENT_FILTER].contains(&parameter.schema);
+            // Whatever else it is, the node says what is wrong with it.
+            if names && given.get().starts_with(['"', '{']) {
+                let value = serde_json::from_str(given.get()).map_err(invalid)?;
+                naming.push((at, value));
+            }
+        }
+        Ok(Self { list, naming })
+    }
+
+    /// Whether a block is named so.
+    fn has(&self, tag: &str) -> bool {
+        let mut found = false;
+        for (_, value) in &self.naming {
+            let mut value = value.clone();
+            tags(&mut value, &mut |text| found |= text == tag);
+        }
+        found
+    }
+
+    /// With tags as the node knows them.
+    fn mapped(mut self, numbers: &Numbers) -> Result<Vec<Box<RawValue>>, ErrorObjectOwned> {
+        for (at, mut value) in self.naming {
+            tags(&mut value, &mut |text| *text = ordinary(text, numbers));
+            self.list[at] = to_raw_value(&value).map_err(invalid)?;
+        }
+        Ok(self.list)
+    }
+}
+
+/// Everything in a parameter that may be a tag: itself, what stands in it instead as EIP-1898 has it, or the ends of a filter.
+fn tags(value: &mut Value, look: &mut impl FnMut(&mut String)) {
+    if let Value::String(text) = value {
+        return look(text);
+    }
+    for key in ["blockNumber", "fromBlock", "toBlock"] {
+        if let Some(Value::String(text)) = value.get_mut(key) {
+            look(text);
+        }
     }
 }
 
@@ -217,16 +290,35 @@ mod tests {
     use super::*;
     use crate::api::METHODS;
 
-    fn mapped_text(name: &str, parameters: &str) -> Result<String, ErrorObjectOwned> {
+    const NUMBERS: Numbers = Numbers {
+        safe: Some(Named::Number(0x20)),
+        finalized: Some(Named::Number(0)),
+    };
+
+    fn read(name: &str, parameters: &str) -> Result<Parameters, ErrorObjectOwned> {
         let method = METHODS.iter().find(|method| method.name == name).unwrap();
-        mapped(method, parameters).map(|list| json!(list).to_string())
+        Parameters::read(method, parameters)
+    }
+
+    fn mapped(name: &str, parameters: &str, numbers: &Numbers) -> String {
+        let parameters = read(name, parameters).unwrap();
+        json!(parameters.mapped(numbers).unwrap()).to_string()
     }
 
     #[test]
     fn tags_are_mapped_where_a_block_is_named_and_nowhere_else() {
-        for tag in ["soft", "pending", "safe", "finalized", "latest"] {
-            let text = mapped_text("eth_getBalance", &format!(r#"["soft", "{tag}"]"#)).unwrap();
-            assert_eq!(text, r#"["soft","latest"]"#);
+        for (tag, expected) in [
+            ("soft", "latest"),
+            ("pending", "latest"),
+            ("latest", "latest"),
+            ("safe", "0x20"),
+            ("finalized", "0x0"),
+        ] {
+            let text = mapped("eth_getBalance", &format!(r#"["soft", "{tag}"]"#), &NUMBERS);
+            assert_eq!(text, format!(r#"["soft","{expected}"]"#));
+            let text = format!(r#"["soft", {{"blockNumber":"{tag}"}}]"#);
+            let text = mapped("eth_getBalance", &text, &NUMBERS);
+            assert_eq!(text, format!(r#"["soft",{{"blockNumber":"{expected}"}}]"#));
         }
         for (name, before, after) in [
             (
@@ -246,29 +338,55 @@ mod tests {
             ),
             (
                 "eth_feeHistory",
-                r#"["0x1","pending",[1.5]]"#,
-                r#"["0x1","latest",[1.5]]"#,
+                r#"["0x1","safe",[1.5]]"#,
+                r#"["0x1","0x20",[1.5]]"#,
             ),
             (
                 "eth_getLogs",
-                r#"[{"fromBlock":"safe","toBlock":"finalized","topics":["soft"]}]"#,
-                r#"[{"fromBlock":"latest","toBlock":"latest","topics":["soft"]}]"#,
+                r#"[{"fromBlock":"finalized","toBlock":"safe","topics":["soft","safe"]}]"#,
+                r#"[{"fromBlock":"0x0","toBlock":"0x20","topics":["soft","safe"]}]"#,
             ),
             (
                 "eth_call",
-                r#"[{"data":"soft"},{"blockHash":"0x1"}]"#,
-                r#"[{"data":"soft"},{"blockHash":"0x1"}]"#,
+                r#"[{"data":"soft"},{"blockHash":"safe"}]"#,
+                r#"[{"data":"soft"},{"blockHash":"safe"}]"#,
             ),
             ("eth_getBalance", "[]", "[]"),
         ] {
-            assert_eq!(mapped_text(name, before).unwrap(), after);
+            assert_eq!(mapped(name, before, &NUMBERS), after);
+        }
+    }
+
+    #[test]
+    fn only_what_is_named_is_searched_for_and_an_engine_of_op_node_knows_by_itself() {
+        let filter = r#"[{"fromBlock":"safe","toBlock":"0x7","topics":["finalized"]}]"#;
+        let parameters = read("eth_getLogs", filter).unwrap();
+        assert!(parameters.has("safe") && !parameters.has("finalized"));
+        let kept = Numbers {
+            safe: Some(Named::Kept),
+            ..Numbers::default()
+        };
+        let text = mapped("eth_getBalance", r#"["0x","safe"]"#, &kept);
+        assert_eq!(text, r#"["0x","safe"]"#);
+    }
+
+    #[test]
+    fn every_parameter_that_can_be_a_tag_is_one_in_the_table() {
+        let named = |name: &&str| ["block", "newest"].contains(name);
+        for method in METHODS.iter().filter(|method| method.proxied) {
+            for parameter in method.parameters {
+                let is = [BLOCK_TAG, EVENT_FILTER].contains(&parameter.schema);
+                assert!(is || !named(&parameter.name), "{}", method.name);
+            }
         }
     }
 
     #[test]
     fn parameters_that_are_no_list_are_refused() {
         for bad in ["{}", "7", "[1", r#"{"0":"soft"}"#, r#"["a", "\ud800"]"#] {
-            let error = mapped_text("eth_getBalance", bad).unwrap_err();
+            let Err(error) = read("eth_getBalance", bad) else {
+                panic!("{bad} is no list")
+            };
             assert_eq!(error.code(), ErrorCode::InvalidParams.describe().0, "{bad}");
         }
     }

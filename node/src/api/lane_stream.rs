@@ -113,12 +113,12 @@ impl LaneTopic {
     }
 }
 
-/// There is one stage so far.
+/// A stream has one stage so far: heartbeats say what of it is settled and final.
 pub(super) fn check_stage(stage: Option<&str>) -> Result<(), ErrorObjectOwned> {
     match stage {
         None | Some("soft") => Ok(()),
         Some(other) => Err(invalid(format!(
-            "the stage is \"soft\", not {other:?}: without an L1 there is no other"
+            "the stage is \"soft\", not {other:?}: heartbeats say what is settled and final"
         ))),
     }
 }
@@ -178,6 +178,12 @@ pub enum LaneEvent {
         tip: LaneHeight,
         /// Lane blocks that the reader has not got yet.
         lag: u64,
+        /// Height that L1 has settled; none if this member knows of no settlement chain.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        settled: Option<Height>,
+        /// Height that it has settled in a block that is final there.
+        #[serde(default, rename = "final", skip_serializing_if = "Option::is_none")]
+        finalized: Option<Height>,
     },
     /// The reader was too slow; nothing follows.
     Lagged {
@@ -366,7 +372,10 @@ impl LaneStream {
 
     async fn beat(&mut self) -> Result<LaneEvent, Stopped> {
         let found = self.handle.lane_range(self.rollup, self.next, 0).await?;
+        let heights = self.handle.settlement().map(|report| report.heights);
         Ok(LaneEvent::Heartbeat {
+            settled: heights.map(|heights| heights.settled_height()),
+            finalized: heights.map(|heights| heights.final_height()),
             head: found.head,
             tip: found.tip.height,
             lag: found

@@ -20,6 +20,7 @@ mod rollups;
 mod sse;
 mod submit;
 mod table;
+mod tags;
 mod ui;
 mod wire;
 

@@ -5,7 +5,7 @@ use super::lane_stream::{From, LaneStream, LaneTopic, STALL};
 use super::openrpc;
 use super::wire::{BlockInfo, Health, Notification, ServedBlock};
 use super::{Api, Route};
-use crate::handle::{AskError, BlockAt, Head};
+use crate::handle::{AskError, BlockAt, Head, SettlementReport};
 use jsonrpsee::core::{RegisterMethodError, SubscriptionError};
 use jsonrpsee::types::{ErrorObjectOwned, Params};
 use jsonrpsee::{
@@ -263,8 +263,9 @@ async fn follow(
                 }
             }
         }
+        Ok("settlement") => follow_settlement(pending, &api).await,
         _ => {
-            let error = invalid("the topics are \"blocks\" and \"lane\"");
+            let error = invalid("the topics are \"blocks\", \"lane\" and \"settlement\"");
             pending.reject(error).await;
             Ok(())
         }
@@ -302,6 +303,39 @@ async fn follow_lane(
             Err(SendTimeoutError::Timeout(_)) => {
                 return Err("the reader is too slow; go on after its last cursor".into());
             }
+        }
+    }
+}
+
+/// What is settled, whenever something of it but the soft-final height has changed: that, blocks tell.
+async fn follow_settlement(
+    pending: PendingSubscriptionSink,
+    api: &Api,
+) -> Result<(), SubscriptionError> {
+    let mut reports = api.handle.watch_settlement();
+    if reports.borrow().is_none() {
+        let error = invalid("this member knows of no settlement chain: [l1] is not configured");
+        pending.reject(error).await;
+        return Ok(());
+    }
+    let sink = pending.accept().await?;
+    let mut told = None;
+    loop {
+        let report = reports.borrow_and_update().clone();
+        let news = report.as_ref().map(SettlementReport::without_soft);
+        if news != told {
+            let text = serde_json::value::to_raw_value(&report)?;
+            if sink.send(SubscriptionMessage::from(text)).await.is_err() {
+                return Ok(());
+            }
+            told = news;
+        }
+        tokio::select! {
+            biased;
+            () = sink.closed() => return Ok(()),
+            changed = reports.changed() => if changed.is_err() {
+                return Err("the member has stopped".into());
+            },
         }
     }
 }

@@ -7,6 +7,7 @@ use super::errors::ErrorCode;
 use super::ethereum::{order, rollup};
 use super::native::{invalid, stopped};
 use super::submit::Hex;
+use super::tags::quantity;
 use crate::handle::{CommittedBlock, TransactionStatus};
 use jsonrpsee::Extensions;
 use jsonrpsee::types::{ErrorObjectOwned, Params};
@@ -73,7 +74,10 @@ pub(super) async fn send_sync(
             .executions
             .ask(rollup, "eth_getTransactionCount", json!([sender, "latest"]))
             .await;
-        let next = asked.ok().and_then(|next| quantity(&next));
+        let next = asked.ok().and_then(|next| {
+            let next: String = serde_json::from_str(next.get()).ok()?;
+            quantity(&next)
+        });
         if let Some(next) = next.filter(|next| *next < ordered.decoded.nonce) {
             let text = format!(
                 "the transaction is ordered, and will not be executed: its nonce is {}, the next one of {sender} is {next}",
@@ -84,11 +88,6 @@ pub(super) async fn send_sync(
     }
     let text = format!("the transaction is taken, and has no receipt after {wait} ms");
     Err(ErrorCode::ReceiptTimeout.error(text, Some(json!(hash))))
-}
-
-fn quantity(text: &RawValue) -> Option<u64> {
-    let text: String = serde_json::from_str(text.get()).ok()?;
-    u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()
 }
 
 async fn receipt(

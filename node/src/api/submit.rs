@@ -278,7 +278,7 @@ async fn all(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handle::TransactionStatus;
+    use crate::handle::{Finality, TransactionStatus};
     use outrider_types::{BlockId, Height};
 
     #[test]
@@ -316,6 +316,7 @@ mod tests {
             height: Height(u64::MAX),
             block: BlockId([255; 32]),
             position: u64::MAX,
+            finality: Finality::Settled,
         };
         let errors = [
             SubmitError::Full {

@@ -4,7 +4,7 @@ use super::errors::ErrorCode;
 use super::errors::ErrorCode::{
     BadTransaction, Duplicate, ExecutionDown, Full, NeedsExecution, NoSuchDuty, NonceGap, NotHeld,
     NotLeader, NotNext, Pruned, ReceiptTimeout, RollupClosed, Size, Stopping, Unauthorized,
-    UnknownRollup,
+    UnknownBlock, UnknownRollup,
 };
 use std::fmt::Write as _;
 
@@ -95,7 +95,13 @@ const fn proxied(
         path: ROLLUP,
         parameters,
         result,
-        errors: &[NeedsExecution, ExecutionDown],
+        errors: &[
+            NeedsExecution,
+            ExecutionDown,
+            UnknownBlock,
+            Pruned,
+            Stopping,
+        ],
         help,
         proxied: true,
     }
@@ -135,7 +141,7 @@ pub const METHODS: &[Method] = &[
     method("outrider_submitBundle", ROOT, &[need("parts", "Parts")], "SubmittedBundle", TAKEN,
         "Order transactions of several rollups in one block, or none of them: 2 to 16 parts. What stands in a lane is a part's payload behind 44 bytes that name the bundle. It is ordered within a minute or forgotten."),
     method("outrider_transactionStatus", ROOT, &[need("id", "Hash")], "TransactionStatus", ASKED,
-        "Where a transaction is. An Ethereum hash that this member took since it started is an id too."),
+        "Where a transaction is; `finality` says what the settlement chain adds once it is soft. An Ethereum hash that this member took since it started is an id too."),
     method("outrider_transactionProof", ROOT, &[need("id", "Hash")], "FinalityProof", KEPT,
         "Proof that a transaction is final, for `outrider verify`; null while it is not."),
     method("outrider_evidence", ROOT, &[may("from", "Cursor")], "EvidencePage", ASKED,
@@ -183,7 +189,7 @@ pub const METHODS: &[Method] = &[
     method("outrider_health", ROOT, &[], "Health", &[],
         "Whether this member keeps up."),
     method("outrider_subscribe", SOCKET, &[need("topic", "Topic"), may("lane", "LaneTopic")], "SubscriptionId", &[],
-        "Follow final blocks with `\"blocks\"`: {height, id, timestamp, transactions} each; a reader that is too slow gets {lagged}, then an error notification ends the subscription. Follow a lane with `\"lane\", {rollup, from, stage}`: a LaneEvent each, as at GET /rollup/{id}/stream."),
+        "Follow final blocks with `\"blocks\"`: {height, id, timestamp, transactions} each; a reader that is too slow gets {lagged}, then an error notification ends the subscription. Follow a lane with `\"lane\", {rollup, from, stage}`: a LaneEvent each, as at GET /rollup/{id}/stream. Follow the settlement chain with `\"settlement\"`: a Settlement at once, and again whenever something but soft has changed; who is slow gets the newest."),
     method("outrider_unsubscribe", SOCKET, &[need("subscription", "SubscriptionId")], "Flag", &[],
         "Stop following."),
     method("rpc.discover", ROOT, &[], "OpenRpc", &[],

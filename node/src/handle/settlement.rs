@@ -1,8 +1,8 @@
 //! How whoever watches the settlement chain (L1) talks to the driver.
 
-use super::{Command, NodeHandle, Stopped};
+use super::{Command, NodeHandle, Stopped, TransactionStatus};
 use outrider_finality::{InboxEntry, L1Block, Tracker};
-use outrider_types::{Approve, Attestation, Signed, Verified};
+use outrider_types::{Approve, Attestation, Height, Signed, Verified};
 use serde::Serialize;
 use std::sync::Arc;
 use tokio::sync::{broadcast, oneshot, watch};
@@ -61,6 +61,57 @@ pub struct SettlementReport {
     pub outage: Option<String>,
     /// Two certified blocks of one height were shown to the contract: it settles nothing any more.
     pub frozen: bool,
+    /// What is settled and final on L1 was read there since this member started; until then both heights may be too low.
+    pub known: bool,
+}
+
+/// How final an ordered transaction or block is, the weakest first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Finality {
+    /// A certificate says so.
+    #[default]
+    Soft,
+    /// L1 has settled it.
+    Settled,
+    /// In a block of L1 that is final there.
+    Final,
+}
+
+impl SettlementReport {
+    /// How final a block of this height is, which is soft-final here.
+    #[must_use]
+    pub fn finality(&self, height: Height) -> Finality {
+        if height <= self.heights.final_height() {
+            Finality::Final
+        } else if height <= self.heights.settled_height() {
+            Finality::Settled
+        } else {
+            Finality::Soft
+        }
+    }
+
+    /// All but the soft-final height, to tell whether there is news.
+    #[must_use]
+    pub(crate) fn without_soft(&self) -> Self {
+        let mut heights = Tracker::default();
+        heights.l1(self.heights.settled_height(), self.heights.final_height());
+        Self {
+            heights,
+            ..self.clone()
+        }
+    }
+
+    /// The height up to which blocks are so final; none if it was not read on L1 yet.
+    #[must_use]
+    pub fn height_of(&self, finality: Finality) -> Option<Height> {
+        let height = match finality {
+            Finality::Soft => return Some(self.heights.soft_height()),
+            Finality::Settled => self.heights.settled_height(),
+            Finality::Final => self.heights.final_height(),
+        };
+        (self.known || height > Height(0)).then_some(height)
+    }
 }
 
 impl NodeHandle {
@@ -68,6 +119,24 @@ impl NodeHandle {
     #[must_use]
     pub fn settlement(&self) -> Option<SettlementReport> {
         self.settlement_report.borrow().clone()
+    }
+
+    /// Follow how far blocks have come; only the newest value is kept.
+    #[must_use]
+    pub fn watch_settlement(&self) -> watch::Receiver<Option<SettlementReport>> {
+        self.settlement_report.subscribe()
+    }
+
+    /// What the driver said of a transaction, and what L1 adds to it.
+    pub(super) fn settled(&self, mut status: TransactionStatus) -> TransactionStatus {
+        if let TransactionStatus::Soft {
+            height, finality, ..
+        } = &mut status
+            && let Some(report) = &*self.settlement_report.borrow()
+        {
+            *finality = report.finality(*height);
+        }
+        status
     }
 
     /// Where whoever settles says how far blocks have come.

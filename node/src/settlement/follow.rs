@@ -7,6 +7,7 @@ use outrider_finality::{InboxEntry, L1Block};
 use outrider_l1::endpoints::Standing;
 use outrider_l1::event::{Happened, L1Event};
 use outrider_l1::finals::FinalBlock;
+use outrider_l1::state::Contracts;
 use outrider_l1::watch::{Marks, SettledPoint, WatchEvent, WatchLimits};
 use outrider_l1::watcher::Watcher;
 use outrider_types::{Bytes, Height, L1BlockHash, Timestamp, Transaction};
@@ -72,6 +73,7 @@ async fn window(shared: &Shared) -> Result<Duration, Stopped> {
         match window {
             Ok(seconds) => {
                 shared.modify(|report| report.outage = None);
+                settled_before(shared, &contracts).await;
                 return Ok(Duration::from_secs(seconds));
             }
             Err(error) => {
@@ -83,6 +85,34 @@ async fn window(shared: &Shared) -> Result<Duration, Stopped> {
         shared.handle.l1_wanted().await?;
         tokio::time::sleep(shared.config.poll).await;
     }
+}
+
+/// What was settled before this member looked; its events are not told again. An endpoint that no longer has the state of the
+/// final block does not say; then the next settlement does.
+async fn settled_before(shared: &Shared, contracts: &Contracts) {
+    let Ok(latest) = contracts.latest().await else {
+        return;
+    };
+    let Ok(anchor) = latest.anchor().await else {
+        return;
+    };
+    let finalized = match latest.heads().finalized {
+        Some(block) => latest.at(block).anchor().await.map(|anchor| anchor.height),
+        None => Ok(Height(0)),
+    };
+    shared.modify(|report| {
+        report.frozen |= anchor.frozen;
+        match finalized {
+            Ok(finalized) => {
+                report.known = true;
+                report.heights.l1(anchor.height, finalized);
+            }
+            Err(error) => {
+                tracing::debug!(%error, "what is settled in the final block of L1 cannot be read");
+            }
+        }
+    });
+    shared.keep_unsettled();
 }
 
 impl Follow {
@@ -149,13 +179,17 @@ impl Follow {
 
     fn on_marks(&mut self, marks: &Marks) {
         let height = |point: Option<SettledPoint>| point.map_or(Height(0), |point| point.height);
-        let (settled, finalized) = (height(marks.settled), height(marks.finalized));
-        super::lock(&self.shared.attestations).settled(settled, finalized);
         self.shared.modify(|report| {
+            // Nothing final since this member looks: what was before stays.
+            let known = report.heights.final_height();
+            let finalized = marks.finalized.map_or(known, |point| point.height);
+            let settled = height(marks.settled);
+            report.known |= marks.finalized.is_some();
             if !report.heights.l1(settled, finalized) {
                 tracing::error!(%finalized, "L1 took back a settlement that was final there");
             }
         });
+        self.shared.keep_unsettled();
     }
 
     fn on_final(&mut self, found: FinalBlock) {

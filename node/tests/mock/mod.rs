@@ -10,7 +10,7 @@ use outrider_node::chain::{Chain, InUse, TakeError};
 use outrider_node::config::{NodeConfig, RpcConfig};
 use outrider_node::handle::{
     BlockAt, ChangeError, Command, CommittedBlock, DriverEnds, ExecutionCommand, ExecutionTaken,
-    ExecutionVoteError, Head, NodeHandle, SubmitError, TransactionStatus,
+    ExecutionVoteError, Finality, Head, NodeHandle, SubmitError, TransactionStatus,
 };
 use outrider_storage::{MemoryDisk, MemoryStore};
 use outrider_types::evidence::Pair;
@@ -51,6 +51,8 @@ pub struct MockDriver {
     status: BTreeMap<TransactionId, TransactionStatus>,
     /// Blocks that are kept.
     keep: u64,
+    /// Microseconds from block to block.
+    step_us: u64,
 }
 
 impl MockDriver {
@@ -66,6 +68,11 @@ impl MockDriver {
 
     /// The same, which forgets all but so many blocks.
     pub fn spawn_keeping(member: usize, keep: u64) -> (NodeHandle, Committee) {
+        Self::spawn_stepping(member, keep, 1_000)
+    }
+
+    /// The same, with so many microseconds from block to block.
+    pub fn spawn_stepping(member: usize, keep: u64, step_us: u64) -> (NodeHandle, Committee) {
         let (committee, keys) = testing::committee(&[1; 4]);
         let (handle, ends) = NodeHandle::new(
             start(&committee),
@@ -80,6 +87,7 @@ impl MockDriver {
             chain: Chain::open(MemoryDisk::new().store(), committee.clone(), Vec::new()).unwrap(),
             status: BTreeMap::new(),
             keep,
+            step_us,
         };
         tokio::spawn(async move {
             while let Some(command) = driver.ends.commands.recv().await {
@@ -275,7 +283,7 @@ impl MockDriver {
             parent: parent.id(),
             justify: parent.view,
             payload: checked.id,
-            timestamp: Timestamp(parent.timestamp.0 + 1_000),
+            timestamp: Timestamp(parent.timestamp.0 + self.step_us),
             proposer: MemberIndex(1),
             ..parent
         };
@@ -322,6 +330,7 @@ impl MockDriver {
             height: block.height,
             block: block.id(),
             position: self.blocks.len() as u64,
+            finality: Finality::Soft,
         };
         self.status.insert(id, status);
         self.blocks.push(committed.clone());

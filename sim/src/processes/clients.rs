@@ -189,6 +189,7 @@ pub const fn receipt_of(member: usize, status: Status) -> Option<Receipt> {
             height,
             block,
             position,
+            ..
         } => Some(Receipt {
             member,
             height,

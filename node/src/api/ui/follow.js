@@ -26,6 +26,8 @@ export class Follow {
     this.check = check;
     this.waiting = new Map();
     this.run = 0;
+    // The height of what was verified last.
+    this.height = null;
     // Texts: what is trusted, which is what the node said first or the user's file, and what was followed from there.
     this.anchor = null;
     this.trust = null;
@@ -178,9 +180,24 @@ export class Follow {
       ['Place', `${index + 1} of ${count(number)} in lane ${lane_index + 1} of ${lane_count}`],
       ['Certificate', `${ok.fast ? 'fast, by votes' : 'by commit votes'}, view ${count(ok.certified_view)}, epoch ${ok.epoch}`],
     ];
+    this.height = ok.height;
     byId('facts').replaceChildren(...facts.flatMap(([name, text]) => [element('dt', { text: name }), element('dd', { kind: 'mono', text })]));
     byId('facts').hidden = false;
     byId('tamper-row').hidden = false;
+  }
+
+  // What L1 adds to what was verified: this node's word, so it stands beside the proof.
+  draw(settlement) {
+    if (!settlement || this.height === null || byId('facts').hidden) return;
+    const { settled, final } = settlement;
+    const text = this.height <= final ? 'final there' : this.height <= settled ? 'settled' : 'not settled yet';
+    let place = byId('fact-l1');
+    if (!place) {
+      place = element('dd', { kind: 'mono' });
+      place.id = 'fact-l1';
+      byId('facts').append(element('dt', { text: 'On L1, says this node' }), place);
+    }
+    place.textContent = text;
   }
 
   // Follows hand-overs up to an epoch, from the last one known, or from the first if the epoch is before that. Each is

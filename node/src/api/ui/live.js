@@ -24,6 +24,8 @@ export class Live {
     this.views = [];
     this.committee = null;
     this.head = null;
+    // What L1 says; null if this node knows of none.
+    this.settlement = null;
     this.wanted = null;
     this.fetching = false;
   }
@@ -81,6 +83,7 @@ export class Live {
       if (this.head) this.views.push(Math.max(0, head.timeouts - this.head.timeouts));
       if (this.views.length > SECONDS_SHOWN) this.views.shift();
       this.head = head;
+      this.settlement = (await this.call('outrider_settlement', [])).value;
     } catch {
       // The dot says that there is no connection.
     }
@@ -102,11 +105,23 @@ export class Live {
       byId('waiting').textContent = count(this.head.pending);
       byId('rate').textContent = rate < 10 && rate > 0 ? rate.toFixed(1) : count(rate);
     }
+    this.drawSettlement();
     this.drawLanes(now, rate);
     this.drawBlocks();
     this.drawLatency();
     this.drawViews();
     this.drawMembers();
+  }
+
+  drawSettlement() {
+    for (const place of document.querySelectorAll('[data-l1]')) place.hidden = !this.settlement;
+    if (!this.settlement) return;
+    const { settled, final, l1_block: block, outage, frozen, known } = this.settlement;
+    byId('settled').textContent = known || settled ? count(settled) : '\u2013';
+    byId('final').textContent = known || final ? count(final) : '\u2013';
+    const bad = frozen ? 'Frozen: two certified blocks of one height are on L1, nothing settles any more.' : outage && `L1 cannot be followed: ${outage}`;
+    byId('l1-note').className = bad ? 'note bad-text' : 'note';
+    byId('l1-note').textContent = bad || `L1 block ${count(block)}.`;
   }
 
   drawLanes(now, rate) {

@@ -48,7 +48,9 @@ const socket = new Socket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${
 
 setInterval(async () => {
   await live.poll();
-  if (!document.hidden) live.draw();
+  if (document.hidden) return;
+  live.draw();
+  follow.draw(live.settlement);
 }, DRAW_MS);
 setInterval(committee, COMMITTEE_MS);
 addEventListener('resize', () => live.draw());
