@@ -33,6 +33,7 @@ try {
   await browser.until('signatures', `/[1-9][0-9]* %/.test(document.querySelector('#members td:nth-child(4)').textContent)`);
   await browser.until('latency', `document.querySelectorAll('#latency rect').length > 0 && /s$/.test(document.getElementById('p50').textContent)`);
   assert.match(await text('who'), /member-0, chain 7777, 4 members/);
+  assert.ok(await browser.evaluate(`[...document.querySelectorAll('[data-l1]')].every((place) => place.hidden)`), 'nothing of an L1 that there is not');
   ok('the page shows height, committee, signatures and latency');
 
   // From the keyboard alone: to the payload, type, Enter.
