@@ -70,6 +70,16 @@ wait_until 30 "members to see the reorganisation" reorganised
 wait_until 60 "what came before it to be final" final_at_least "$before"
 ok "a reorganisation of L1 takes nothing back that was finalized"
 
+# A member that is killed and started again: what it says is final does not go back, and it knows so before L1 settles again.
+pid=$(pgrep -f -- "--config $NET/member-1/outrider.toml" | head -n 1)
+kill -KILL "$pid"
+wait_until 15 "member-1 to end" gone "$pid"
+OUTRIDER_RPC_EXECUTION="$CHAIN=http://127.0.0.1:$PORT" start_member 1
+knows() { [[ $(rpc "$(url 1)" outrider_settlement 2>/dev/null | field known) == True ]]; }
+wait_until 60 "member-1 to know what is settled" knows
+wait_until 30 "member-1 to name the finalized block" look
+ok "a member that is started again goes on where finalized was"
+
 value() { python3 -c 'import sys, urllib.request; print(next(line.split()[1] for line in urllib.request.urlopen(sys.argv[1], timeout=5).read().decode().splitlines() if line.startswith(sys.argv[2] + " ")))' "$(metrics_url 1)" "$1"; }
 metrics_url() { python3 -c 'import sys, tomllib; print("http://" + tomllib.load(open(sys.argv[1], "rb"))["metrics"]["listen"] + "/metrics")' "$NET/member-$1/outrider.toml"; }
 (($(value outrider_final_height) > 0 && $(value outrider_settled_height) >= $(value outrider_final_height))) || fail "metrics of heights"

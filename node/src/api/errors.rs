@@ -35,7 +35,7 @@ pub enum ErrorCode {
     NeedsExecution,
     /// The execution node cannot be asked now.
     ExecutionDown,
-    /// A tag that has no block yet, as Ethereum says it.
+    /// A tag that has no block yet; the number is that of Ethereum's specification of its JSON-RPC.
     UnknownBlock,
     /// Ordered, and no receipt in time (EIP-7966).
     ReceiptTimeout,
@@ -148,10 +148,9 @@ impl ErrorCode {
                 "the rollup's execution node does not answer, or not in time, or too much",
                 "yes, later",
             ),
-            // The number of Ethereum's specification of its JSON-RPC.
             Self::UnknownBlock => (
                 -39_001,
-                "`safe` or `finalized`: what is settled on L1 was not read yet since this member started",
+                "what L1 has settled was not read yet",
                 "yes, later",
             ),
             // The numbers of EIP-7966.
@@ -180,11 +179,7 @@ impl ErrorCode {
                 "the payload does not follow the last committed one; data.number and data.hash say which that is",
                 "yes, with one that does",
             ),
-            Self::NoSuchDuty => (
-                -32_062,
-                "a committee that tolerates Byzantine members has no such duty",
-                "no",
-            ),
+            Self::NoSuchDuty => (-32_062, "a committee has no such duty", "no"),
             // What Ethereum clients use for a transaction that is refused.
             Self::BadTransaction => (
                 -32_000,
