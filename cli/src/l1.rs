@@ -1,6 +1,9 @@
 //! What verbs that speak to the settlement chain share, and `outrider l1`.
 
 pub mod deploy;
+mod enqueue;
+mod native;
+mod status;
 
 use crate::failure::Failure;
 use crate::output::say;
@@ -12,6 +15,7 @@ use outrider_l1::account::Account;
 use outrider_l1::calls::Call;
 use outrider_l1::deployment::Deployment;
 use outrider_l1::endpoints::{AgreementLimits, Endpoints};
+use outrider_l1::model::Receipt;
 use outrider_l1::operator::Explained;
 use outrider_l1::sender::{SendLimits, Sender, plan};
 use outrider_l1::state::Contracts;
@@ -28,6 +32,12 @@ pub enum L1 {
     Snapshot(Box<deploy::Snapshot>),
     /// Begin to settle, from the recorded committee of the first epoch. Only the deployer, once.
     Begin(Box<deploy::Begin>),
+    /// Put a transaction into the forced inbox: the committee must include it before its deadline. Anybody may.
+    Enqueue(Box<enqueue::Enqueue>),
+    /// Settle a block by the certificate of consensus, when too few attest. Anybody may.
+    SettleNative(Box<native::SettleNative>),
+    /// Show what is settled, the forced inbox, and the committees of now and next.
+    Status(status::Status),
 }
 
 impl L1 {
@@ -37,6 +47,9 @@ impl L1 {
             Self::Deploy(deploy) => deploy.run().await,
             Self::Snapshot(snapshot) => snapshot.run().await,
             Self::Begin(begin) => begin.run().await,
+            Self::Enqueue(enqueue) => enqueue.run().await,
+            Self::SettleNative(settle) => settle.run().await,
+            Self::Status(status) => status.run().await,
         }
     }
 }
@@ -81,11 +94,48 @@ pub struct Sending {
     from: From,
 }
 
+/// The network, to look at.
+#[derive(Clone, Debug, Args)]
+pub struct Looking {
+    /// The network file: where the contracts are.
+    #[arg(long)]
+    network: PathBuf,
+    #[command(flatten)]
+    urls: Urls,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Looking {
+    /// The contracts.
+    pub fn open(&self) -> Result<Contracts, Failure> {
+        let deployment = Deployment::load(&self.network)?;
+        Ok(Contracts {
+            endpoints: self.urls.endpoints(deployment.l1_chain)?,
+            deployment,
+        })
+    }
+}
+
 /// What was sent.
 #[derive(Debug, Serialize)]
-struct Sent {
+pub struct Sent {
     sent: Explained,
-    receipt: outrider_l1::model::Receipt,
+    /// What became of it.
+    pub receipt: Receipt,
+}
+
+impl Sent {
+    fn print(&self, json: bool) {
+        if json {
+            return print_json(self);
+        }
+        say!("{}", self.sent.what);
+        say!("transaction  {}", self.receipt.transaction);
+        say!("block        {}", self.receipt.number);
+        say!("gas          {}", self.receipt.gas_used);
+    }
 }
 
 impl Urls {
@@ -159,31 +209,54 @@ impl Session {
         &self.contracts.deployment
     }
 
+    /// Whether JSON is asked for.
+    pub const fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Send it and say so, or show what would be sent.
     pub async fn send(&self, call: Call) -> Result<(), Failure> {
+        self.send_all(vec![call]).await
+    }
+
+    /// Send them one after the other and say so, or show what would be sent. If one fails, what was and what is not yet sent is
+    /// in the error.
+    pub async fn send_all(&self, calls: Vec<Call>) -> Result<(), Failure> {
+        let whats: Vec<&'static str> = calls.iter().map(|call| call.what).collect();
+        for (place, call) in calls.into_iter().enumerate() {
+            let sent = match self.submit(call, place as u64).await {
+                Err(Failure::L1Send(error)) if whats.len() > 1 => {
+                    return Err(Failure::L1Unfinished {
+                        done: whats[..place].join(", "),
+                        left: whats[place..].join(", "),
+                        error,
+                    });
+                }
+                sent => sent?,
+            };
+            if let Some(sent) = sent {
+                sent.print(self.json);
+            }
+        }
+        self.say_faults();
+        Ok(())
+    }
+
+    /// Send it, or show what would be sent after so many others.
+    pub async fn submit(&self, call: Call, after: u64) -> Result<Option<Sent>, Failure> {
         let endpoints = self.contracts.endpoints.clone();
         let limits = SendLimits::default();
         let planned = plan(&endpoints, self.address, call.clone(), &limits).await;
         let planned = planned.map_err(Box::new)?;
-        let explained = self.deployment().explain(&planned);
+        let mut sent = self.deployment().explain(&planned);
         let Some(account) = self.account.clone() else {
-            print_plan(&explained, self.json);
-            self.say_faults();
-            return Ok(());
+            sent.nonce = sent.nonce.saturating_add(after);
+            print_plan(&sent, self.json);
+            return Ok(None);
         };
         let sender = Sender::new(endpoints, account, limits);
         let receipt = sender.send(call).await.map_err(Box::new)?;
-        if self.json {
-            let sent = explained;
-            print_json(&Sent { sent, receipt });
-        } else {
-            say!("{}", explained.what);
-            say!("transaction  {}", receipt.transaction);
-            say!("block        {}", receipt.number);
-            say!("gas          {}", receipt.gas_used);
-        }
-        self.say_faults();
-        Ok(())
+        Ok(Some(Sent { sent, receipt }))
     }
 
     /// What endpoints did that they should not.

@@ -92,6 +92,14 @@ pub enum DeployError {
     },
 }
 
+impl DeployError {
+    /// Whether what was asked for cannot be.
+    #[must_use]
+    pub const fn is_usage(&self) -> bool {
+        matches!(self, Self::Parameter { .. })
+    }
+}
+
 impl From<SendError> for DeployError {
     fn from(error: SendError) -> Self {
         Self::Send(Box::new(error))
@@ -277,10 +285,7 @@ mod tests {
         assert_eq!(wrong(|one| one.membersMax = 257), "--members-max");
         assert_eq!(wrong(|one| one.evidenceAge = 0), "--evidence-age");
         assert_eq!(wrong(|one| one.evidenceAge = 2), "--unbonding");
-        assert_eq!(
-            wrong(|one| one.unbonding = TIME_MAX_S + 1),
-            "--unbonding"
-        );
+        assert_eq!(wrong(|one| one.unbonding = TIME_MAX_S + 1), "--unbonding");
         assert_eq!(
             wrong(|one| one.vetoWindow = TIME_MAX_S + 1),
             "--veto-window"

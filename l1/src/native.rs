@@ -186,7 +186,14 @@ mod tests {
             view: block.view,
             block: block.id(),
         };
-        let signed = |member: &u16| Signed::sign(vote, CHAIN, MemberIndex(*member), &key(usize::from(*member)));
+        let signed = |member: &u16| {
+            Signed::sign(
+                vote,
+                CHAIN,
+                MemberIndex(*member),
+                &key(usize::from(*member)),
+            )
+        };
         let signed: Vec<Verified<_>> = signers.iter().map(signed).collect();
         let certificate = Aggregate::assemble(&signed).unwrap();
         assert!(certificate.stake(committee).is_ok());
@@ -238,7 +245,14 @@ mod tests {
             view: block.view,
             block: block.id(),
         };
-        let signed = |member: &u16| Signed::sign(vote, CHAIN, MemberIndex(*member), &key(usize::from(*member)));
+        let signed = |member: &u16| {
+            Signed::sign(
+                vote,
+                CHAIN,
+                MemberIndex(*member),
+                &key(usize::from(*member)),
+            )
+        };
         let signed: Vec<Verified<_>> = all.iter().map(signed).collect();
         let votes = FinalityCertificate::Fast(Aggregate::assemble(&signed).unwrap());
         let refused = Native::new(vec![block], &votes, &committee);
