@@ -53,6 +53,16 @@ pub enum Failure {
         /// How long it was waited for.
         within: Duration,
     },
+    /// A settlement chain that ends.
+    #[error("{program} ended by itself ({how}): is it installed? `.ci/run setup` puts it into target/tools, `--anvil` names it. Its log is {log}", program = program.display(), log = log.display())]
+    L1Ended {
+        /// What was started.
+        program: PathBuf,
+        /// Exit code or signal.
+        how: String,
+        /// Its log.
+        log: PathBuf,
+    },
     /// More members than accounts.
     #[error("anvil has accounts with ETH for {most} members; use fewer")]
     L1Members {
