@@ -214,14 +214,24 @@ impl Session {
         self.json
     }
 
+    /// Whether nothing is sent.
+    pub const fn is_dry_run(&self) -> bool {
+        self.account.is_none()
+    }
+
     /// Send it and say so, or show what would be sent.
     pub async fn send(&self, call: Call) -> Result<(), Failure> {
         self.send_all(vec![call]).await
     }
 
-    /// Send them one after the other and say so, or show what would be sent. If one fails, what was and what is not yet sent is
-    /// in the error.
+    /// Send them one after the other and say so, or show what would be sent. If one would revert now, none is sent; if one fails, the
+    /// error says what is done and what is not.
     pub async fn send_all(&self, calls: Vec<Call>) -> Result<(), Failure> {
+        if calls.len() > 1 {
+            for call in &calls {
+                self.plan(call).await?;
+            }
+        }
         let whats: Vec<&'static str> = calls.iter().map(|call| call.what).collect();
         for (place, call) in calls.into_iter().enumerate() {
             let sent = match self.submit(call, place as u64).await {
@@ -244,19 +254,23 @@ impl Session {
 
     /// Send it, or show what would be sent after so many others.
     pub async fn submit(&self, call: Call, after: u64) -> Result<Option<Sent>, Failure> {
-        let endpoints = self.contracts.endpoints.clone();
-        let limits = SendLimits::default();
-        let planned = plan(&endpoints, self.address, call.clone(), &limits).await;
-        let planned = planned.map_err(Box::new)?;
-        let mut sent = self.deployment().explain(&planned);
+        let mut sent = self.plan(&call).await?;
         let Some(account) = self.account.clone() else {
             sent.nonce = sent.nonce.saturating_add(after);
             print_plan(&sent, self.json);
             return Ok(None);
         };
-        let sender = Sender::new(endpoints, account, limits);
+        let endpoints = self.contracts.endpoints.clone();
+        let sender = Sender::new(endpoints, account, SendLimits::default());
         let receipt = sender.send(call).await.map_err(Box::new)?;
         Ok(Some(Sent { sent, receipt }))
+    }
+
+    async fn plan(&self, call: &Call) -> Result<Explained, Failure> {
+        let endpoints = &self.contracts.endpoints;
+        let limits = SendLimits::default();
+        let planned = plan(endpoints, self.address, call.clone(), &limits).await;
+        Ok(self.deployment().explain(&planned.map_err(Box::new)?))
     }
 
     /// What endpoints did that they should not.

@@ -13,8 +13,8 @@ use std::path::PathBuf;
 
 /// Use the keys of another key file from the next snapshot on.
 ///
-/// Member key, attester key and transport key all come from the key file, so it is up to three transactions: the member key, the attester,
-/// and the contact, which names the transport key. What is so already is not sent again: after a failure, run the same again.
+/// Member key, attester key and transport key all come from the key file, so it is up to three transactions: the contact, which names the
+/// transport key, the member key, and the attester. What is so already is not sent again: after a failure, run the same again.
 #[derive(Debug, Args)]
 pub struct Rotate {
     #[command(flatten)]
@@ -43,17 +43,34 @@ impl Rotate {
         let calls = calls(&session, &key, &attester, given).await?;
         let many = calls.len();
         session.send_all(calls).await?;
-        if session.is_json() {
-            return Ok(());
-        }
         match many {
-            0 => say!("L1 has these keys and this contact already; nothing was sent"),
-            _ => say!(
-                "they count from the next snapshot on: the member with the old key must run until an epoch has begun with the new one"
-            ),
+            _ if session.is_json() => Ok(()),
+            0 => {
+                say!("L1 has these keys and this contact already; nothing was sent");
+                Ok(())
+            }
+            _ => advise(&session).await,
         }
-        Ok(())
     }
+}
+
+/// What is to be done now.
+async fn advise(session: &Session) -> Result<(), Failure> {
+    if session.is_dry_run() {
+        return Ok(());
+    }
+    say!(
+        "they count from the next snapshot on: the member with the old key must run until an epoch has begun with the new one"
+    );
+    let state = session.contracts.latest().await.map_err(Box::new)?;
+    let outlook = state.outlook().await.map_err(Box::new)?;
+    if outlook.recorded.is_some() && !outlook.is_recorded() {
+        say!(
+            "the committee of epoch {} was recorded before: `outrider l1 snapshot` records it anew, or they count an epoch later",
+            outlook.epoch
+        );
+    }
+    Ok(())
 }
 
 /// What is not so yet.
@@ -81,15 +98,16 @@ async fn calls(
             encode(&new).into()
         }
     };
+    // The contact first: a snapshot that comes in between can be taken anew once the keys are there, and then has the contact.
     let mut calls = Vec::new();
+    if record.contact != contact {
+        calls.push(deployment.update(contact));
+    }
     if record.member != key.public_key() {
         calls.push(deployment.rotate(operator, key));
     }
     if record.attester != attester.address() {
         calls.push(deployment.rotate_attester(operator, attester)?);
-    }
-    if record.contact != contact {
-        calls.push(deployment.update(contact));
     }
     Ok(calls)
 }
