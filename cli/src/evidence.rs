@@ -28,11 +28,16 @@ pub enum Evidence {
     Export(Export),
     /// Fetch the certificates that a member keeps, for `outrider forensics`.
     Certificates(Certificates),
-    /// Report a piece of evidence to the court on L1.
+    /// Report a piece of evidence to the court on L1. It is checked here first.
+    ///
+    /// The operator is ejected at once; once the veto window is over, anybody can have it slashed (`outrider evidence execute`), and the
+    /// reporter is rewarded.
     Submit(Box<submit::Submit>),
     /// Have an operator slashed, once the veto window of its case is over.
     Execute(Box<submit::Execute>),
     /// Stop a case within its veto window. Only the vetoer that the contracts name.
+    ///
+    /// The operator keeps its stake and stays out of committees; the same two statements are never taken again.
     Veto(Box<submit::Veto>),
     /// List the cases on L1: against whom, how they stand, and from when they can be executed.
     Cases(cases::Cases),

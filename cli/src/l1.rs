@@ -27,6 +27,8 @@ use std::path::PathBuf;
 #[derive(Debug, Subcommand)]
 pub enum L1 {
     /// Deploy the six contracts, and write the network file.
+    ///
+    /// With --dry-run: where they would be, and with which parameters. Parameters can never be changed.
     Deploy(Box<deploy::Deploy>),
     /// Record the committee of an epoch from the stakes of now. Anybody may.
     Snapshot(Box<deploy::Snapshot>),
@@ -35,6 +37,10 @@ pub enum L1 {
     /// Put a transaction into the forced inbox: the committee must include it before its deadline. Anybody may.
     Enqueue(Box<enqueue::Enqueue>),
     /// Settle a block by the certificate of consensus, when too few attest. Anybody may.
+    ///
+    /// The block is in the epoch that settles on L1: by default the member's newest, or the last one if the epoch is over. Run it again until
+    /// L1 is where you want it. What the member says is checked with the committee on L1. It takes commit votes where an L1 transaction
+    /// could not pay for the votes.
     SettleNative(Box<native::SettleNative>),
     /// Show what is settled, the forced inbox, and the committees of now and next.
     Status(status::Status),

@@ -23,8 +23,13 @@ pub enum Operator {
     /// Say where the member is reached now.
     Update(Box<Update>),
     /// Use the keys of another key file from the next snapshot on.
+    ///
+    /// Member key, attester key and transport key all come from the key file, so it is up to three transactions: the contact, which names the
+    /// transport key, the member key, and the attester. What is so already is not sent again: after a failure, run the same again.
     Rotate(Box<rotate::Rotate>),
     /// Put an operator on the list that snapshots look at, if it was full when it registered. Anybody may.
+    ///
+    /// On a list that is full it takes the place of one with less stake: of the one with the least, if none is named.
     Enlist(Box<enlist::Enlist>),
     /// Leave for good: no snapshot has the operator from now on.
     Exit(Plain),
