@@ -1,5 +1,6 @@
 //! `outrider evidence`: fetch evidence of offences E1 to E5 and check it offline.
 
+mod cases;
 mod submit;
 
 use crate::failure::Failure;
@@ -27,10 +28,19 @@ pub enum Evidence {
     Export(Export),
     /// Fetch the certificates that a member keeps, for `outrider forensics`.
     Certificates(Certificates),
-    /// Report a piece of evidence to the court on L1.
+    /// Report a piece of evidence to the court on L1. It is checked here first.
+    ///
+    /// The operator is ejected at once; once the veto window is over, anybody can have it slashed (`outrider evidence execute`), and the
+    /// reporter is rewarded.
     Submit(Box<submit::Submit>),
     /// Have an operator slashed, once the veto window of its case is over.
     Execute(Box<submit::Execute>),
+    /// Stop a case within its veto window. Only the vetoer that the contracts name.
+    ///
+    /// The operator keeps its stake and stays out of committees; the same two statements are never taken again.
+    Veto(Box<submit::Veto>),
+    /// List the cases on L1: against whom, how they stand, and from when they can be executed.
+    Cases(cases::Cases),
 }
 
 /// Check a piece of evidence, offline, and say who did what.
@@ -79,6 +89,8 @@ impl Evidence {
             Self::Certificates(certificates) => certificates.run().await,
             Self::Submit(submit) => submit.run().await,
             Self::Execute(execute) => execute.run().await,
+            Self::Veto(veto) => veto.run().await,
+            Self::Cases(cases) => cases.run().await,
         }
     }
 }

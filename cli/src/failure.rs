@@ -13,7 +13,7 @@ use outrider_node::config::ConfigError;
 use outrider_node::keys::KeyFileError;
 use outrider_node::member::MemberError;
 use outrider_node::snapshot::{SnapshotFileError, SnapshotFolderError};
-use outrider_types::{Height, LaneHeight, RollupId, Stake};
+use outrider_types::{Epoch, Height, LaneHeight, RollupId, Stake};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -53,6 +53,16 @@ pub enum Failure {
         /// How long it was waited for.
         within: Duration,
     },
+    /// A settlement chain that ends.
+    #[error("{program} ended by itself ({how}): is it installed? `.ci/run setup` puts it into target/tools, `--anvil` names it. Its log is {log}", program = program.display(), log = log.display())]
+    L1Ended {
+        /// What was started.
+        program: PathBuf,
+        /// Exit code or signal.
+        how: String,
+        /// Its log.
+        log: PathBuf,
+    },
     /// More members than accounts.
     #[error("anvil has accounts with ETH for {most} members; use fewer")]
     L1Members {
@@ -80,6 +90,61 @@ pub enum Failure {
     /// A transaction on the settlement chain.
     #[error(transparent)]
     L1Send(#[from] Box<outrider_l1::sender::SendError>),
+    /// Of several transactions not all were sent.
+    #[error("{error}\ndone: {done}\nnot done: {left}\nrun the same again: it goes on where it stopped", done = if .done.is_empty() { "nothing" } else { .done })]
+    L1Unfinished {
+        /// What they were for.
+        done: String,
+        /// What the others are for.
+        left: String,
+        /// Why.
+        error: Box<outrider_l1::sender::SendError>,
+    },
+    /// A certificate that settles nothing.
+    #[error("nothing can be settled by this certificate: {0}")]
+    L1Native(#[from] Box<outrider_l1::native::NativeError>),
+    /// A committee on L1 that is none of ours.
+    #[error(transparent)]
+    L1Record(#[from] Box<outrider_l1::operator::RecordError>),
+    /// Settlement that did not begin.
+    #[error("settlement has not begun on L1: `outrider l1 begin` comes first")]
+    L1NotBegun,
+    /// A block that L1 does not want any more, or not yet.
+    #[error(
+        "L1 has settled height {settled} of epoch {wanted}, and the block to settle is at height {height} of epoch {epoch}: choose a higher one of that epoch"
+    )]
+    L1NotAbove {
+        /// The block's height.
+        height: Height,
+        /// Its epoch.
+        epoch: Epoch,
+        /// The height on L1.
+        settled: Height,
+        /// The epoch that settles on L1.
+        wanted: Epoch,
+    },
+    /// An epoch whose last block a member does not know.
+    #[error("{url} does not know how epoch {epoch} ended: ask another member")]
+    L1EpochEnd {
+        /// Which member.
+        url: String,
+        /// Which epoch settles on L1.
+        epoch: Epoch,
+    },
+    /// A contact on L1 that cannot be read.
+    #[error(
+        "the contact that {operator} has on L1 cannot be read: pass --contact with the file that `outrider keys contact` prints"
+    )]
+    L1Contact {
+        /// Whose.
+        operator: alloy_primitives::Address,
+    },
+    /// An account that is no operator.
+    #[error("{operator} is no operator: `outrider operator register` comes first")]
+    L1NoOperator {
+        /// Which.
+        operator: alloy_primitives::Address,
+    },
     /// The contracts.
     #[error(transparent)]
     L1Deploy(#[from] Box<outrider_l1::deploy::DeployError>),
@@ -460,6 +525,7 @@ impl Failure {
             #[cfg(feature = "sim")]
             Self::Sim(failure) => failure.exit_code(),
             Self::Conduct(error) if error.is_usage() => 2,
+            Self::L1Deploy(error) if error.is_usage() => 2,
             Self::Config(_)
             | Self::Members { .. }
             | Self::EpochBlocks { .. }

@@ -1,6 +1,9 @@
 //! What verbs that speak to the settlement chain share, and `outrider l1`.
 
 pub mod deploy;
+mod enqueue;
+mod native;
+mod status;
 
 use crate::failure::Failure;
 use crate::output::say;
@@ -12,6 +15,7 @@ use outrider_l1::account::Account;
 use outrider_l1::calls::Call;
 use outrider_l1::deployment::Deployment;
 use outrider_l1::endpoints::{AgreementLimits, Endpoints};
+use outrider_l1::model::Receipt;
 use outrider_l1::operator::Explained;
 use outrider_l1::sender::{SendLimits, Sender, plan};
 use outrider_l1::state::Contracts;
@@ -23,11 +27,23 @@ use std::path::PathBuf;
 #[derive(Debug, Subcommand)]
 pub enum L1 {
     /// Deploy the six contracts, and write the network file.
+    ///
+    /// With --dry-run: where they would be, and with which parameters. Parameters can never be changed.
     Deploy(Box<deploy::Deploy>),
     /// Record the committee of an epoch from the stakes of now. Anybody may.
     Snapshot(Box<deploy::Snapshot>),
     /// Begin to settle, from the recorded committee of the first epoch. Only the deployer, once.
     Begin(Box<deploy::Begin>),
+    /// Put a transaction into the forced inbox: the committee must include it before its deadline. Anybody may.
+    Enqueue(Box<enqueue::Enqueue>),
+    /// Settle a block by the certificate of consensus, when too few attest. Anybody may.
+    ///
+    /// The block is in the epoch that settles on L1: by default the member's newest, or the last one if the epoch is over. Run it again until
+    /// L1 is where you want it. What the member says is checked with the committee on L1. It takes commit votes where an L1 transaction
+    /// could not pay for the votes.
+    SettleNative(Box<native::SettleNative>),
+    /// Show what is settled, the forced inbox, and the committees of now and next.
+    Status(status::Status),
 }
 
 impl L1 {
@@ -37,6 +53,9 @@ impl L1 {
             Self::Deploy(deploy) => deploy.run().await,
             Self::Snapshot(snapshot) => snapshot.run().await,
             Self::Begin(begin) => begin.run().await,
+            Self::Enqueue(enqueue) => enqueue.run().await,
+            Self::SettleNative(settle) => settle.run().await,
+            Self::Status(status) => status.run().await,
         }
     }
 }
@@ -81,11 +100,48 @@ pub struct Sending {
     from: From,
 }
 
+/// The network, to look at.
+#[derive(Clone, Debug, Args)]
+pub struct Looking {
+    /// The network file: where the contracts are.
+    #[arg(long)]
+    network: PathBuf,
+    #[command(flatten)]
+    urls: Urls,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Looking {
+    /// The contracts.
+    pub fn open(&self) -> Result<Contracts, Failure> {
+        let deployment = Deployment::load(&self.network)?;
+        Ok(Contracts {
+            endpoints: self.urls.endpoints(deployment.l1_chain)?,
+            deployment,
+        })
+    }
+}
+
 /// What was sent.
 #[derive(Debug, Serialize)]
-struct Sent {
+pub struct Sent {
     sent: Explained,
-    receipt: outrider_l1::model::Receipt,
+    /// What became of it.
+    pub receipt: Receipt,
+}
+
+impl Sent {
+    fn print(&self, json: bool) {
+        if json {
+            return print_json(self);
+        }
+        say!("{}", self.sent.what);
+        say!("transaction  {}", self.receipt.transaction);
+        say!("block        {}", self.receipt.number);
+        say!("gas          {}", self.receipt.gas_used);
+    }
 }
 
 impl Urls {
@@ -159,31 +215,68 @@ impl Session {
         &self.contracts.deployment
     }
 
+    /// Whether JSON is asked for.
+    pub const fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether nothing is sent.
+    pub const fn is_dry_run(&self) -> bool {
+        self.account.is_none()
+    }
+
     /// Send it and say so, or show what would be sent.
     pub async fn send(&self, call: Call) -> Result<(), Failure> {
-        let endpoints = self.contracts.endpoints.clone();
-        let limits = SendLimits::default();
-        let planned = plan(&endpoints, self.address, call.clone(), &limits).await;
-        let planned = planned.map_err(Box::new)?;
-        let explained = self.deployment().explain(&planned);
-        let Some(account) = self.account.clone() else {
-            print_plan(&explained, self.json);
-            self.say_faults();
-            return Ok(());
-        };
-        let sender = Sender::new(endpoints, account, limits);
-        let receipt = sender.send(call).await.map_err(Box::new)?;
-        if self.json {
-            let sent = explained;
-            print_json(&Sent { sent, receipt });
-        } else {
-            say!("{}", explained.what);
-            say!("transaction  {}", receipt.transaction);
-            say!("block        {}", receipt.number);
-            say!("gas          {}", receipt.gas_used);
+        self.send_all(vec![call]).await
+    }
+
+    /// Send them one after the other and say so, or show what would be sent. If one would revert now, none is sent; if one fails, the
+    /// error says what is done and what is not.
+    pub async fn send_all(&self, calls: Vec<Call>) -> Result<(), Failure> {
+        if calls.len() > 1 {
+            for call in &calls {
+                self.plan(call).await?;
+            }
+        }
+        let whats: Vec<&'static str> = calls.iter().map(|call| call.what).collect();
+        for (place, call) in calls.into_iter().enumerate() {
+            let sent = match self.submit(call, place as u64).await {
+                Err(Failure::L1Send(error)) if whats.len() > 1 => {
+                    return Err(Failure::L1Unfinished {
+                        done: whats[..place].join(", "),
+                        left: whats[place..].join(", "),
+                        error,
+                    });
+                }
+                sent => sent?,
+            };
+            if let Some(sent) = sent {
+                sent.print(self.json);
+            }
         }
         self.say_faults();
         Ok(())
+    }
+
+    /// Send it, or show what would be sent after so many others.
+    pub async fn submit(&self, call: Call, after: u64) -> Result<Option<Sent>, Failure> {
+        let mut sent = self.plan(&call).await?;
+        let Some(account) = self.account.clone() else {
+            sent.nonce = sent.nonce.saturating_add(after);
+            print_plan(&sent, self.json);
+            return Ok(None);
+        };
+        let endpoints = self.contracts.endpoints.clone();
+        let sender = Sender::new(endpoints, account, SendLimits::default());
+        let receipt = sender.send(call).await.map_err(Box::new)?;
+        Ok(Some(Sent { sent, receipt }))
+    }
+
+    async fn plan(&self, call: &Call) -> Result<Explained, Failure> {
+        let endpoints = &self.contracts.endpoints;
+        let limits = SendLimits::default();
+        let planned = plan(endpoints, self.address, call.clone(), &limits).await;
+        Ok(self.deployment().explain(&planned.map_err(Box::new)?))
     }
 
     /// What endpoints did that they should not.

@@ -1,20 +1,19 @@
 //! `outrider operator`: what an operator does on L1, from registration to the withdrawal of its stake.
 
+mod enlist;
+mod rotate;
+mod status;
+
 use crate::candidate::Candidate;
 use crate::failure::Failure;
-use crate::l1::{Sending, Urls, amount, print_json, say_faults};
-use crate::output::say;
+use crate::l1::{Sending, amount};
 use crate::password::PasswordFrom;
-use alloy_primitives::utils::format_ether;
 use alloy_primitives::{Address, U256};
 use clap::{Args, Subcommand};
 use outrider_ethereum::attestation::AttesterKey;
 use outrider_l1::account::Account;
-use outrider_l1::deployment::Deployment;
-use outrider_l1::operator::OperatorStatus;
-use outrider_l1::state::Contracts;
 use outrider_types::SecretKey;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What an operator does on L1.
 #[derive(Debug, Subcommand)]
@@ -23,8 +22,15 @@ pub enum Operator {
     Register(Box<Register>),
     /// Say where the member is reached now.
     Update(Box<Update>),
-    /// Use other keys from the next snapshot on.
-    Rotate(Box<Rotate>),
+    /// Use the keys of another key file from the next snapshot on.
+    ///
+    /// Member key, attester key and transport key all come from the key file, so it is up to three transactions: the contact, which names the
+    /// transport key, the member key, and the attester. What is so already is not sent again: after a failure, run the same again.
+    Rotate(Box<rotate::Rotate>),
+    /// Put an operator on the list that snapshots look at, if it was full when it registered. Anybody may.
+    ///
+    /// On a list that is full it takes the place of one with less stake: of the one with the least, if none is named.
+    Enlist(Box<enlist::Enlist>),
     /// Leave for good: no snapshot has the operator from now on.
     Exit(Plain),
     /// Bond stake.
@@ -36,7 +42,7 @@ pub enum Operator {
     /// Take out rewards that could not be paid at once.
     Collect(Plain),
     /// Show how an operator stands.
-    Status(Status),
+    Status(status::Status),
 }
 
 /// The member's key.
@@ -71,18 +77,6 @@ pub struct Update {
     contact: PathBuf,
 }
 
-/// Use other keys from the next snapshot on.
-#[derive(Debug, Args)]
-pub struct Rotate {
-    #[command(flatten)]
-    sending: Sending,
-    #[command(flatten)]
-    key: MemberKey,
-    /// Rotate the attester only; a second transaction after the member key.
-    #[arg(long)]
-    attester: bool,
-}
-
 /// A transaction without more to say.
 #[derive(Debug, Args)]
 pub struct Plain {
@@ -113,21 +107,6 @@ pub struct Unbond {
     amount: U256,
 }
 
-/// Show how an operator stands.
-#[derive(Debug, Args)]
-pub struct Status {
-    /// The operator's address.
-    operator: Address,
-    /// The network file: where the contracts are.
-    #[arg(long)]
-    network: PathBuf,
-    #[command(flatten)]
-    urls: Urls,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-}
-
 impl MemberKey {
     fn load(&self) -> Result<(SecretKey, Account), Failure> {
         let key = self.password.load(&self.key)?;
@@ -137,10 +116,22 @@ impl MemberKey {
 }
 
 /// The contact of a file as L1 holds it.
-fn contact(path: &std::path::Path) -> Result<(Candidate, alloy_primitives::Bytes), Failure> {
+fn contact(path: &Path) -> Result<(Candidate, alloy_primitives::Bytes), Failure> {
     let candidate = Candidate::load(path)?;
     let bytes = outrider_types::encode(&candidate.contact).into();
     Ok((candidate, bytes))
+}
+
+fn must_be_of(candidate: &Candidate, key: &SecretKey, path: &Path) -> Result<(), Failure> {
+    let (found, expected) = (candidate.public_key, key.public_key());
+    if found == expected {
+        return Ok(());
+    }
+    Err(Failure::ContactOfAnother {
+        path: path.to_path_buf(),
+        found,
+        expected,
+    })
 }
 
 impl Operator {
@@ -154,6 +145,7 @@ impl Operator {
                 session.send(session.deployment().update(contact)).await
             }
             Self::Rotate(rotate) => rotate.run().await,
+            Self::Enlist(enlist) => enlist.run().await,
             Self::Exit(plain) => {
                 let session = plain.sending.open()?;
                 session.send(session.deployment().exit()).await
@@ -187,90 +179,11 @@ impl Register {
     async fn run(&self) -> Result<(), Failure> {
         let (candidate, contact) = contact(&self.contact)?;
         let (key, attester) = self.key.load()?;
-        if candidate.public_key != key.public_key() {
-            return Err(Failure::ContactOfAnother {
-                path: self.contact.clone(),
-                found: candidate.public_key,
-                expected: key.public_key(),
-            });
-        }
+        must_be_of(&candidate, &key, &self.contact)?;
         let session = self.sending.open()?;
         let call = session
             .deployment()
             .register(session.address(), &key, &attester, contact)?;
         session.send(call).await
     }
-}
-
-impl Rotate {
-    async fn run(&self) -> Result<(), Failure> {
-        let (key, attester) = self.key.load()?;
-        let session = self.sending.open()?;
-        let (deployment, operator) = (session.deployment(), session.address());
-        let call = match self.attester {
-            true => deployment.rotate_attester(operator, &attester)?,
-            false => deployment.rotate(operator, &key),
-        };
-        session.send(call).await
-    }
-}
-
-impl Status {
-    async fn run(&self) -> Result<(), Failure> {
-        let deployment = Deployment::load(&self.network)?;
-        let contracts = Contracts {
-            endpoints: self.urls.endpoints(deployment.l1_chain)?,
-            deployment,
-        };
-        let state = contracts.latest().await.map_err(Box::new)?;
-        let status = state.status(self.operator).await.map_err(Box::new)?;
-        say_faults(&contracts.endpoints);
-        if self.json {
-            print_json(&status);
-        } else {
-            print(&status);
-        }
-        Ok(())
-    }
-}
-
-fn print(status: &OperatorStatus) {
-    let or_none = |text: Option<String>| text.unwrap_or_else(|| "none".to_owned());
-    say!("operator        {}", status.operator);
-    say!("standing        {:?}", status.standing);
-    say!(
-        "member key      {}",
-        or_none(status.member_key.map(|key| key.to_string()))
-    );
-    say!(
-        "attester        {}",
-        or_none(status.attester.map(|one| one.to_string()))
-    );
-    say!(
-        "attester's gas  {} ETH",
-        format_ether(status.attester_balance)
-    );
-    say!(
-        "stake           {} ETH, needed {}",
-        format_ether(status.stake),
-        format_ether(status.stake_min)
-    );
-    say!("slashable       {} ETH", format_ether(status.slashable));
-    say!("bonded          {} ETH", format_ether(status.bonded));
-    say!(
-        "unbonding       {} ETH, until {}",
-        format_ether(status.unbonding),
-        status.withdrawable_at
-    );
-    say!(
-        "in committee    {} (epoch {} settles)",
-        status.in_committee,
-        status.epoch
-    );
-    say!(
-        "last epoch      {}",
-        or_none(status.last_epoch.map(|epoch| epoch.to_string()))
-    );
-    say!("open case       {}", status.open_case);
-    say!("at L1 block     {}", status.l1_block);
 }

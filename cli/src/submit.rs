@@ -43,7 +43,8 @@ impl Submit {
     }
 }
 
-fn from_hex(text: &str) -> Result<Vec<u8>, Failure> {
+/// Bytes in hex, with or without 0x.
+pub fn from_hex(text: &str) -> Result<Vec<u8>, Failure> {
     let text = text.trim();
     hex::decode(text.strip_prefix("0x").unwrap_or(text)).map_err(Failure::Hex)
 }

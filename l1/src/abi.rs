@@ -151,6 +151,8 @@ sol! {
         function epochBlocks() external view returns (uint64);
         function stakeMin() external view returns (uint256);
         function stakeUnit() external view returns (uint256);
+        function membersMax() external view returns (uint16);
+        function weightMax() external view returns (uint64);
         function candidates() external view returns (address[]);
         function adapters() external view returns (address[]);
     }
@@ -246,5 +248,7 @@ sol! {
         function cases(uint256 caseId) external view returns (address operator, uint8 offence, uint64 epoch, address reporter, uint64 reportedAt, uint8 state);
         function caseCount() external view returns (uint256);
         function openCaseOf(address operator) external view returns (bool);
+        function vetoer() external view returns (address);
+        function vetoWindow() external view returns (uint64);
     }
 }

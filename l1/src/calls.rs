@@ -209,6 +209,24 @@ impl Deployment {
         )
     }
 
+    /// Put an operator on the list that snapshots look at, while there is room.
+    #[must_use]
+    pub fn enlist(&self, operator: Address) -> Call {
+        let data = CommitteeManager::enlistCall { operator };
+        call("enlist the operator", self.committee_manager, &data)
+    }
+
+    /// Put an operator on the list in the place of one with less stake.
+    #[must_use]
+    pub fn enlist_instead(&self, operator: Address, victim: Address) -> Call {
+        let data = CommitteeManager::enlistInsteadCall { operator, victim };
+        call(
+            "enlist the operator instead of another",
+            self.committee_manager,
+            &data,
+        )
+    }
+
     /// Begin to settle from a genesis header. Only the deployer.
     #[must_use]
     pub fn begin(&self, header: &[u8]) -> Call {

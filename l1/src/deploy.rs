@@ -47,9 +47,26 @@ struct Artifact {
     bytecode: Bytes,
 }
 
+/// 1e18: all of it, in a share.
+const WHOLE: u64 = 1_000_000_000_000_000_000;
+/// Most members of a committee on L1.
+const MEMBERS_MAX: u16 = 256;
+/// Most seconds of a time that is fixed for ever: 3,650 days.
+const TIME_MAX_S: u64 = 3_650 * 86_400;
+/// What an epoch's number and its blocks are below.
+const EPOCH_END: u64 = 1 << 63;
+
 /// Why the contracts are not there.
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
+    /// A contract would refuse to exist.
+    #[error("cannot deploy: {name} {must}; nothing was sent")]
+    Parameter {
+        /// Which parameter, as its argument is called.
+        name: &'static str,
+        /// What it has to be.
+        must: &'static str,
+    },
     /// Our own artifact.
     #[error("cannot {what}: its artifact in this build is damaged: {error}")]
     Artifact {
@@ -75,9 +92,88 @@ pub enum DeployError {
     },
 }
 
+impl DeployError {
+    /// Whether what was asked for cannot be.
+    #[must_use]
+    pub const fn is_usage(&self) -> bool {
+        matches!(self, Self::Parameter { .. })
+    }
+}
+
 impl From<SendError> for DeployError {
     fn from(error: SendError) -> Self {
         Self::Send(Box::new(error))
+    }
+}
+
+/// What the constructors refuse, all six asked before the first one is sent.
+pub fn check(parameters: &Parameters) -> Result<(), DeployError> {
+    let one = parameters;
+    let rules = [
+        (
+            one.epochBlocks < EPOCH_END,
+            "--epoch-blocks",
+            "must be below 2^63",
+        ),
+        (
+            one.firstEpoch < EPOCH_END,
+            "--first-epoch",
+            "must be below 2^63",
+        ),
+        (
+            one.stakeUnit != U256::ZERO,
+            "--stake-unit",
+            "must be above 0",
+        ),
+        (
+            one.stakeMin >= one.stakeUnit,
+            "--stake-min",
+            "must be at least --stake-unit, or a member could weigh nothing",
+        ),
+        (
+            (1..=MEMBERS_MAX).contains(&one.membersMax),
+            "--members-max",
+            "must be 1 to 256",
+        ),
+        (
+            one.evidenceAge > 0,
+            "--evidence-age",
+            "must be above 0, or no offence could be reported",
+        ),
+        (
+            one.unbonding > one.evidenceAge,
+            "--unbonding",
+            "must be above --evidence-age, or stake could leave before evidence comes",
+        ),
+        (
+            one.unbonding <= TIME_MAX_S,
+            "--unbonding",
+            "must be at most 3650 days",
+        ),
+        (
+            one.vetoWindow <= TIME_MAX_S,
+            "--veto-window",
+            "must be at most 3650 days",
+        ),
+        (
+            (1..=TIME_MAX_S).contains(&one.inboxWindow),
+            "--inbox-window",
+            "must be 1 s to 3650 days",
+        ),
+        (
+            one.slashShare != U256::ZERO && one.slashShare <= U256::from(WHOLE),
+            "--slash-percent",
+            "must be 1 to 100",
+        ),
+        (
+            one.rewardShare < U256::from(WHOLE),
+            "--reward-percent",
+            "must be below 100, or reporting oneself would cost nothing",
+        ),
+    ];
+    match rules.into_iter().find(|(holds, ..)| !holds) {
+        Some((_, name, must)) => Err(DeployError::Parameter { name, must }),
+        None => Ok(()),
     }
 }
 
@@ -121,6 +217,7 @@ pub async fn deploy(
     parameters: &Parameters,
     more_adapters: &[Address],
 ) -> Result<Deployment, DeployError> {
+    check(parameters)?;
     let endpoints = sender.endpoints();
     let l1_chain = endpoints.chain();
     let head = endpoints.heads().await.map_err(SendError::from)?.latest;
@@ -145,4 +242,67 @@ pub async fn deploy(
         }
     }
     Ok(deployment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> Parameters {
+        Parameters {
+            chain: 1,
+            epochBlocks: 0,
+            firstEpoch: 0,
+            stakeUnit: U256::from(1),
+            stakeMin: U256::from(1),
+            membersMax: 256,
+            unbonding: 2,
+            evidenceAge: 1,
+            vetoWindow: 0,
+            vetoer: Address::ZERO,
+            inboxWindow: 1,
+            slashShare: U256::from(WHOLE),
+            rewardShare: U256::from(WHOLE - 1),
+        }
+    }
+
+    #[test]
+    fn what_a_constructor_refuses_is_named_before() {
+        assert!(check(&good()).is_ok());
+        let wrong = |change: fn(&mut Parameters)| {
+            let mut one = good();
+            change(&mut one);
+            match check(&one) {
+                Err(DeployError::Parameter { name, .. }) => name,
+                _ => "",
+            }
+        };
+        assert_eq!(wrong(|one| one.epochBlocks = 1 << 63), "--epoch-blocks");
+        assert_eq!(wrong(|one| one.firstEpoch = 1 << 63), "--first-epoch");
+        assert_eq!(wrong(|one| one.stakeUnit = U256::ZERO), "--stake-unit");
+        assert_eq!(wrong(|one| one.stakeUnit = U256::from(2)), "--stake-min");
+        assert_eq!(wrong(|one| one.membersMax = 0), "--members-max");
+        assert_eq!(wrong(|one| one.membersMax = 257), "--members-max");
+        assert_eq!(wrong(|one| one.evidenceAge = 0), "--evidence-age");
+        assert_eq!(wrong(|one| one.evidenceAge = 2), "--unbonding");
+        assert_eq!(wrong(|one| one.unbonding = TIME_MAX_S + 1), "--unbonding");
+        assert_eq!(
+            wrong(|one| one.vetoWindow = TIME_MAX_S + 1),
+            "--veto-window"
+        );
+        assert_eq!(wrong(|one| one.inboxWindow = 0), "--inbox-window");
+        assert_eq!(
+            wrong(|one| one.inboxWindow = TIME_MAX_S + 1),
+            "--inbox-window"
+        );
+        assert_eq!(wrong(|one| one.slashShare = U256::ZERO), "--slash-percent");
+        assert_eq!(
+            wrong(|one| one.slashShare = U256::from(WHOLE + 1)),
+            "--slash-percent"
+        );
+        assert_eq!(
+            wrong(|one| one.rewardShare = U256::from(WHOLE)),
+            "--reward-percent"
+        );
+    }
 }

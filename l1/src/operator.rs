@@ -2,7 +2,7 @@
 
 use crate::deployment::Deployment;
 use crate::sender::Plan;
-use crate::state::{Bond, CommitteeRecord, State, StateError};
+use crate::state::{Bond, CommitteeRecord, MemberRecord, State, StateError};
 use alloy_primitives::{Address, Bytes, U256};
 use outrider_types::{ChainId, Committee, CommitteeError, Epoch, Member, PublicKey, Stake};
 use serde::Serialize;
@@ -114,6 +114,18 @@ pub struct OperatorStatus {
     pub epoch: Epoch,
     /// Whether it is in the committee of that epoch.
     pub in_committee: bool,
+    /// Its weight there.
+    pub weight: Option<u64>,
+    /// Whether it is on the list that snapshots look at.
+    pub listed: bool,
+    /// The epoch after that, or the first one before settlement began.
+    pub next_epoch: Epoch,
+    /// Whether a committee of the next epoch is recorded; without one the same members go on.
+    pub next_recorded: bool,
+    /// Its weight in the newest one that is recorded.
+    pub next_weight: Option<u64>,
+    /// Its weight in one that were recorded now.
+    pub weight_now: Option<u64>,
     /// Whether a case against it is open: nothing is paid out.
     pub open_case: bool,
 }
@@ -154,8 +166,10 @@ impl State<'_> {
             true => self.committee(anchor.committee).await?,
             false => None,
         };
-        let in_committee = committee
-            .is_some_and(|one| one.members.iter().any(|member| member.operator == operator));
+        let weight = committee.and_then(|one| weight_in(&one.members, operator));
+        let outlook = self.outlook().await?;
+        let recorded = outlook.recorded.as_ref();
+        let listed = self.is_listed(operator).await?;
         Ok(OperatorStatus {
             operator,
             l1_block: self.block().number,
@@ -177,10 +191,21 @@ impl State<'_> {
             withdrawable_at,
             last_epoch: self.last_epoch_of(operator).await?,
             epoch: anchor.epoch,
-            in_committee,
+            in_committee: weight.is_some(),
+            weight,
+            listed,
+            next_epoch: outlook.epoch,
+            next_recorded: recorded.is_some(),
+            next_weight: recorded.and_then(|one| weight_in(&one.members, operator)),
+            weight_now: weight_in(&outlook.now, operator),
             open_case: self.has_open_case(operator).await?,
         })
     }
+}
+
+fn weight_in(members: &[MemberRecord], operator: Address) -> Option<u64> {
+    let own = members.iter().find(|member| member.operator == operator);
+    own.map(|member| member.weight)
 }
 
 /// Why the committee of L1 cannot be one of ours.

@@ -63,7 +63,7 @@ pub struct OperatorRecord {
 }
 
 /// A member of a committee on L1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct MemberRecord {
     /// Its key.
     pub key: PublicKey,
@@ -76,7 +76,7 @@ pub struct MemberRecord {
 }
 
 /// A committee on L1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct CommitteeRecord {
     /// Its id.
     pub id: CommitteeId,
@@ -95,7 +95,7 @@ pub struct CommitteeRecord {
 }
 
 /// The anchor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct AnchorState {
     /// Whether settlement began.
     pub begun: bool,
@@ -127,7 +127,8 @@ pub struct Bond {
 }
 
 /// How a case stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CaseState {
     /// Waits for the veto window to end, and to be executed.
     Open,
@@ -140,7 +141,7 @@ pub enum CaseState {
 }
 
 /// A case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct CaseRecord {
     /// Which.
     pub id: U256,
@@ -233,7 +234,7 @@ impl State<'_> {
         &self.contracts.endpoints
     }
 
-    const fn deployment(&self) -> &Deployment {
+    pub(crate) const fn deployment(&self) -> &Deployment {
         &self.contracts.deployment
     }
 
@@ -427,10 +428,25 @@ impl State<'_> {
         self.get(self.deployment().forced_inbox, &call).await
     }
 
+    /// How many entries the forced inbox ever had, and when those from this one on are overdue, seconds since the Unix epoch; none if there is none.
+    pub async fn inbox_due(&self, consumed: u64) -> Result<(u64, Option<u64>), StateError> {
+        let call = ForcedInbox::dueCall { consumed };
+        let told = self.get(self.deployment().forced_inbox, &call).await?;
+        Ok((told.length, (told.deadline != 0).then_some(told.deadline)))
+    }
+
     /// How many cases there ever were.
     pub async fn case_count(&self) -> Result<U256, StateError> {
         let at = self.deployment().slashing_court;
         self.get(at, &SlashingCourt::caseCountCall {}).await
+    }
+
+    /// Who can stop a case, and within how many seconds.
+    pub async fn veto_terms(&self) -> Result<(Address, u64), StateError> {
+        let at = self.deployment().slashing_court;
+        let vetoer = self.get(at, &SlashingCourt::vetoerCall {}).await?;
+        let window = self.get(at, &SlashingCourt::vetoWindowCall {}).await?;
+        Ok((vetoer, window))
     }
 
     /// Whether a case against an operator is open.

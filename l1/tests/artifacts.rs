@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Reads of a contract that nobody needs: what was given to its constructor, and limits.
-const UNUSED: [&str; 31] = [
+const UNUSED: [&str; 27] = [
     "BLOCK_BYTES_MAX()",
     "BLOCK_ENTRIES_MAX()",
     "BURNED()",
@@ -32,16 +32,12 @@ const UNUSED: [&str; 31] = [
     "inbox()",
     "inboxWindow()",
     "manager()",
-    "membersMax()",
     "registry()",
     "rewardShare()",
     "slashShare()",
     "stakeMin()",
     "stakeUnit()",
     "unbonding()",
-    "vetoWindow()",
-    "vetoer()",
-    "weightMax()",
     "offer(address)",
     "attesterDigest(address)",
 ];

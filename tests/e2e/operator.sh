@@ -26,10 +26,15 @@ chmod 600 "$WORK/account"
 private "$WORK/account.password" <<<'pass of the account'
 private "$WORK/member.password" <<<'pass of the member'
 
+DEPLOY=("$OUTRIDER" l1 deploy --l1 "$L1" --account "$WORK/deployer.key" --l1-chain 31337 --chain 7 --epoch-blocks 1000 \
+    --veto-window 100 --out "$WORK/network.json")
 deploy() {
-    "$OUTRIDER" l1 deploy --l1 "$L1" --account "$WORK/deployer.key" --l1-chain 31337 --chain 7 --epoch-blocks 1000 \
-        --unbonding 1000 --evidence-age 500 --veto-window 100 --out "$WORK/network.json" "$@"
+    "${DEPLOY[@]}" --unbonding 1000 --evidence-age 500 --members-max 1 "$@"
 }
+for wrong in reward-percent=100 unbonding=500 stake-min=0.5eth evidence-age=0 inbox-window=0 members-max=257; do
+    expect_failure 2 "--${wrong%%=*}" "${DEPLOY[@]}" "--$wrong" --dry-run
+done
+ok "parameters that no contract takes are refused before anything is sent"
 predicted=$(deploy --dry-run --json)
 [[ $(rpc "$L1" eth_getTransactionCount "[\"$DEPLOYER\", \"latest\"]") == '"0x0"' ]] || fail "a dry run sent something"
 deploy >/dev/null
@@ -99,11 +104,55 @@ private "$WORK/next.password" <<<'next'
 "$OUTRIDER" keys new --out "$WORK/next.key" --encrypt --password-file "$WORK/next.password" >"$WORK/keys.out"
 NEXT=$(awk '/^public key/ {print $3}' "$WORK/keys.out")
 NEXT_KEY=(--key "$WORK/next.key" --password-file "$WORK/next.password")
-operator rotate "${NEXT_KEY[@]}" >/dev/null
-operator rotate "${NEXT_KEY[@]}" --attester >/dev/null
+dry=$(operator rotate "${NEXT_KEY[@]}" --dry-run --json)
+[[ $(wc -l <<<"$dry") == 3 ]] || fail "a rotation is not three transactions: $dry"
+nonces=$(while read -r one; do field nonce <<<"$one"; done <<<"$dry" | xargs)
+read -r first second third <<<"$nonces"
+((second == first + 1 && third == first + 2)) || fail "the nonces are $nonces"
+# The account can pay for the first only: what is left is said, and done when it can.
+read -r one <<<"$dry"
+balance() { rpc "$L1" anvil_setBalance "[\"$OPERATOR\", \"$1\"]" >/dev/null; }
+balance "$(field cost_max <<<"$one")"
+expect_failure 1 'send ETH to it' "$OUTRIDER" operator rotate "${NEXT_KEY[@]}" "${SEND[@]}"
+grep -q '^done: update the contact$' "$WORK/expected.err" || fail "what is done is not said: $(<"$WORK/expected.err")"
+grep -q '^not done: rotate the member key, rotate the attester key$' "$WORK/expected.err" || fail "what is not done is not said: $(<"$WORK/expected.err")"
+balance 0x3635c9adc5dea00000
+text=$(operator rotate "${NEXT_KEY[@]}")
+[[ $(grep -c '^transaction ' <<<"$text") == 2 ]] || fail "what is left is not two transactions: $text"
+grep -q 'epoch 0 was recorded before: .outrider l1 snapshot. records it anew' <<<"$text" || fail "the snapshot is not named: $text"
+[[ $(look operator_registry 'operatorOfAttester(address)(address)' "$(awk '/^attester/ {print $2}' "$WORK/keys.out")") == "$OPERATOR" ]] ||
+    fail "the attester is not rotated"
+operator rotate "${NEXT_KEY[@]}" | grep -q 'nothing was sent' || fail "what is so already is sent again"
+expect_failure 1 'KeyUsed.*nothing was sent' "$OUTRIDER" operator rotate "${KEY[@]}" "${SEND[@]}"
+operator rotate "${NEXT_KEY[@]}" | grep -q 'nothing was sent' || fail "a rotation that would be refused changed the contact"
 [[ $(look operator_registry 'operatorOf(bytes32)(address)' "0x$NEXT") == "$OPERATOR" ]] || fail "not rotated"
 [[ $(look operator_registry 'operatorOf(bytes32)(address)' "0x$MEMBER") == "$OPERATOR" ]] || fail "the old key is forgotten"
 ok "contact, member key and attester are changed; the old key still is the operator's"
+text=$("$OUTRIDER" operator status "$OPERATOR" --network "$WORK/network.json" --l1 "$L1")
+grep -q 'of epoch 0, as it is recorded: yes, weight 40$' <<<"$text" || fail "the status is $text"
+grep -q 'of epoch 0, if it were recorded now: yes, weight 40$' <<<"$text" || fail "the status is $text"
+grep -q '^on the list     yes$' <<<"$text" || fail "the status is $text"
+text=$("$OUTRIDER" l1 status --network "$WORK/network.json" --l1 "$L1")
+grep -q '^settlement   has not begun$' <<<"$text" && grep -q '^list         1 of at most 1$' <<<"$text" || fail "l1 status is $text"
+grep -q 'a snapshot of now would record:$' <<<"$text" || fail "l1 status does not see the rotation: $text"
+
+# Another one comes, and the list is full.
+"$OUTRIDER" keys new --out "$WORK/other.key" >/dev/null
+"$OUTRIDER" keys contact "$WORK/other.key" --name bob --address 192.0.2.9:9600 >"$WORK/other.json"
+OTHER=(--network "$WORK/network.json" --l1 "$L1" --account "$WORK/deployer.key")
+"$OUTRIDER" operator register --key "$WORK/other.key" --contact "$WORK/other.json" "${OTHER[@]}" >/dev/null
+expect_failure 1 NotEligible "$OUTRIDER" operator enlist "${OTHER[@]}"
+"$OUTRIDER" operator deposit --amount 35eth "${OTHER[@]}" >/dev/null
+expect_failure 1 NotLess "$OUTRIDER" operator enlist "${OTHER[@]}"
+"$OUTRIDER" operator status "$DEPLOYER" --network "$WORK/network.json" --l1 "$L1" | grep -q 'operator enlist' || fail "how to get there is not said"
+"$OUTRIDER" operator deposit --amount 10eth "${OTHER[@]}" >/dev/null
+"$OUTRIDER" operator enlist "${OTHER[@]}" --dry-run 2>"$WORK/enlist.err" | grep -q '^function   enlistInstead(address,address)$' || fail "enlist"
+grep -q "instead of $OPERATOR, with 40" "$WORK/enlist.err" || fail "who goes is not said: $(<"$WORK/enlist.err")"
+"$OUTRIDER" operator enlist "${OTHER[@]}" >/dev/null 2>&1
+expect_failure 1 AlreadyListed "$OUTRIDER" operator enlist "${OTHER[@]}"
+text=$("$OUTRIDER" operator status "$OPERATOR" --network "$WORK/network.json" --l1 "$L1")
+grep -q 'of epoch 0, if it were recorded now: no$' <<<"$text" || fail "the status is $text"
+ok "on a full list the one with more stake takes the place of the one with the least"
 
 operator unbond --amount 8.5eth >/dev/null
 if operator withdraw 2>"$WORK/early.out"; then fail "withdrawn at once"; fi
@@ -112,7 +161,7 @@ rpc "$L1" evm_increaseTime '[1001]' >/dev/null
 rpc "$L1" anvil_mine '["0x1"]' >/dev/null
 operator exit >/dev/null
 operator withdraw >/dev/null
-[[ $(look bonded_stake 'totalHeld()(uint256)') == 31500000000000000000* ]] || fail "not withdrawn"
+[[ $(look bonded_stake 'slashable(address)(uint256)' "$OPERATOR") == 31500000000000000000* ]] || fail "not withdrawn"
 status=$("$OUTRIDER" operator status "$OPERATOR" --network "$WORK/network.json" --l1 "$L1" --json)
 [[ $(field standing <<<"$status") == exited ]] || fail "the status is $status"
 [[ $(field member_key <<<"$status") == "$NEXT" ]] || fail "the status is $status"

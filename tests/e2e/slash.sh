@@ -65,6 +65,13 @@ SUBMIT=("$OUTRIDER" evidence submit "$piece" --network "$NET/l1.json" --l1 "$L1"
 [[ $(ask "$(of_l1 slashing_court)" 'openCaseOf(address)(bool)' "$guilty") == true ]] || fail "there is no case against $guilty"
 expect_failure 1 'AlreadyReported' "${SUBMIT[@]}"
 ok "evidence of a double vote opens a case on L1, once"
+TO=(--network "$NET/l1.json" --l1 "$L1")
+"$OUTRIDER" evidence cases "${TO[@]}" >"$WORK/cases.out"
+grep -q "^case 0  $guilty  E2, epoch [0-9]*, reported by $("$CAST" wallet address "$REPORTER"): open, can be executed" "$WORK/cases.out" ||
+    fail "the cases are: $(<"$WORK/cases.out")"
+expect_failure 1 OnlyBy "$OUTRIDER" evidence veto 0 "${TO[@]}" --account "$WORK/reporter.key"
+expect_failure 1 NoCase "$OUTRIDER" evidence veto 1 "${TO[@]}" --from "$("$CAST" wallet address "$KEY")" --dry-run
+ok "the case is listed, and only the vetoer could stop it"
 
 members() { rpc "$(url 0)" outrider_committee | python3 -c 'import json, sys; print(len(json.load(sys.stdin)["committee"]["members"]))'; }
 three_members() { (($(members) == 3)); }
@@ -80,4 +87,5 @@ left=$(ask "$(of_l1 bonded_stake)" 'slashable(address)(uint256)' "$guilty")
 [[ $left == 0 ]] || fail "$left wei of its stake are left"
 after=$("$CAST" balance --rpc-url "$L1" "$("$CAST" wallet address "$REPORTER")")
 python3 -c 'import sys; sys.exit(int(sys.argv[2]) <= int(sys.argv[1]))' "$before" "$after" || fail "the reporter got no reward"
+"$OUTRIDER" evidence cases "${TO[@]}" | grep -q "^case 0  $guilty  E2, .*: executed$" || fail "the case is not listed as executed"
 ok "its stake is taken after the veto window, and the reporter is rewarded"

@@ -32,6 +32,17 @@ const EVIDENCE_AGE_S: u64 = 1_800;
 const VETO_WINDOW_S: u64 = 10;
 const INBOX_WINDOW_S: u64 = 60;
 
+/// Runs a program, and sends it SIGTERM when nobody holds the other end of standard input any more: anvil itself would outlive a
+/// devnet that is killed.
+const UNTIL_STDIN_ENDS: &str = r#"
+exec 3<&0
+"$@" </dev/null 3<&- & child=$!
+{ read -r line <&3; kill -TERM "$child"; } & reader=$!
+wait "$child"; code=$?
+kill "$reader" 2>/dev/null
+exit "$code"
+"#;
+
 /// The address of one that listens there.
 pub fn url(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
@@ -52,22 +63,31 @@ impl L1 {
         let log = dir.join("anvil.log");
         let output = File::create(&log).map_err(Failure::file("write", &log))?;
         let errors = output.try_clone().map_err(Failure::file("write", &log))?;
-        let process = Command::new(program)
+        let mut process = Command::new("sh")
+            .args(["-c", UNTIL_STDIN_ENDS, "sh"])
+            .arg(program)
             .args(["--port", port, "--hardfork", "osaka"])
             .args(["--block-time", BLOCK_S, "--slots-in-an-epoch", "1"])
             .arg("--state")
             .arg(dir.join("anvil-state.json"))
-            .stdin(Stdio::null())
+            // Its end tells it that we are gone, even if we are killed.
+            .stdin(Stdio::piped())
             .stdout(output)
             .stderr(errors)
             // A signal of the terminal is for us: members stop first.
             .process_group(0)
-            .kill_on_drop(true)
             .spawn()
-            .map_err(Failure::file("start", program))?;
+            .map_err(Failure::file("start", Path::new("sh")))?;
         let endpoint = Endpoint::new(url, EndpointLimits::default())?;
         let deadline = Instant::now() + READY_WITHIN;
         while endpoint.chain_id().await.is_err() {
+            if let Ok(Some(status)) = process.try_wait() {
+                return Err(Failure::L1Ended {
+                    program: program.to_path_buf(),
+                    how: status.to_string(),
+                    log,
+                });
+            }
             if Instant::now() >= deadline {
                 return Err(Failure::L1NotReady {
                     log,
@@ -123,11 +143,7 @@ impl L1 {
 
     /// Let it write its state, and end.
     pub async fn stop(mut self) {
-        if let Some(pid) = self.process.id().and_then(|pid| i32::try_from(pid).ok())
-            && let Some(pid) = rustix::process::Pid::from_raw(pid)
-        {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
+        drop(self.process.stdin.take());
         let _ = tokio::time::timeout(READY_WITHIN, self.process.wait()).await;
     }
 }

@@ -1,4 +1,4 @@
-//! `outrider evidence submit`: report an offence to the court on L1.
+//! `outrider evidence submit|execute|veto`: report an offence to the court on L1, and what becomes of the case.
 
 use super::check;
 use crate::failure::Failure;
@@ -23,6 +23,17 @@ pub struct Submit {
 /// Have an operator slashed, once the veto window of its case is over. Anybody may.
 #[derive(Debug, Args)]
 pub struct Execute {
+    /// The case.
+    case: u64,
+    #[command(flatten)]
+    sending: Sending,
+}
+
+/// Stop a case within its veto window. Only the vetoer that the contracts name.
+///
+/// The operator keeps its stake and stays out of committees; the same two statements are never taken again.
+#[derive(Debug, Args)]
+pub struct Veto {
     /// The case.
     case: u64,
     #[command(flatten)]
@@ -55,5 +66,14 @@ impl Execute {
             .deployment()
             .execute(alloy_primitives::U256::from(self.case));
         session.send(call).await
+    }
+}
+
+impl Veto {
+    /// Do it.
+    pub async fn run(&self) -> Result<(), Failure> {
+        let session = self.sending.open()?;
+        let case = alloy_primitives::U256::from(self.case);
+        session.send(session.deployment().veto(case)).await
     }
 }

@@ -6,7 +6,7 @@ use crate::output::say;
 use alloy_primitives::{Address, U256};
 use clap::Args;
 use outrider_l1::abi::Parameters;
-use outrider_l1::deploy::deploy;
+use outrider_l1::deploy::{check, deploy};
 use outrider_l1::deployment::Deployment;
 use outrider_l1::sender::{SendLimits, Sender};
 use outrider_types::{Block, ChainId, Epoch};
@@ -41,16 +41,16 @@ pub struct Deploy {
     /// Stake that is one unit of weight.
     #[arg(long, value_parser = amount, default_value = "1eth")]
     stake_unit: U256,
-    /// Least stake of a member.
+    /// Least stake of a member; at least --stake-unit.
     #[arg(long, value_parser = amount, default_value = "32eth")]
     stake_min: U256,
     /// Most members.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=256))]
     members_max: u16,
-    /// Seconds that stake stays slashable after it was unbonded.
+    /// Seconds that stake stays slashable after it was unbonded; above --evidence-age.
     #[arg(long, default_value_t = 14 * 86_400)]
     unbonding: u64,
-    /// Seconds after the end of an epoch in which offences of it can be reported; below --unbonding.
+    /// Seconds after the end of an epoch in which offences of it can be reported; above 0, below --unbonding.
     #[arg(long, default_value_t = 7 * 86_400)]
     evidence_age: u64,
     /// Seconds in which the vetoer can stop a case.
@@ -65,8 +65,8 @@ pub struct Deploy {
     /// Percent of its stake that an offender loses.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=100))]
     slash_percent: u64,
-    /// Percent of what is slashed that the reporter gets.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=100))]
+    /// Percent of what is slashed that the reporter gets; below 100, or reporting oneself would cost nothing.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=99))]
     reward_percent: u64,
     /// The network file to write.
     #[arg(long)]
@@ -94,6 +94,7 @@ impl Deploy {
 
     /// Do it.
     pub async fn run(&self) -> Result<(), Failure> {
+        check(&self.parameters(Address::ZERO)).map_err(Box::new)?;
         let endpoints = self.urls.endpoints(self.l1_chain)?;
         let account = self
             .from
