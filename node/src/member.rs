@@ -5,7 +5,7 @@ use crate::chain::{Chain, ChainError};
 use crate::committee_file::{CommitteeFile, CommitteeFileError};
 use crate::config::NodeConfig;
 use crate::driver::{self, DriverConfig, DriverError, wall_clock};
-use crate::handle::{Head, NodeHandle};
+use crate::handle::{Head, NodeHandle, SettlementReport};
 use crate::keys::password::Password;
 use crate::keys::{self, KeyFileError};
 use crate::metrics::{self, Metrics, MetricsError};
@@ -275,6 +275,9 @@ async fn run_in(
             let (folder, now) = (data_dir.join("attestations"), wall_clock(&context));
             let durable = config.storage.durable();
             let attested = AttestationJournal::open(&folder, remembers, now, durable)?;
+            // Nobody shall be told before it has begun that there is no L1.
+            let report = handle.settlement_report();
+            report.send_replace(Some(SettlementReport::default()));
             Some((settlement, attested))
         }
     };

@@ -110,7 +110,7 @@ impl SettlementReport {
             Finality::Settled => self.heights.settled_height(),
             Finality::Final => self.heights.final_height(),
         };
-        (self.known || height > Height(0)).then_some(height)
+        self.known.then_some(height)
     }
 }
 

@@ -30,6 +30,10 @@ struct Follow {
     blocks: VecDeque<L1Block>,
     /// What operators say of where they are.
     contacts: BTreeMap<[u8; 20], Bytes>,
+    /// What is settled, of as much as was read.
+    marks: Marks,
+    /// Everything that L1 holds was read once.
+    caught: bool,
 }
 
 pub(super) async fn run(shared: Arc<Shared>) -> Result<(), Stopped> {
@@ -49,6 +53,8 @@ pub(super) async fn run(shared: Arc<Shared>) -> Result<(), Stopped> {
         entries: VecDeque::new(),
         blocks: VecDeque::new(),
         contacts: BTreeMap::new(),
+        marks: Marks::default(),
+        caught: false,
     };
     loop {
         if follow.entries.len() < WAITING_MAX {
@@ -87,8 +93,8 @@ async fn window(shared: &Shared) -> Result<Duration, Stopped> {
     }
 }
 
-/// What was settled before this member looked; its events are not told again. An endpoint that no longer has the state of the
-/// final block does not say; then the next settlement does.
+/// What was settled before this member looked: to read all that happened on L1 takes longer. An endpoint that does not have the state
+/// of the final block does not say; then that does.
 async fn settled_before(shared: &Shared, contracts: &Contracts) {
     let Ok(latest) = contracts.latest().await else {
         return;
@@ -128,8 +134,16 @@ impl Follow {
                 ..
             }) => self.shared.rosters.send_modify(|times| *times += 1),
             // What is not final yet is of no use, but for what is settled and by whom.
-            WatchEvent::Happened(_) | WatchEvent::Caught(_) => {}
-            WatchEvent::Marks(marks) => self.on_marks(&marks),
+            WatchEvent::Happened(_) => {}
+            WatchEvent::Caught(_) => {
+                if !std::mem::replace(&mut self.caught, true) {
+                    self.on_marks();
+                }
+            }
+            WatchEvent::Marks(marks) => {
+                self.marks = marks;
+                self.on_marks();
+            }
             WatchEvent::Reorg { old, ancestor } => {
                 let kept = ancestor.map_or(0, |block| block.number);
                 tracing::warn!(
@@ -177,14 +191,17 @@ impl Follow {
         }
     }
 
-    fn on_marks(&mut self, marks: &Marks) {
+    /// Until everything that L1 holds was read, what is heard is less than there is, and no sign of a reorganisation.
+    fn on_marks(&self) {
         let height = |point: Option<SettledPoint>| point.map_or(Height(0), |point| point.height);
+        let (mut settled, mut finalized) =
+            (height(self.marks.settled), height(self.marks.finalized));
         self.shared.modify(|report| {
-            // Nothing final since this member looks: what was before stays.
-            let known = report.heights.final_height();
-            let finalized = marks.finalized.map_or(known, |point| point.height);
-            let settled = height(marks.settled);
-            report.known |= marks.finalized.is_some();
+            if !self.caught {
+                settled = settled.max(report.heights.settled_height());
+                finalized = finalized.max(report.heights.final_height());
+            }
+            report.known |= self.caught;
             if !report.heights.l1(settled, finalized) {
                 tracing::error!(%finalized, "L1 took back a settlement that was final there");
             }

@@ -117,8 +117,8 @@ export class Live {
     for (const place of document.querySelectorAll('[data-l1]')) place.hidden = !this.settlement;
     if (!this.settlement) return;
     const { settled, final, l1_block: block, outage, frozen, known } = this.settlement;
-    byId('settled').textContent = known || settled ? count(settled) : '\u2013';
-    byId('final').textContent = known || final ? count(final) : '\u2013';
+    byId('settled').textContent = known ? count(settled) : '\u2013';
+    byId('final').textContent = known ? count(final) : '\u2013';
     const bad = frozen ? 'Frozen: two certified blocks of one height are on L1, nothing settles any more.' : outage && `L1 cannot be followed: ${outage}`;
     byId('l1-note').className = bad ? 'note bad-text' : 'note';
     byId('l1-note').textContent = bad || `L1 block ${count(block)}.`;
