@@ -119,6 +119,8 @@ pub struct Segment {
 /// What came of asking one endpoint.
 enum Reply<T> {
     WrongChain(u64),
+    /// It does not even say of which chain it is.
+    NoChain(EndpointError),
     Answer(Result<T, EndpointError>),
 }
 
@@ -231,7 +233,7 @@ impl Endpoints {
                 async move {
                     if fresh {
                         match endpoint.chain_id().await {
-                            Err(error) => return (place, Reply::Answer(Err(error))),
+                            Err(error) => return (place, Reply::NoChain(error)),
                             Ok(found) if found != self.chain => {
                                 return (place, Reply::WrongChain(found));
                             }
@@ -255,6 +257,11 @@ impl Endpoints {
             waiting.remove(&place);
             let answer = match reply {
                 Reply::Answer(answer) => answer,
+                Reply::NoChain(error) if error.is_refusal() => {
+                    self.stands(place, Standing::Dead { error });
+                    continue;
+                }
+                Reply::NoChain(error) => Err(error),
                 Reply::WrongChain(found) => {
                     let expected = self.chain;
                     self.stands(place, Standing::WrongChain { expected, found });
@@ -397,6 +404,11 @@ impl Endpoints {
                 }
                 Ok(told) if told.is_ordered() => live.push((*place, told)),
                 Ok(_) => self.stands(*place, Standing::Lying { about }),
+                // Whoever refuses this, for a wrong key or too many requests, is of no use.
+                Err(error) if error.is_refusal() => {
+                    let error = error.clone();
+                    self.stands(*place, Standing::Dead { error });
+                }
                 Err(_) => {}
             }
         }

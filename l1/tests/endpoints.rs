@@ -16,6 +16,7 @@ use outrider_l1::endpoint::{Endpoint, EndpointError, EndpointLimits};
 use outrider_l1::endpoints::{AgreementError, AgreementLimits, Endpoints, Standing};
 use outrider_l1::model::{BlockTag, LogFilter};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Short ones, for endpoints that never answer.
@@ -264,6 +265,30 @@ async fn one_that_is_not_there_is_dead() {
     let endpoints = endpoints_within(&[&anvil.url, &a.url, &gone], limits());
     endpoints.heads().await.unwrap();
     assert!(matches!(standing(&endpoints, &gone), Standing::Dead { .. }));
+}
+
+#[tokio::test]
+async fn one_that_refuses_everything_is_dead_and_its_refusals_are_no_answers() {
+    let anvil = Anvil::start(&[]);
+    let refusal = always(r#"{"id":0,"error":{"code":-32000,"message":"wrong key"}}"#);
+    let a = StandIn::before(None, Arc::clone(&refusal)).await;
+    let dead = third(&anvil, &a).await;
+    assert!(matches!(dead, Standing::Dead { .. }), "{dead:?}");
+    assert!(dead.to_string().contains("wrong key"), "{dead}");
+    let b = StandIn::before(None, refusal).await;
+    let endpoints = endpoints_within(&[&a.url, &anvil.url, &b.url], limits());
+    no_majority(&endpoints, &anvil.url).await;
+    // Also one that has been of use before.
+    let c = StandIn::honest(&anvil.url).await;
+    let endpoints = endpoints_within(&[&a.url, &anvil.url, &c.url], limits());
+    endpoints.heads().await.unwrap();
+    c.becomes(always(
+        r#"{"id":0,"error":{"code":-32005,"message":"too many requests"}}"#,
+    ));
+    let error = endpoints.heads().await.unwrap_err().to_string();
+    assert!(error.starts_with("1 of 3 L1 endpoints"), "{error}");
+    let dead = standing(&endpoints, &c.url);
+    assert!(dead.to_string().contains("too many requests"), "{dead}");
 }
 
 #[tokio::test]
