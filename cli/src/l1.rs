@@ -63,7 +63,7 @@ impl L1 {
 /// Endpoints of L1.
 #[derive(Clone, Debug, Args)]
 pub struct Urls {
-    /// An endpoint of L1, as http://127.0.0.1:8545. Give three of different operators: more than half of them have to agree.
+    /// An endpoint of L1, as http://127.0.0.1:8545 or https://host/key. Give three of different operators: more than half of all given have to agree.
     #[arg(long = "l1", value_name = "URL", required = true)]
     pub l1: Vec<String>,
 }

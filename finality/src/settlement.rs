@@ -210,31 +210,31 @@ pub struct Cadence {
     pub latest: Duration,
 }
 
-/// Base fees remembered to tell what is usual.
+/// Blocks of L1 whose base fees tell what is usual.
 pub const FEES_KEPT: usize = 256;
 
 /// What gas usually costs on L1.
 #[derive(Clone, Debug, Default)]
 pub struct Fees {
-    last: std::collections::VecDeque<u128>,
+    last: Vec<u128>,
 }
 
 impl Fees {
-    /// The base fee of a new L1 block, in wei.
-    pub fn note(&mut self, base_fee: u128) {
-        if self.last.len() >= FEES_KEPT {
-            self.last.pop_front();
-        }
-        self.last.push_back(base_fee);
+    /// The base fees of L1 blocks, in wei, the newest last; of these the newest [`FEES_KEPT`] count.
+    #[must_use]
+    pub fn of(mut base_fees: Vec<u128>) -> Self {
+        let many = base_fees.len().saturating_sub(FEES_KEPT);
+        base_fees.drain(..many);
+        Self { last: base_fees }
     }
 
     /// How many times the median the last one is, rounded up; at least 1.
     #[must_use]
     pub fn factor(&self) -> u32 {
-        let mut sorted: Vec<u128> = self.last.iter().copied().collect();
+        let mut sorted = self.last.clone();
         sorted.sort_unstable();
         let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0).max(1);
-        let last = self.last.back().copied().unwrap_or(0);
+        let last = self.last.last().copied().unwrap_or(0);
         u32::try_from(last.div_ceil(median))
             .unwrap_or(u32::MAX)
             .max(1)
@@ -455,18 +455,21 @@ mod tests {
             target: Duration::from_secs(10),
             latest: Duration::from_secs(60),
         };
-        let mut fees = Fees::default();
-        assert_eq!(cadence.pause(&fees), cadence.target);
-        for _ in 0..FEES_KEPT {
-            fees.note(100);
-        }
-        fees.note(150);
-        assert_eq!(cadence.pause(&fees), cadence.target);
-        fees.note(400);
-        assert_eq!(cadence.pause(&fees), Duration::from_secs(40));
-        fees.note(100_000);
-        assert_eq!(cadence.pause(&fees), cadence.latest);
-        assert_eq!(fees.last.len(), FEES_KEPT);
+        let pause = |last: &[u128]| {
+            let mut fees = vec![100; FEES_KEPT];
+            fees.extend(last);
+            cadence.pause(&Fees::of(fees))
+        };
+        assert_eq!(cadence.pause(&Fees::default()), cadence.target);
+        assert_eq!(pause(&[]), cadence.target);
+        assert_eq!(pause(&[150]), cadence.target);
+        assert_eq!(pause(&[400]), Duration::from_secs(40));
+        assert_eq!(pause(&[100_000]), cadence.latest);
+        assert_eq!(pause(&[100_000, 100]), cadence.target);
+        // What is dear for long enough is usual, and what was before is forgotten.
+        assert_eq!(pause(&[400; FEES_KEPT / 2 - 1]), Duration::from_secs(40));
+        assert_eq!(pause(&[400; FEES_KEPT / 2]), cadence.target);
+        assert_eq!(Fees::of(vec![1; 2 * FEES_KEPT]).last.len(), FEES_KEPT);
     }
 
     #[test]

@@ -1,52 +1,43 @@
 //! What several answers to one question amount to: pure counting.
+//!
+//! A majority is one of all endpoints that are configured, never of those that happen to answer: whoever keeps the others silent
+//! must not decide alone.
 
 /// What the answers amount to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Agreement<T> {
-    /// More than half gave this answer; the others are listed by their place.
-    Majority {
-        /// The answer.
-        answer: T,
-        /// Who gave another one.
-        against: Vec<usize>,
-    },
-    /// No answer has more than half.
+    /// More than half of the configured gave this answer.
+    Majority(T),
+    /// More than half answered, and no answer has a majority.
     Split,
-    /// Nobody answered.
-    Silence,
+    /// No more than half answered.
+    TooFew,
 }
 
-/// Count answers; each comes with the place of who gave it, and counts once.
-pub fn count<T: PartialEq + Clone>(answers: &[(usize, T)]) -> Agreement<T> {
-    if answers.is_empty() {
-        return Agreement::Silence;
-    }
-    let votes = |answer: &T| answers.iter().filter(|(_, other)| other == answer).count();
+/// Whether so many are more than half of the configured.
+pub const fn is_majority(count: usize, configured: usize) -> bool {
+    count > configured / 2
+}
+
+/// Count answers, one of each endpoint that gave one.
+pub fn count<T: PartialEq + Clone>(answers: &[T], configured: usize) -> Agreement<T> {
+    assert!(answers.len() <= configured, "one answer of each");
+    let votes = |answer: &&T| answers.iter().filter(|other| other == answer).count();
     let winner = answers
         .iter()
-        .find(|(_, answer)| 2 * votes(answer) > answers.len());
-    let Some((_, answer)) = winner else {
-        return Agreement::Split;
-    };
-    let against = answers.iter().filter(|(_, other)| other != answer);
-    Agreement::Majority {
-        answer: answer.clone(),
-        against: against.map(|(place, _)| *place).collect(),
+        .find(|answer| is_majority(votes(answer), configured));
+    match winner {
+        Some(answer) => Agreement::Majority(answer.clone()),
+        None if is_majority(answers.len(), configured) => Agreement::Split,
+        None => Agreement::TooFew,
     }
 }
 
-/// Whether an answer has more than half of all that could be asked: waiting for the others changes nothing.
-pub fn is_decided<T: PartialEq>(answers: &[T], asked: usize) -> bool {
-    answers.iter().any(|answer| {
-        let votes = answers.iter().filter(|other| *other == answer).count();
-        2 * votes > asked
-    })
-}
-
-/// The highest number that more than half have reached.
-pub fn reached(mut numbers: Vec<u64>) -> Option<u64> {
+/// The highest number that more than half of the configured have reached. A liar among three moves it nowhere that no honest one is.
+pub fn reached<T: Ord + Copy>(mut numbers: Vec<T>, configured: usize) -> Option<T> {
+    assert!(numbers.len() <= configured, "one number of each");
     numbers.sort_unstable_by(|a, b| b.cmp(a));
-    numbers.get(numbers.len() / 2).copied()
+    numbers.get(configured / 2).copied()
 }
 
 #[cfg(test)]
@@ -54,43 +45,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn more_than_half_is_needed() {
-        assert_eq!(count::<u8>(&[]), Agreement::Silence);
-        let one = Agreement::Majority {
-            answer: 5,
-            against: vec![],
-        };
-        assert_eq!(count(&[(0, 5)]), one);
-        assert_eq!(count(&[(0, 5), (1, 5)]), one);
-        assert_eq!(count(&[(0, 5), (1, 6)]), Agreement::Split);
-        let two = Agreement::Majority {
-            answer: 5,
-            against: vec![1],
-        };
-        assert_eq!(count(&[(0, 5), (1, 6), (2, 5)]), two);
-        let split = [(0, 5), (1, 6), (2, 5), (3, 6)];
-        assert_eq!(count(&split), Agreement::Split);
-        let three = [(0, 1), (1, 2), (2, 3)];
-        assert_eq!(count(&three), Agreement::Split);
+    fn more_than_half_of_the_configured_is_needed() {
+        let majority = [(1, 1), (2, 2), (2, 3), (3, 4), (3, 5), (4, 6), (9, 16)];
+        for (least, configured) in majority {
+            assert!(is_majority(least, configured), "{least} of {configured}");
+            assert!(!is_majority(least - 1, configured));
+        }
+        assert_eq!(count(&[5], 1), Agreement::Majority(5));
+        assert_eq!(count(&[5, 5], 2), Agreement::Majority(5));
+        assert_eq!(count(&[5, 6], 2), Agreement::Split);
+        assert_eq!(count(&[5, 6, 5], 3), Agreement::Majority(5));
+        assert_eq!(count(&[1, 2, 3], 3), Agreement::Split);
+        assert_eq!(count(&[5, 6, 5, 6], 4), Agreement::Split);
     }
 
     #[test]
-    fn waiting_ends_when_the_rest_cannot_change_it() {
-        assert!(!is_decided(&[5], 2));
-        assert!(is_decided(&[5], 1));
-        assert!(is_decided(&[5, 5], 3));
-        assert!(!is_decided(&[5, 6], 3));
-        assert!(!is_decided(&[5, 5], 4));
-        assert!(!is_decided::<u8>(&[], 1));
+    fn who_answers_alone_does_not_decide() {
+        assert_eq!(count::<u8>(&[], 1), Agreement::TooFew);
+        assert_eq!(count(&[5], 2), Agreement::TooFew);
+        assert_eq!(count(&[5], 3), Agreement::TooFew);
+        assert_eq!(count(&[5, 5], 3), Agreement::Majority(5));
+        assert_eq!(count(&[5, 6], 3), Agreement::Split);
+        assert_eq!(count(&[5, 5], 4), Agreement::TooFew);
+        assert_eq!(count(&[5, 5, 6], 4), Agreement::Split);
+        assert_eq!(count(&[5, 5, 6], 5), Agreement::Split);
+        assert_eq!(count(&[5, 5], 5), Agreement::TooFew);
     }
 
     #[test]
-    fn a_head_is_what_more_than_half_have_reached() {
-        assert_eq!(reached(vec![]), None);
-        assert_eq!(reached(vec![7]), Some(7));
-        assert_eq!(reached(vec![7, 9]), Some(7));
-        assert_eq!(reached(vec![9, 7, 8]), Some(8));
-        assert_eq!(reached(vec![u64::MAX, 7, 8]), Some(8));
-        assert_eq!(reached(vec![1, 2, 3, 4]), Some(2));
+    fn a_head_is_what_more_than_half_of_the_configured_have_reached() {
+        assert_eq!(reached::<u64>(vec![], 1), None);
+        assert_eq!(reached(vec![7], 1), Some(7));
+        assert_eq!(reached(vec![7], 2), None);
+        assert_eq!(reached(vec![7, 9], 2), Some(7));
+        assert_eq!(reached(vec![7], 3), None);
+        assert_eq!(reached(vec![u64::MAX, 7], 3), Some(7));
+        assert_eq!(reached(vec![9, 7, 8], 3), Some(8));
+        assert_eq!(reached(vec![u64::MAX, 7, 8], 3), Some(8));
+        assert_eq!(reached(vec![0, 7, 8], 3), Some(7));
+        assert_eq!(reached(vec![1, 2, 3, 4], 4), Some(2));
+        assert_eq!(reached(vec![3, 4], 4), None);
     }
 }

@@ -1,14 +1,11 @@
-//! One endpoint of L1: JSON-RPC 2.0 over HTTP/1.1, bounded in time and size.
-//!
-//! Only `http://` is spoken: an endpoint is an own node, or a proxy on this machine that speaks TLS to somebody else's.
+//! One endpoint of L1: JSON-RPC 2.0 over HTTP/1.1, with TLS where its URL says https; bounded in time and size.
 
-use crate::model::{BlockRef, BlockTag, Log, LogFilter, Receipt, ToldBlock, ToldLog, ToldReceipt};
+use crate::model::{
+    BlockRef, BlockTag, Log, LogFilter, Receipt, ToldBlock, ToldFees, ToldLog, ToldReceipt,
+};
+use crate::transport::Transport;
+use crate::url::{EndpointUrl, UrlError};
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
-use http::header::CONTENT_TYPE;
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -16,7 +13,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Most letters of somebody else's text that an error holds.
-const TEXT_MAX: usize = 300;
+pub(crate) const TEXT_MAX: usize = 300;
 /// Most bytes of what a revert says.
 const REVERT_BYTES_MAX: usize = 4_096;
 
@@ -46,15 +43,27 @@ impl Default for EndpointLimits {
 pub enum EndpointError {
     /// Not a URL.
     #[error(
-        "{url:?} is not a URL as http://127.0.0.1:8545; only http is spoken: for https, run an own node or a proxy on this machine"
+        "{which} is not a URL as https://host/key or http://127.0.0.1:8545: {error} (it is not shown, it may hold a secret)"
     )]
     Url {
-        /// What was given.
-        url: String,
+        /// Which; not its text.
+        which: String,
+        /// Why.
+        error: UrlError,
     },
     /// No connection, or it broke.
     #[error("{url} cannot be reached: {reason}; check that it runs and that the URL is right")]
     Unreachable {
+        /// Which.
+        url: String,
+        /// Why.
+        reason: String,
+    },
+    /// Whoever answers there does not prove that it is the host of the URL.
+    #[error(
+        "{url} shows a certificate that this machine does not trust: {reason}; check the URL and the clock; a root of your own goes into the machine's store, or into a file that SSL_CERT_FILE names"
+    )]
+    Certificate {
         /// Which.
         url: String,
         /// Why.
@@ -149,37 +158,29 @@ struct Refusal {
 /// Sends requests to one address. Cheap to clone; connections are reused.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    url: String,
-    limits: EndpointLimits,
-    client: Client<HttpConnector, Full<outrider_types::Bytes>>,
+    transport: Transport,
 }
 
 impl Endpoint {
-    /// To this address, as `http://127.0.0.1:8545`.
+    /// To this URL, as `http://127.0.0.1:8545` or `https://host/key`.
     pub fn new(url: &str, limits: EndpointLimits) -> Result<Self, EndpointError> {
-        let parsed = url.parse::<http::Uri>().ok().filter(|parsed| {
-            parsed.scheme_str() == Some("http")
-                && parsed.host().is_some_and(|host| !host.is_empty())
-        });
-        if parsed.is_none() {
-            return Err(EndpointError::Url {
-                url: url.chars().take(TEXT_MAX).collect(),
-            });
-        }
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(limits.timeout));
-        Ok(Self {
-            url: url.trim_end_matches('/').to_owned(),
-            limits,
-            client: Client::builder(TokioExecutor::new()).build(connector),
-        })
+        let url = EndpointUrl::parse(url).map_err(|error| EndpointError::Url {
+            which: "the L1 endpoint".to_owned(),
+            error,
+        })?;
+        Self::at(url, limits)
     }
 
-    /// Where it sends to.
+    /// To this URL.
+    pub fn at(url: EndpointUrl, limits: EndpointLimits) -> Result<Self, EndpointError> {
+        let transport = Transport::new(url, limits)?;
+        Ok(Self { transport })
+    }
+
+    /// Where it sends to: scheme, host and port.
     #[must_use]
     pub fn url(&self) -> &str {
-        &self.url
+        self.transport.url.shown()
     }
 
     /// The chain id.
@@ -190,31 +191,25 @@ impl Endpoint {
 
     /// A block, if there is one.
     pub async fn block(&self, tag: BlockTag) -> Result<Option<BlockRef>, EndpointError> {
-        let block = self.told_block(tag).await?;
-        Ok(block.map(|block| block.reference()))
-    }
-
-    /// What the next transaction pays at least per gas.
-    pub async fn base_fee(&self) -> Result<u128, EndpointError> {
-        let block = self.told_block(BlockTag::Latest).await?;
-        block.and_then(|block| block.base_fee()).ok_or_else(|| {
-            self.nonsense(
-                "eth_getBlockByNumber",
-                "no base fee; a chain with EIP-1559 is needed",
-            )
-        })
-    }
-
-    async fn told_block(&self, tag: BlockTag) -> Result<Option<ToldBlock>, EndpointError> {
         let method = "eth_getBlockByNumber";
         let block: Option<ToldBlock> = self.call(method, json!([tag.param(), false])).await?;
-        let number = block.map(|block| block.reference().number);
-        match (tag, number) {
-            (BlockTag::Number(asked), Some(told)) if asked != told => {
-                Err(self.nonsense(method, format!("block {told} instead of {asked}")))
+        let block = block.map(|block| block.reference());
+        match (tag, block) {
+            (BlockTag::Number(asked), Some(told)) if asked != told.number => {
+                Err(self.nonsense(method, format!("block {} instead of {asked}", told.number)))
             }
             _ => Ok(block),
         }
+    }
+
+    /// What a transaction pays at least per gas: in so many of the newest blocks and in the next one, with its number, oldest first.
+    pub async fn base_fees(&self, blocks: u64) -> Result<Vec<(u64, u128)>, EndpointError> {
+        let method = "eth_feeHistory";
+        let count = U64::from(blocks);
+        let params = json!([count, BlockTag::Latest.param(), []]);
+        let told: ToldFees = self.call(method, params).await?;
+        let fees = told.base_fees(blocks);
+        fees.ok_or_else(|| self.nonsense(method, "no base fees of the blocks that were asked for"))
     }
 
     /// Blocks one after the other; as many as there are.
@@ -225,7 +220,7 @@ impl Endpoint {
         while next <= to {
             let count = (to - next)
                 .saturating_add(1)
-                .min(self.limits.batch_calls as u64);
+                .min(self.transport.limits.batch_calls as u64);
             let params = (next..next.saturating_add(count))
                 .map(|number| json!([BlockTag::Number(number).param(), false]));
             let told: Vec<Option<ToldBlock>> = self.batch(method, params.collect()).await?;
@@ -353,7 +348,7 @@ impl Endpoint {
         params: Value,
     ) -> Result<T, EndpointError> {
         let request = json!({"jsonrpc": "2.0", "id": 0, "method": method, "params": params});
-        let body = self.post(method, &request).await?;
+        let body = self.transport.post(method, request.to_string()).await?;
         let answer: Answer<'_> =
             serde_json::from_slice(&body).map_err(|error| self.nonsense(method, error))?;
         self.take(method, 0, &answer)
@@ -365,13 +360,17 @@ impl Endpoint {
         method: &'static str,
         params: Vec<Value>,
     ) -> Result<Vec<T>, EndpointError> {
-        assert!(params.len() <= self.limits.batch_calls, "asked in pieces");
+        assert!(
+            params.len() <= self.transport.limits.batch_calls,
+            "asked in pieces"
+        );
         let calls = params.into_iter().enumerate();
         let calls: Vec<Value> = calls
             .map(|(id, params)| json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))
             .collect();
         let count = calls.len();
-        let body = self.post(method, &Value::Array(calls)).await?;
+        let calls = Value::Array(calls).to_string();
+        let body = self.transport.post(method, calls).await?;
         let mut answers: Vec<Answer<'_>> = match serde_json::from_slice(&body) {
             Ok(answers) => answers,
             // Some refuse a batch as a whole.
@@ -401,10 +400,10 @@ impl Endpoint {
             let refusal: Refusal =
                 serde_json::from_str(error.get()).map_err(|error| self.nonsense(method, error))?;
             return Err(EndpointError::Refused {
-                url: self.url.clone(),
+                url: self.url().to_owned(),
                 method,
                 code: refusal.code,
-                message: refusal.message.chars().take(TEXT_MAX).collect(),
+                message: self.transport.repeat(&refusal.message),
                 revert: revert_bytes(&refusal.data),
             });
         }
@@ -415,57 +414,11 @@ impl Endpoint {
         serde_json::from_str(result).map_err(|error| self.nonsense(method, error))
     }
 
-    async fn post(&self, method: &'static str, body: &Value) -> Result<Vec<u8>, EndpointError> {
-        let unreachable = |error: &dyn std::error::Error| EndpointError::Unreachable {
-            url: self.url.clone(),
-            reason: root_cause(error),
-        };
-        let body = Full::new(outrider_types::Bytes::from(body.to_string()));
-        let request = http::Request::post(&self.url)
-            .header(CONTENT_TYPE, "application/json")
-            .body(body)
-            .map_err(|error| unreachable(&error))?;
-        let exchange = async {
-            let answer = self.client.request(request).await;
-            let (head, body) = answer.map_err(|error| unreachable(&error))?.into_parts();
-            let body = Limited::new(body, self.limits.answer_bytes).collect().await;
-            let body = body.map_err(|error| {
-                if error.is::<LengthLimitError>() {
-                    return EndpointError::TooLong {
-                        url: self.url.clone(),
-                        method,
-                        limit: self.limits.answer_bytes,
-                    };
-                }
-                unreachable(error.as_ref())
-            })?;
-            let body = body.to_bytes().to_vec();
-            if head.status.is_success() {
-                return Ok(body);
-            }
-            let text = String::from_utf8_lossy(&body);
-            Err(EndpointError::Status {
-                url: self.url.clone(),
-                method,
-                status: head.status.as_u16(),
-                text: text.chars().take(TEXT_MAX).collect(),
-            })
-        };
-        let timeout = EndpointError::Timeout {
-            url: self.url.clone(),
-            method,
-            within: self.limits.timeout,
-        };
-        tokio::time::timeout(self.limits.timeout, exchange)
-            .await
-            .unwrap_or(Err(timeout))
-    }
-
     fn nonsense(&self, method: &'static str, reason: impl ToString) -> EndpointError {
         EndpointError::Nonsense {
-            url: self.url.clone(),
+            url: self.url().to_owned(),
             method,
-            reason: reason.to_string().chars().take(TEXT_MAX).collect(),
+            reason: self.transport.repeat(&reason.to_string()),
         }
     }
 }
@@ -485,19 +438,4 @@ fn revert_bytes(data: &Value) -> Option<Bytes> {
         return None;
     }
     const_hex::decode(digits).ok().map(Bytes::from)
-}
-
-/// The chain of causes in one line.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    for _ in 0..8 {
-        let Some(error) = cause else { break };
-        let part = error.to_string();
-        if !text.contains(&part) {
-            text = format!("{text}: {part}");
-        }
-        cause = error.source();
-    }
-    text.chars().take(TEXT_MAX).collect()
 }

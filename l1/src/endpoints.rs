@@ -1,26 +1,26 @@
 //! Several endpoints that check each other.
 //!
-//! Every question goes to all that are alive; what more than half of them answer is taken. Who answers something else, late,
-//! not at all, or for another chain, changes its [`Standing`], and every change is an [`EndpointEvent`]. With one endpoint nothing
-//! checks it, and that is an event too. Without a majority there is no answer: nobody is believed.
+//! Every question goes to all that are alive; what more than half of all that are configured answer is taken. Who answers something
+//! else, late, not at all, or for another chain, changes its [`Standing`], and every change is an [`EndpointEvent`]. With one endpoint
+//! nothing checks it, and that is an event too. Without a majority there is no answer: nobody is believed.
 
-use crate::agreement::{Agreement, count, is_decided, reached};
+use crate::agreement::{Agreement, count, is_majority, reached};
 use crate::endpoint::{Endpoint, EndpointError, EndpointLimits};
 use crate::model::{BlockRef, BlockTag, Log, LogFilter, Receipt};
+use crate::seats::Seats;
 pub use crate::standing::{EndpointEvent, Standing};
 use crate::told::{ToldHeads, told_heads, told_segment};
+use crate::url::EndpointUrl;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 /// Most endpoints.
 pub const ENDPOINTS_MAX: usize = 16;
-/// Events that wait to be taken; then the oldest are dropped.
-const EVENTS_MAX: usize = 256;
 
 /// How endpoints are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct AgreementLimits {
     pub behind_blocks: u64,
     /// How long the others are waited for once more than half agree.
     pub grace: Duration,
-    /// How long an endpoint that did not answer is left alone.
+    /// How long an endpoint that did not answer is left alone, while the others are a majority.
     pub retry: Duration,
     /// How long one that lied is called a liar.
     pub pardon: Duration,
@@ -70,12 +70,18 @@ pub enum AgreementError {
         /// Which.
         url: String,
     },
-    /// Nobody answered.
-    #[error("no L1 endpoint answers about {about}: {reasons}")]
-    Silence {
+    /// Not enough of them answered.
+    #[error(
+        "{answered} of {configured} L1 endpoints answer about {about}, and more than half of all that are configured have to: {reasons}; mend them, or put others in their place"
+    )]
+    TooFew {
         /// What was asked.
         about: &'static str,
-        /// Each one's reason.
+        /// So many answered.
+        answered: usize,
+        /// Of so many.
+        configured: usize,
+        /// Why the others did not.
         reasons: String,
     },
     /// They say different things.
@@ -110,23 +116,12 @@ pub struct Segment {
     pub logs: Vec<Log>,
 }
 
-#[derive(Debug)]
-struct Seat {
-    standing: Standing,
-    retry_at: Option<Instant>,
-    lied_at: Option<Instant>,
-}
-
 /// What came of asking one endpoint.
 enum Reply<T> {
     WrongChain(u64),
+    /// It does not even say of which chain it is.
+    NoChain(EndpointError),
     Answer(Result<T, EndpointError>),
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    seats: Vec<Seat>,
-    events: VecDeque<EndpointEvent>,
 }
 
 /// Endpoints that check each other. Cheap to clone; clones share what is known of each endpoint.
@@ -135,7 +130,7 @@ pub struct Endpoints {
     chain: u64,
     list: Arc<[Endpoint]>,
     limits: AgreementLimits,
-    shared: Arc<Mutex<Shared>>,
+    seats: Arc<Mutex<Seats>>,
 }
 
 type Answers<T> = Vec<(usize, Result<T, EndpointError>)>;
@@ -150,29 +145,33 @@ impl Endpoints {
         if urls.is_empty() || urls.len() > ENDPOINTS_MAX {
             return Err(AgreementError::Count { count: urls.len() });
         }
-        let mut seen = BTreeSet::new();
-        let mut list = Vec::with_capacity(urls.len());
-        for url in urls {
-            let endpoint = Endpoint::new(url, limits.endpoint)?;
-            if !seen.insert(endpoint.url().to_owned()) {
-                return Err(AgreementError::Twice { url: url.clone() });
+        let mut parsed: Vec<EndpointUrl> = Vec::with_capacity(urls.len());
+        for (place, url) in (1..).zip(urls) {
+            let url = EndpointUrl::parse(url).map_err(|error| EndpointError::Url {
+                which: format!("L1 endpoint {place}"),
+                error,
+            })?;
+            if parsed.contains(&url) {
+                return Err(AgreementError::Twice {
+                    url: url.to_string(),
+                });
             }
-            list.push(endpoint);
+            parsed.push(url);
         }
-        let seat = || Seat {
-            standing: Standing::Unknown,
-            retry_at: None,
-            lied_at: None,
-        };
-        let seats = list.iter().map(|_| seat()).collect();
+        let shown: Vec<String> = parsed.iter().map(EndpointUrl::to_string).collect();
+        let mut list = Vec::with_capacity(parsed.len());
+        for (place, url) in parsed.into_iter().enumerate() {
+            let same = shown.iter().filter(|other| **other == shown[place]).count();
+            let url = if same > 1 { url.numbered(place) } else { url };
+            list.push(Endpoint::at(url, limits.endpoint)?);
+        }
+        let urls = list.iter().map(|endpoint| endpoint.url().to_owned());
+        let seats = Seats::new(urls, limits.retry, limits.pardon);
         Ok(Self {
             chain,
             list: list.into(),
             limits,
-            shared: Arc::new(Mutex::new(Shared {
-                seats,
-                events: VecDeque::new(),
-            })),
+            seats: Arc::new(Mutex::new(seats)),
         })
     }
 
@@ -190,102 +189,40 @@ impl Endpoints {
 
     /// What changed since this was last called, oldest first.
     pub fn take_events(&self) -> Vec<EndpointEvent> {
-        self.shared().events.drain(..).collect()
+        self.seats().take_events()
     }
 
     /// How each endpoint is doing.
     #[must_use]
     pub fn standings(&self) -> Vec<(String, Standing)> {
-        let shared = self.shared();
-        let urls = self.list.iter().map(|endpoint| endpoint.url().to_owned());
-        urls.zip(shared.seats.iter().map(|seat| seat.standing.clone()))
-            .collect()
+        self.seats().standings()
     }
 
-    fn shared(&self) -> MutexGuard<'_, Shared> {
+    fn seats(&self) -> MutexGuard<'_, Seats> {
         // What it holds is whole after every statement.
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stands(&self, place: usize, standing: Standing) {
-        let standing = match standing {
-            Standing::Good if self.list.len() == 1 => Standing::Alone,
-            standing => standing,
-        };
-        let mut shared = self.shared();
-        let retry_at = (!standing.is_alive()).then(|| Instant::now() + self.limits.retry);
-        let Some(seat) = shared.seats.get_mut(place) else {
-            return;
-        };
-        seat.retry_at = retry_at;
-        if matches!(standing, Standing::Lying { .. }) {
-            seat.lied_at = Some(Instant::now());
-        }
-        let same = match (&seat.standing, &standing) {
-            // The reason may change from time to time, and how far it is behind; that is no news.
-            (Standing::Dead { .. }, Standing::Dead { .. })
-            | (Standing::Behind { .. }, Standing::Behind { .. })
-            | (Standing::Lying { .. }, Standing::Lying { .. }) => true,
-            (old, new) => old == new,
-        };
-        seat.standing = standing.clone();
-        if same {
-            return;
-        }
-        if shared.events.len() == EVENTS_MAX {
-            shared.events.pop_front();
-        }
-        let url = self.list[place].url().to_owned();
-        shared.events.push_back(EndpointEvent { url, standing });
+        self.seats().stands(place, standing, Instant::now());
     }
 
-    /// It answered as most do. Only agreement about the heads ends `Behind` and, after the pardon, `Lying`.
-    fn agrees(&self, place: usize, about_heads: bool) {
-        let is_good = match self.shared().seats.get(place) {
-            None => false,
-            Some(seat) => match seat.standing {
-                Standing::Behind { .. } => about_heads,
-                Standing::Lying { .. } => {
-                    about_heads
-                        && seat
-                            .lied_at
-                            .is_none_or(|at| at.elapsed() >= self.limits.pardon)
-                }
-                _ => true,
-            },
-        };
-        if is_good {
-            self.stands(place, Standing::Good);
-        }
-    }
-
-    /// Whom to ask now, and whether its chain id has to be asked for first.
-    fn to_ask(&self) -> Vec<(usize, bool)> {
-        let now = Instant::now();
-        let shared = self.shared();
-        let seats = || shared.seats.iter().enumerate();
-        let fresh = |seat: &Seat| seat.standing == Standing::Unknown || !seat.standing.is_alive();
-        let due: Vec<(usize, bool)> = seats()
-            .filter(|(_, seat)| seat.retry_at.is_none_or(|at| at <= now))
-            .map(|(place, seat)| (place, fresh(seat)))
-            .collect();
-        if due.is_empty() {
-            return seats().map(|(place, seat)| (place, fresh(seat))).collect();
-        }
-        due
+    /// Whether so many are more than half of the configured.
+    #[must_use]
+    pub fn is_majority(&self, count: usize) -> bool {
+        is_majority(count, self.list.len())
     }
 
     /// Ask all that are alive. Who does not answer in order is marked.
     async fn ask<T, W>(
         &self,
-        about: &'static str,
         ask: impl Fn(Endpoint) -> W,
-        decided: impl Fn(&Answers<T>, usize) -> bool,
-    ) -> Result<Answers<T>, AgreementError>
+        decided: impl Fn(&Answers<T>) -> bool,
+    ) -> Answers<T>
     where
         W: Future<Output = Result<T, EndpointError>>,
     {
-        let places = self.to_ask();
+        let places = self.seats().to_ask(Instant::now());
         let asked = places.len();
         let mut waiting: BTreeSet<usize> = places.iter().map(|(place, _)| *place).collect();
         let mut works: FuturesUnordered<_> = places
@@ -296,7 +233,7 @@ impl Endpoints {
                 async move {
                     if fresh {
                         match endpoint.chain_id().await {
-                            Err(error) => return (place, Reply::Answer(Err(error))),
+                            Err(error) => return (place, Reply::NoChain(error)),
                             Ok(found) if found != self.chain => {
                                 return (place, Reply::WrongChain(found));
                             }
@@ -320,6 +257,11 @@ impl Endpoints {
             waiting.remove(&place);
             let answer = match reply {
                 Reply::Answer(answer) => answer,
+                Reply::NoChain(error) if error.is_refusal() => {
+                    self.stands(place, Standing::Dead { error });
+                    continue;
+                }
+                Reply::NoChain(error) => Err(error),
                 Reply::WrongChain(found) => {
                     let expected = self.chain;
                     self.stands(place, Standing::WrongChain { expected, found });
@@ -335,31 +277,17 @@ impl Endpoints {
                 _ => {}
             }
             answers.push((place, answer));
-            if until.is_none() && decided(&answers, self.list.len()) {
+            if until.is_none() && decided(&answers) {
                 until = Some(Instant::now() + self.limits.grace);
             }
         }
         for place in waiting {
             self.stands(place, Standing::Slow);
         }
-        if answers.iter().any(|(_, answer)| is_answer(answer)) {
-            return Ok(answers);
-        }
-        let reasons = answers
-            .iter()
-            .filter_map(|(_, answer)| answer.as_ref().err());
-        let mut reasons: Vec<String> = reasons.map(ToString::to_string).collect();
-        if reasons.is_empty() {
-            let standings = self.standings().into_iter();
-            reasons.extend(standings.map(|(url, standing)| format!("{url} {standing}")));
-        }
-        Err(AgreementError::Silence {
-            about,
-            reasons: reasons.join("; "),
-        })
+        answers
     }
 
-    /// What more than half answer. A refusal is an answer; `None` is none, and no lie.
+    /// What more than half of the configured answer. A refusal is an answer; `None` is none, and no lie.
     async fn agree<T, W>(
         &self,
         about: &'static str,
@@ -380,43 +308,66 @@ impl Endpoints {
                 })
                 .collect()
         };
-        let decided = |answers: &Answers<Option<T>>, asked: usize| {
+        let counted = |answers: &Answers<Option<T>>| {
             let said: Vec<Option<T>> = said(answers).into_iter().map(|(_, one)| one).collect();
-            is_decided(&said, asked)
+            count(&said, self.list.len())
         };
-        let answers = self.ask(about, ask, decided).await?;
-        let said = said(&answers);
-        match count(&said) {
-            Agreement::Majority {
-                answer: Some(answer),
-                ..
-            } => {
-                for (place, other) in &said {
+        let decided =
+            |answers: &Answers<Option<T>>| matches!(counted(answers), Agreement::Majority(_));
+        let answers = self.ask(ask, decided).await;
+        match counted(&answers) {
+            Agreement::Majority(Some(answer)) => {
+                for (place, other) in said(&answers) {
                     match other {
-                        Some(other) if *other == answer => self.agrees(*place, false),
-                        Some(other) if is_lie(other, &answer) => {
-                            self.stands(*place, Standing::Lying { about });
+                        Some(other) if other == answer => {
+                            self.seats().agrees(place, false, Instant::now());
+                        }
+                        Some(other) if is_lie(&other, &answer) => {
+                            self.stands(place, Standing::Lying { about });
                         }
                         _ => {}
                     }
                 }
                 Ok(answer)
             }
-            Agreement::Majority { answer: None, .. } => {
-                let refusal = answers
-                    .into_iter()
-                    .find_map(|(_, answer)| answer.err().filter(EndpointError::is_refusal));
-                Err(refusal.map_or_else(|| self.silence(about), AgreementError::Endpoint))
+            Agreement::Majority(None) => {
+                let refused = answers.iter().find_map(|(_, answer)| {
+                    let error = answer.as_ref().err();
+                    error.filter(|error| error.is_refusal()).cloned()
+                });
+                let too_few = || self.too_few(about, &answers, has_it);
+                Err(refused.map_or_else(too_few, AgreementError::Endpoint))
             }
-            Agreement::Silence => Err(self.silence(about)),
-            Agreement::Split => Err(self.split(about, &said)),
+            Agreement::TooFew => Err(self.too_few(about, &answers, has_it)),
+            Agreement::Split => Err(self.split(about, &said(&answers))),
         }
     }
 
-    fn silence(&self, about: &'static str) -> AgreementError {
-        AgreementError::Silence {
+    fn too_few<T>(
+        &self,
+        about: &'static str,
+        answers: &Answers<T>,
+        counts: impl Fn(&Result<T, EndpointError>) -> bool,
+    ) -> AgreementError {
+        let standings = self.standings();
+        let mut answered = 0;
+        let mut reasons = Vec::new();
+        for (place, (url, standing)) in standings.iter().enumerate() {
+            let answer = answers.iter().find(|(one, _)| *one == place);
+            match answer.map(|(_, answer)| answer) {
+                Some(answer) if counts(answer) => answered += 1,
+                Some(Err(error)) => reasons.push(error.to_string()),
+                Some(Ok(_)) if !standing.is_fault() => {
+                    reasons.push(format!("{url} does not have it yet"));
+                }
+                _ => reasons.push(format!("{url} {standing}")),
+            }
+        }
+        AgreementError::TooFew {
             about,
-            reasons: "none has it yet".to_owned(),
+            answered,
+            configured: standings.len(),
+            reasons: reasons.join("; "),
         }
     }
 
@@ -432,43 +383,60 @@ impl Endpoints {
         }
     }
 
-    /// The heads that more than half have reached. Marks those of other chains, behind, or on another chain of blocks below the lag.
+    /// The heads that more than half of the configured have reached. Marks those of other chains, behind, or on another chain of blocks
+    /// below the lag.
     pub async fn heads(&self) -> Result<Heads, AgreementError> {
-        let expected = self.chain;
-        let told = self.ask("the heads", told_heads, most_answered).await?;
+        let (about, expected) = ("the heads", self.chain);
+        let counts = |told: &Result<ToldHeads, EndpointError>| {
+            let told = told.as_ref();
+            told.is_ok_and(|told| told.chain == expected && told.is_ordered())
+        };
+        let most = |answers: &Answers<ToldHeads>| {
+            self.is_majority(answers.iter().filter(|(_, told)| counts(told)).count())
+        };
+        let answers = self.ask(told_heads, most).await;
         let mut live = Vec::new();
-        for (place, answer) in told {
+        for (place, answer) in &answers {
             match answer {
                 Ok(told) if told.chain != expected => {
                     let found = told.chain;
-                    self.stands(place, Standing::WrongChain { expected, found });
+                    self.stands(*place, Standing::WrongChain { expected, found });
                 }
-                Ok(told) if told.is_ordered() => live.push((place, told)),
-                Ok(_) => self.stands(place, Standing::Lying { about: "the heads" }),
+                Ok(told) if told.is_ordered() => live.push((*place, told)),
+                Ok(_) => self.stands(*place, Standing::Lying { about }),
+                // Whoever refuses this, for a wrong key or too many requests, is of no use.
+                Err(error) if error.is_refusal() => {
+                    let error = error.clone();
+                    self.stands(*place, Standing::Dead { error });
+                }
                 Err(_) => {}
             }
         }
-        let all = |pick: fn(&ToldHeads) -> u64| live.iter().map(|(_, told)| pick(told)).collect();
-        let Some(latest) = reached(all(|told| told.latest)) else {
-            return Err(self.silence("the heads"));
+        let configured = self.list.len();
+        let all = |pick: fn(&ToldHeads) -> u64| {
+            let told = live.iter().map(|(_, told)| pick(told));
+            reached(told.collect(), configured)
+        };
+        let Some(latest) = all(|told| told.latest) else {
+            return Err(self.too_few(about, &answers, counts));
         };
         for (place, told) in &live {
             let blocks = latest.saturating_sub(told.latest);
             if blocks > self.limits.behind_blocks {
                 self.stands(*place, Standing::Behind { blocks });
             } else {
-                self.agrees(*place, true);
+                self.seats().agrees(*place, true, Instant::now());
             }
         }
-        let safe = reached(all(|told| told.safe)).filter(|number| *number > 0);
-        let finalized = reached(all(|told| told.finalized)).filter(|number| *number > 0);
+        let safe = all(|told| told.safe).filter(|number| *number > 0);
+        let finalized = all(|told| told.finalized).filter(|number| *number > 0);
         let check = latest.saturating_sub(self.limits.lag_blocks);
         let block = |number, is_lie| self.block_at(number, is_lie);
         let checked = block(check, true).await?;
         let newest = match block(latest, latest == check).await {
             Ok(newest) => newest,
             // A fork at the tip is no disagreement: what is below the lag is agreed on.
-            Err(AgreementError::Split { .. } | AgreementError::Silence { .. }) => checked,
+            Err(AgreementError::Split { .. } | AgreementError::TooFew { .. }) => checked,
             Err(error) => return Err(error),
         };
         let mut marks = [None, None];
@@ -547,7 +515,7 @@ impl Endpoints {
         self.agree("a balance", ask, |_, _| false).await
     }
 
-    /// All answers of those that are alive, at least one.
+    /// Answers that need not be the same, of more than half of the configured at least. A refusal is an answer.
     pub async fn each<T, W>(
         &self,
         about: &'static str,
@@ -556,13 +524,31 @@ impl Endpoints {
     where
         W: Future<Output = Result<T, EndpointError>>,
     {
-        let answers = self.ask(about, ask, most_answered).await?;
+        let answers = self.ask(ask, |all| self.most_answered(all)).await;
+        if !self.most_answered(&answers) {
+            return Err(self.too_few(about, &answers, is_answer));
+        }
         Ok(answers.into_iter().map(|(_, answer)| answer).collect())
+    }
+
+    /// What all say that are alive, however few: for what no majority is needed.
+    pub async fn whoever<T, W>(&self, ask: impl Fn(Endpoint) -> W) -> Vec<Result<T, EndpointError>>
+    where
+        W: Future<Output = Result<T, EndpointError>>,
+    {
+        let answers = self.ask(ask, |all| self.most_answered(all)).await;
+        answers.into_iter().map(|(_, answer)| answer).collect()
+    }
+
+    fn most_answered<T>(&self, answers: &Answers<T>) -> bool {
+        self.is_majority(answers.iter().filter(|(_, one)| is_answer(one)).count())
     }
 }
 
-fn most_answered<T>(answers: &Answers<T>, asked: usize) -> bool {
-    2 * answers.iter().filter(|(_, one)| is_answer(one)).count() > asked
+fn has_it<T>(answer: &Result<Option<T>, EndpointError>) -> bool {
+    answer
+        .as_ref()
+        .map_or_else(EndpointError::is_refusal, Option::is_some)
 }
 
 fn is_answer<T>(answer: &Result<T, EndpointError>) -> bool {

@@ -69,12 +69,6 @@ impl Fees {
     }
 }
 
-/// The one in the middle: a single liar cannot move it beyond what an honest one says.
-pub fn median<T: Ord + Copy>(mut values: Vec<T>) -> Option<T> {
-    values.sort_unstable();
-    values.get(values.len() / 2).copied()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,13 +102,6 @@ mod tests {
         }
         assert!((3..20).contains(&times), "{times}");
         assert!(fees.max_fee <= 1_000);
-    }
-
-    #[test]
-    fn one_liar_of_three_does_not_move_the_median_past_the_honest() {
-        assert_eq!(median(vec![u128::MAX, 7, 8]), Some(8));
-        assert_eq!(median(vec![0, 7, 8]), Some(7));
-        assert_eq!(median::<u64>(vec![]), None);
     }
 
     proptest! {

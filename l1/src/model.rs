@@ -33,8 +33,6 @@ pub(crate) struct ToldBlock {
     hash: B256,
     parent_hash: B256,
     timestamp: U64,
-    #[serde(default)]
-    base_fee_per_gas: Option<U256>,
 }
 
 impl ToldBlock {
@@ -46,10 +44,28 @@ impl ToldBlock {
             timestamp: self.timestamp.to(),
         }
     }
+}
 
-    /// What a transaction pays at least per gas, if the chain has such a thing and it fits.
-    pub(crate) fn base_fee(&self) -> Option<u128> {
-        self.base_fee_per_gas.and_then(|fee| fee.try_into().ok())
+/// Base fees as they are told.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ToldFees {
+    oldest_block: U64,
+    #[serde(default)]
+    base_fee_per_gas: Vec<U256>,
+}
+
+impl ToldFees {
+    /// Of each block, oldest first; the last is that of the block to come. None if there are none, or more than were asked for.
+    pub(crate) fn base_fees(&self, blocks: u64) -> Option<Vec<(u64, u128)>> {
+        let oldest: u64 = self.oldest_block.to();
+        let count = u64::try_from(self.base_fee_per_gas.len()).ok()?;
+        let next = oldest.checked_add(count)?;
+        let fees = self.base_fee_per_gas.iter();
+        let fees = fees.map(|fee| u128::try_from(*fee).unwrap_or(u128::MAX));
+        (2..=blocks.saturating_add(1))
+            .contains(&count)
+            .then(|| (oldest..next).zip(fees).collect())
     }
 }
 

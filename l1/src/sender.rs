@@ -4,7 +4,7 @@ use crate::account::{Account, AccountError};
 use crate::calls::Call;
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::endpoints::{AgreementError, Endpoints};
-use crate::fees::{FeeLimits, Fees, median};
+use crate::fees::{FeeLimits, Fees};
 use crate::model::{BlockTag, Receipt};
 use crate::revert::Revert;
 use alloy_consensus::TxEip1559;
@@ -233,11 +233,6 @@ impl Sender {
         self.limits
     }
 
-    /// The base fee of the newest block, in wei for a unit of gas, as most endpoints say.
-    pub async fn base_fee(&self) -> Result<u128, AgreementError> {
-        base_fee(&self.endpoints).await
-    }
-
     /// Whom it sends to.
     #[must_use]
     pub const fn endpoints(&self) -> &Endpoints {
@@ -323,7 +318,7 @@ impl Sender {
     /// Hand it to every endpoint. One that takes it is enough.
     async fn hand_over(&self, what: &'static str, raw: &[u8]) -> Result<Handed, SendError> {
         let ask = |endpoint: Endpoint| async move { endpoint.send_raw(raw).await };
-        let answers = self.endpoints.each("a transaction", ask).await?;
+        let answers = self.endpoints.whoever(ask).await;
         let mut reasons = Vec::new();
         let (mut too_cheap, mut nonce_used) = (false, false);
         for answer in answers {
@@ -430,32 +425,13 @@ impl Sender {
     }
 }
 
-/// What the next block costs at least per gas: the median of what the endpoints say.
+/// What the next block costs at least per gas.
 async fn base_fee(endpoints: &Endpoints) -> Result<u128, AgreementError> {
-    let ask = |endpoint: Endpoint| async move { endpoint.base_fee().await };
-    let answers = endpoints.each("the base fee", ask).await?;
-    middle("the base fee", answers)
-}
-
-fn middle<T: Ord + Copy>(
-    about: &'static str,
-    answers: Vec<Result<T, EndpointError>>,
-) -> Result<T, AgreementError> {
-    let mut refusal = None;
-    let mut values = Vec::new();
-    for answer in answers {
-        match answer {
-            Ok(value) => values.push(value),
-            Err(error) => refusal = Some(error),
-        }
-    }
-    median(values).ok_or_else(|| match refusal {
-        Some(error) => error.into(),
-        None => AgreementError::Silence {
-            about,
-            reasons: "no endpoint is alive".to_owned(),
-        },
-    })
+    let ask = |endpoint: Endpoint| async move {
+        let fees = endpoint.base_fees(1).await?;
+        Ok(fees.last().map_or(0, |(_, fee)| *fee))
+    };
+    endpoints.number("the base fee", ask).await
 }
 
 /// Plan a transaction of an account, whose key is not needed for it.
@@ -479,10 +455,12 @@ pub async fn plan(
         });
     }
     let base = base_fee(endpoints).await?;
-    let tip = endpoints.each("the tip", |endpoint: Endpoint| async move {
-        endpoint.priority_fee().await
-    });
-    let tip = middle("the tip", tip.await?).unwrap_or(limits.fees.priority_min);
+    let ask = |endpoint: Endpoint| async move { endpoint.priority_fee().await };
+    let tip = match endpoints.number("the tip", ask).await {
+        // Not every node has an opinion.
+        Err(AgreementError::Endpoint(_)) => limits.fees.priority_min,
+        tip => tip?,
+    };
     let fees = Fees::first(base, tip, &limits.fees).ok_or(SendError::Fee {
         what,
         base,
@@ -505,7 +483,8 @@ async fn estimate(endpoints: &Endpoints, from: Address, call: &Call) -> Result<u
             .estimate(from, call.to, call.value, &call.data)
             .await
     };
-    let answers = endpoints.each("the gas it takes", ask).await?;
+    let about = "the gas it takes";
+    let answers = endpoints.each(about, ask).await?;
     let reverts = answers.iter().filter_map(|answer| match answer {
         Err(EndpointError::Refused {
             revert, message, ..
@@ -513,12 +492,12 @@ async fn estimate(endpoints: &Endpoints, from: Address, call: &Call) -> Result<u
         _ => None,
     });
     let reverts: Vec<Option<Bytes>> = reverts.collect();
-    if 2 * reverts.len() > answers.len() {
+    if endpoints.is_majority(reverts.len()) {
         let said = reverts.into_iter().flatten().next().unwrap_or_default();
         return Err(SendError::WouldRevert {
             what: call.what,
             revert: Revert::read(&said),
         });
     }
-    Ok(middle("the gas it takes", answers)?)
+    Ok(endpoints.number_of(about, &answers)?)
 }

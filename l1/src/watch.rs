@@ -494,3 +494,6 @@ impl SettledPoint {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

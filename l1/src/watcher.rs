@@ -78,7 +78,8 @@ impl Watcher {
             .extend(events.into_iter().map(WatchEvent::Endpoint));
         let wait = match outcome {
             Ok(is_behind) => {
-                if self.backoff.take().is_some() {
+                // Answers do not mend a promise that was broken.
+                if self.backoff.take().is_some() && !self.watch.is_broken() {
                     self.pending.push(WatchEvent::Restored);
                 }
                 if is_behind {

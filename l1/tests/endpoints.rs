@@ -9,20 +9,21 @@
 
 mod common;
 
-use alloy_primitives::{Address, B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use common::stand_in::{StandIn, always, changed, honest, silent};
 use common::{Anvil, endpoints, endpoints_within};
 use outrider_l1::endpoint::{Endpoint, EndpointError, EndpointLimits};
 use outrider_l1::endpoints::{AgreementError, AgreementLimits, Endpoints, Standing};
 use outrider_l1::model::{BlockTag, LogFilter};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Short ones, for endpoints that never answer.
 fn limits() -> AgreementLimits {
     AgreementLimits {
         endpoint: EndpointLimits {
-            timeout: Duration::from_millis(500),
+            timeout: Duration::from_secs(1),
             answer_bytes: 100_000,
             batch_calls: 10,
         },
@@ -73,12 +74,7 @@ async fn third(anvil: &Anvil, bad: &StandIn) -> Standing {
 async fn one_that_shows_another_chain_of_blocks_is_a_liar() {
     let anvil = Anvil::start(&[]);
     anvil.mine(10).await;
-    let other_hash = |block: &mut Value| block["hash"] = json!(B256::repeat_byte(7));
-    let liar = StandIn::before(
-        Some(&anvil.url),
-        changed("eth_getBlockByNumber", other_hash),
-    )
-    .await;
+    let liar = liar(&anvil).await;
     assert!(matches!(third(&anvil, &liar).await, Standing::Lying { .. }));
 }
 
@@ -126,17 +122,173 @@ async fn one_that_never_answers_is_slow() {
     assert_eq!(third(&anvil, &slow).await, Standing::Slow);
 }
 
+/// Bound and closed: nobody listens there.
+fn nobody() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+/// Says other hashes than there are.
+async fn liar(anvil: &Anvil) -> StandIn {
+    let other_hash = |block: &mut Value| block["hash"] = json!(B256::repeat_byte(7));
+    let deed = changed("eth_getBlockByNumber", other_hash);
+    StandIn::before(Some(&anvil.url), deed).await
+}
+
+/// What each question ends with when one of three endpoints answers in order, and the others are not believed.
+async fn no_majority(endpoints: &Endpoints, honest: &str) {
+    let (to, data) = (Address::ZERO, Bytes::new());
+    let filter = LogFilter {
+        from: 0,
+        to: 0,
+        addresses: vec![to],
+        topics: vec![],
+    };
+    let told = [
+        endpoints.heads().await.map(|_| ()),
+        endpoints.block_at(0, true).await.map(|_| ()),
+        endpoints.segment(&filter, true).await.map(|_| ()),
+        endpoints.read(to, &data, 0).await.map(|_| ()),
+        endpoints.nonce(to, 0).await.map(|_| ()),
+        endpoints.receipt(B256::ZERO).await.map(|_| ()),
+        endpoints.code(to).await.map(|_| ()),
+        endpoints.balance(to).await.map(|_| ()),
+        endpoints.base_fees(4).await.map(|_| ()),
+    ];
+    for (question, told) in told.into_iter().enumerate() {
+        let error = told.unwrap_err();
+        let AgreementError::TooFew {
+            answered,
+            configured,
+            reasons,
+            ..
+        } = &error
+        else {
+            panic!("question {question}: {error}");
+        };
+        assert_eq!((*answered, *configured), (1, 3), "question {question}");
+        assert!(!reasons.contains(honest), "{reasons}");
+        assert!(error.to_string().contains("put others in their place"));
+    }
+    let answers = endpoints.whoever(|one| async move { one.chain_id().await });
+    assert!(answers.await.contains(&Ok(common::L1_CHAIN)));
+}
+
+#[tokio::test]
+async fn when_two_of_three_are_dead_the_third_decides_nothing() {
+    let anvil = Anvil::start(&[]);
+    let (gone, away) = (nobody(), nobody());
+    let endpoints = endpoints_within(&[&anvil.url, &gone, &away], limits());
+    no_majority(&endpoints, &anvil.url).await;
+    for url in [&gone, &away] {
+        let standing = standing(&endpoints, url);
+        assert!(matches!(standing, Standing::Dead { .. }), "{standing:?}");
+    }
+}
+
+#[tokio::test]
+async fn when_two_of_three_are_silent_the_third_decides_nothing_until_one_is_back() {
+    let anvil = Anvil::start(&[]);
+    let a = StandIn::before(Some(&anvil.url), silent()).await;
+    let b = StandIn::before(Some(&anvil.url), silent()).await;
+    let endpoints = endpoints_within(&[&a.url, &anvil.url, &b.url], limits());
+    no_majority(&endpoints, &anvil.url).await;
+    assert_eq!(standing(&endpoints, &a.url), Standing::Slow);
+    // They are to be left alone for an hour, but without them there is no answer.
+    b.becomes(honest());
+    endpoints.heads().await.unwrap();
+    assert_eq!(standing(&endpoints, &b.url), Standing::Good);
+    // Now there is.
+    let asked = a.was_asked("eth_chainId");
+    endpoints.heads().await.unwrap();
+    assert_eq!(a.was_asked("eth_chainId"), asked);
+}
+
+#[tokio::test]
+async fn two_of_three_that_are_of_another_chain_are_counted_and_not_asked() {
+    let anvil = Anvil::start(&[]);
+    let chain = |id: &mut Value| *id = json!("0x1");
+    let a = StandIn::before(Some(&anvil.url), changed("eth_chainId", chain)).await;
+    let b = StandIn::before(Some(&anvil.url), changed("eth_chainId", chain)).await;
+    let endpoints = endpoints_within(&[&a.url, &anvil.url, &b.url], limits());
+    let error = endpoints.heads().await.unwrap_err().to_string();
+    assert!(error.starts_with("1 of 3 L1 endpoints"), "{error}");
+    let wrong = error.matches("of chain 1, not of 31337").count();
+    assert_eq!(wrong, 2, "{error}");
+    no_majority(&endpoints, &anvil.url).await;
+    assert_eq!(a.was_asked("eth_getBlockByNumber"), 0);
+}
+
+#[tokio::test]
+async fn when_one_of_three_is_dead_a_liar_decides_nothing() {
+    let anvil = Anvil::start(&[]);
+    anvil.mine(10).await;
+    let (liar, gone) = (liar(&anvil).await, nobody());
+    let endpoints = endpoints_within(&[&liar.url, &anvil.url, &gone], limits());
+    let error = endpoints.heads().await.unwrap_err();
+    assert!(matches!(error, AgreementError::Split { .. }), "{error}");
+    // What all say that answer holds.
+    assert_eq!(endpoints.nonce(Address::ZERO, 0).await, Ok(0));
+}
+
+#[tokio::test]
+async fn a_liar_of_three_does_not_move_the_base_fees() {
+    let anvil = Anvil::start(&["--block-base-fee-per-gas", "1000"]);
+    anvil.mine(8).await;
+    let a = StandIn::honest(&anvil.url).await;
+    let truth = endpoints(&[&anvil.url]).base_fees(4).await.unwrap();
+    assert_eq!(truth.len(), 5);
+    assert!(truth.windows(2).all(|two| two[0] > two[1]), "{truth:?}");
+    for lie in [
+        json!({"oldestBlock": "0x5", "baseFeePerGas": ["0x0", "0x0", "0x0", "0x0", "0x0"]}),
+        json!({"oldestBlock": "0x5", "baseFeePerGas": vec![U256::MAX; 5]}),
+        json!({"oldestBlock": "0xffffffffffffffff", "baseFeePerGas": ["0x1", "0x1"]}),
+        json!({"oldestBlock": "0x5", "baseFeePerGas": vec!["0x1"; 6]}),
+        json!({"oldestBlock": "0x5"}),
+        json!(null),
+    ] {
+        let deed = changed("eth_feeHistory", move |told| *told = lie.clone());
+        let liar = StandIn::before(Some(&anvil.url), deed).await;
+        let endpoints = endpoints_within(&[&liar.url, &anvil.url, &a.url], limits());
+        assert_eq!(endpoints.base_fees(4).await.as_ref(), Ok(&truth));
+    }
+    // There are no more blocks than there are.
+    let all = endpoints(&[&anvil.url]).base_fees(255).await.unwrap();
+    assert_eq!((all.len(), &all[5..]), (10, &truth[..]));
+}
+
 #[tokio::test]
 async fn one_that_is_not_there_is_dead() {
     let anvil = Anvil::start(&[]);
     let a = StandIn::honest(&anvil.url).await;
-    // Bound and closed: nobody listens there.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let gone = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    let gone = nobody();
     let endpoints = endpoints_within(&[&anvil.url, &a.url, &gone], limits());
     endpoints.heads().await.unwrap();
     assert!(matches!(standing(&endpoints, &gone), Standing::Dead { .. }));
+}
+
+#[tokio::test]
+async fn one_that_refuses_everything_is_dead_and_its_refusals_are_no_answers() {
+    let anvil = Anvil::start(&[]);
+    let refusal = always(r#"{"id":0,"error":{"code":-32000,"message":"wrong key"}}"#);
+    let a = StandIn::before(None, Arc::clone(&refusal)).await;
+    let dead = third(&anvil, &a).await;
+    assert!(matches!(dead, Standing::Dead { .. }), "{dead:?}");
+    assert!(dead.to_string().contains("wrong key"), "{dead}");
+    let b = StandIn::before(None, refusal).await;
+    let endpoints = endpoints_within(&[&a.url, &anvil.url, &b.url], limits());
+    no_majority(&endpoints, &anvil.url).await;
+    // Also one that has been of use before.
+    let c = StandIn::honest(&anvil.url).await;
+    let endpoints = endpoints_within(&[&a.url, &anvil.url, &c.url], limits());
+    endpoints.heads().await.unwrap();
+    c.becomes(always(
+        r#"{"id":0,"error":{"code":-32005,"message":"too many requests"}}"#,
+    ));
+    let error = endpoints.heads().await.unwrap_err().to_string();
+    assert!(error.starts_with("1 of 3 L1 endpoints"), "{error}");
+    let dead = standing(&endpoints, &c.url);
+    assert!(dead.to_string().contains("too many requests"), "{dead}");
 }
 
 #[tokio::test]
@@ -163,12 +315,7 @@ async fn one_of_another_chain_is_not_asked() {
 async fn two_that_differ_are_both_not_believed() {
     let anvil = Anvil::start(&[]);
     anvil.mine(10).await;
-    let other_hash = |block: &mut Value| block["hash"] = json!(B256::repeat_byte(7));
-    let liar = StandIn::before(
-        Some(&anvil.url),
-        changed("eth_getBlockByNumber", other_hash),
-    )
-    .await;
+    let liar = liar(&anvil).await;
     let endpoints = endpoints_within(&[&anvil.url, &liar.url], limits());
     let error = endpoints.heads().await.unwrap_err();
     assert!(matches!(error, AgreementError::Split { .. }), "{error}");
@@ -246,7 +393,7 @@ async fn answers_of_every_shape_are_errors_and_never_panics() {
         let _ = endpoint.block(BlockTag::Latest).await;
         let _ = endpoint.blocks(0, u64::MAX).await;
         let _ = endpoint.logs(&filter).await;
-        let _ = endpoint.base_fee().await;
+        let _ = endpoint.base_fees(4).await;
         let _ = endpoint.receipt(B256::ZERO).await;
         let _ = endpoint.nonce(to, BlockTag::Latest).await;
         let _ = endpoint.read(to, &data, BlockTag::Number(u64::MAX)).await;
@@ -279,9 +426,9 @@ fn endpoints_are_checked_before_anything_is_asked() {
     ));
     let same = new(&["http://a:1", "http://a:1/"]);
     assert!(matches!(same, Err(AgreementError::Twice { .. })));
-    for url in ["", "a", "ftp://a", "https://a", "http://"] {
+    for url in ["", "a", "ftp://a", "http://"] {
         let error = new(&[url]).unwrap_err().to_string();
         assert!(error.contains("http"), "{error}");
     }
-    new(&["http://a:1", "http://b:1"]).unwrap();
+    new(&["http://a:1", "http://b:1", "https://a/key"]).unwrap();
 }

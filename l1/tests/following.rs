@@ -305,6 +305,80 @@ async fn another_final_block_ends_the_following() {
 }
 
 #[tokio::test]
+async fn an_outage_that_ends_with_another_final_block_does_not_end() {
+    let anvil = anvil();
+    let deployment = deployed(&anvil).await.deployment;
+    anvil.mine(4).await;
+    let stand_in = StandIn::honest(&anvil.url).await;
+    let limits = AgreementLimits {
+        endpoint: EndpointLimits {
+            timeout: Duration::from_millis(300),
+            ..EndpointLimits::default()
+        },
+        ..AgreementLimits::default()
+    };
+    let endpoints = endpoints_within(&[&stand_in.url], limits);
+    let mut watcher = watcher(endpoints, deployment, 0);
+    until(&mut watcher, |event| matches!(event, WatchEvent::Caught(_))).await;
+    stand_in.becomes(silent());
+    until(&mut watcher, |event| {
+        matches!(event, WatchEvent::Outage { .. })
+    })
+    .await;
+    anvil.call("anvil_reorg", json!([6, []])).await;
+    anvil.mine(3).await;
+    stand_in.becomes(honest());
+    let mut events = until(&mut watcher, |event| {
+        matches!(event, WatchEvent::FinalReplaced { .. })
+    })
+    .await;
+    events.extend(watcher.next().await);
+    let restored = |event: &WatchEvent| matches!(event, WatchEvent::Restored);
+    assert!(!events.iter().any(restored), "{events:?}");
+}
+
+#[tokio::test]
+async fn one_of_three_that_still_answers_is_an_outage() {
+    let anvil = anvil();
+    let deployment = deployed(&anvil).await.deployment;
+    let stand_ins = [
+        StandIn::honest(&anvil.url).await,
+        StandIn::honest(&anvil.url).await,
+        StandIn::honest(&anvil.url).await,
+    ];
+    let limits = AgreementLimits {
+        endpoint: EndpointLimits {
+            timeout: Duration::from_secs(1),
+            ..EndpointLimits::default()
+        },
+        ..AgreementLimits::default()
+    };
+    let urls: Vec<&str> = stand_ins.iter().map(|one| one.url.as_str()).collect();
+    let mut watcher = watcher(endpoints_within(&urls, limits), deployment, 0);
+    until(&mut watcher, |event| matches!(event, WatchEvent::Caught(_))).await;
+    let tip = watcher.watch().tip().unwrap().number;
+    // One that hangs is no harm.
+    stand_ins[0].becomes(silent());
+    anvil.mine(1).await;
+    let caught = |number| move |event: &WatchEvent| matches!(event, WatchEvent::Caught(block) if block.number == number);
+    until(&mut watcher, caught(tip + 1)).await;
+    // Two are.
+    stand_ins[1].becomes(silent());
+    anvil.mine(1).await;
+    let events = until(&mut watcher, |event| {
+        matches!(event, WatchEvent::Outage { .. })
+    })
+    .await;
+    let Some(WatchEvent::Outage { reason, .. }) = events.last() else {
+        panic!("{events:?}");
+    };
+    assert!(reason.starts_with("1 of 3 L1 endpoints"), "{reason}");
+    assert_eq!(watcher.watch().tip().unwrap().number, tip + 1);
+    stand_ins[1].becomes(honest());
+    until(&mut watcher, caught(tip + 2)).await;
+}
+
+#[tokio::test]
 async fn events_carry_what_the_contracts_told() {
     let anvil = anvil();
     let contracts = deployed(&anvil).await;

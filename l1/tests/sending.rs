@@ -10,10 +10,11 @@
 mod common;
 
 use alloy_primitives::{Address, Bytes, U256};
-use common::stand_in::{StandIn, changed};
+use common::stand_in::{StandIn, always, changed};
 use common::{Anvil, account, deployed, ether, send_limits};
 use outrider_l1::FeeLimits;
 use outrider_l1::calls::Call;
+use outrider_l1::model::BlockTag;
 use outrider_l1::sender::{SendError, SendLimits, Sender};
 use outrider_types::RollupId;
 use serde_json::{Value, json};
@@ -183,10 +184,42 @@ async fn a_lying_endpoint_moves_neither_gas_nor_fees() {
         "{plan:?}"
     );
     assert!(sender.send(call).await.unwrap().succeeded);
+    let wild = |told: &mut Value| {
+        *told = json!({"oldestBlock": "0x1", "baseFeePerGas": vec![U256::MAX; 2]})
+    };
+    liar.becomes(changed("eth_feeHistory", wild));
+    let call = contracts
+        .deployment
+        .enqueue(RollupId(1), vec![3; 100].into());
+    assert!(sender.plan(call).await.unwrap().fees.max_fee < ether().to::<u128>() / 1_000_000);
     let wild = |gas: &mut Value| *gas = json!("0xffffff");
     liar.becomes(changed("eth_estimateGas", wild));
     let call = contracts
         .deployment
         .enqueue(RollupId(1), vec![2; 100].into());
     assert!(sender.plan(call).await.unwrap().gas < 1_000_000);
+}
+
+#[tokio::test]
+async fn a_transaction_goes_out_with_one_of_three_endpoints_away_and_not_with_two() {
+    let anvil = Anvil::start(&[]);
+    anvil.fund(account(1).address()).await;
+    let a = StandIn::honest(&anvil.url).await;
+    let refuses = always(r#"{"id":0,"error":{"code":-32005,"message":"limit exceeded"}}"#);
+    let b = StandIn::before(None, refuses).await;
+    let endpoints = common::endpoints(&[&anvil.url, &a.url, &b.url]);
+    let sender = Sender::new(endpoints.clone(), account(1), send_limits());
+    let call = transfer(account(2).address());
+    assert!(sender.send(call.clone()).await.unwrap().succeeded);
+    a.becomes(always("away"));
+    let error = sender.send(call).await.unwrap_err();
+    let told = error.to_string();
+    assert!(told.contains("of 3 L1 endpoints answer"), "{told}");
+    assert_eq!(
+        anvil
+            .endpoint
+            .nonce(account(1).address(), BlockTag::Latest)
+            .await,
+        Ok(1)
+    );
 }

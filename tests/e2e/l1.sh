@@ -87,11 +87,13 @@ ok "a reorganisation of L1 undoes no soft-final block, and settlement goes on, a
 # L1 is away: nothing is lost.
 pid=$(pgrep -f "anvil.*--port ${L1##*:} " | tail -n 1)
 kill -STOP "$pid"
-outage() { grep -q 'L1 cannot be followed' "$NET"/member-*/outrider.log; }
-wait_until 60 "members to notice" outage
+away() { [[ $(settlement "$1" outage) == "0 of 1 L1 endpoints answer "* ]]; }
+for member in 0 1 2 3; do wait_until 60 "member $member to say that L1 is away" away "$member"; done
 here=$(height "$(url 1)")
 wait_until 60 "blocks to go on without L1" height_at_least "$(url 1)" $((here + 20))
 kill -CONT "$pid"
+followed() { [[ $(settlement "$1" outage) == None ]]; }
+for member in 0 1 2 3; do wait_until 90 "member $member to follow L1 again" followed "$member"; done
 wait_until 90 "settlement to go on" settled_at_least 1 $((here + 1))
-ok "without L1 blocks go on, and are settled when it is back"
+ok "without L1 each member says so, blocks go on, and are settled when it is back"
 no_panics

@@ -3,8 +3,12 @@
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{ServerConfig, crypto};
 
 /// What a stand-in does with an answer: `None` is silence.
 pub type Deed = Arc<dyn Fn(&Value, String) -> Option<String> + Send + Sync>;
@@ -13,8 +17,8 @@ pub type Deed = Arc<dyn Fn(&Value, String) -> Option<String> + Send + Sync>;
 pub struct StandIn {
     pub url: String,
     deed: Arc<Mutex<Deed>>,
-    /// Methods that were asked for, the newest last; bounded.
-    asked: Arc<Mutex<VecDeque<String>>>,
+    /// Heads of requests and the methods that were asked for, the newest last; bounded.
+    asked: Arc<Mutex<VecDeque<(String, String)>>>,
 }
 
 const ASKED_MAX: usize = 10_000;
@@ -22,8 +26,30 @@ const ASKED_MAX: usize = 10_000;
 impl StandIn {
     /// In front of a real one, or of none.
     pub async fn before(real: Option<&str>, deed: Deed) -> Self {
+        Self::over(None, real, deed).await
+    }
+
+    /// The same over TLS, with the certificate of a host `localhost`.
+    pub async fn over_tls(real: Option<&str>, deed: Deed) -> Self {
+        let chain = CertificateDer::from_pem_slice(include_bytes!("../tls/localhost.pem"));
+        let key = PrivateKeyDer::from_pem_slice(include_bytes!("../tls/localhost.key"));
+        let config =
+            ServerConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(vec![chain.unwrap()], key.unwrap());
+        let acceptor = TlsAcceptor::from(Arc::new(config.unwrap()));
+        Self::over(Some(acceptor), real, deed).await
+    }
+
+    async fn over(tls: Option<TlsAcceptor>, real: Option<&str>, deed: Deed) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let address = listener.local_addr().unwrap();
+        let url = match tls {
+            None => format!("http://{address}"),
+            Some(_) => format!("https://localhost:{}", address.port()),
+        };
         let real = real.map(|url| url.strip_prefix("http://").unwrap().to_owned());
         let deed = Arc::new(Mutex::new(deed));
         let asked = Arc::new(Mutex::new(VecDeque::new()));
@@ -32,8 +58,16 @@ impl StandIn {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let (real, shared, heard) = (real.clone(), Arc::clone(&shared), Arc::clone(&heard));
+                let tls = tls.clone();
                 tokio::spawn(async move {
-                    let _ended = serve(stream, real, shared, heard).await;
+                    let _ended = match tls {
+                        None => serve(stream, real, shared, heard).await,
+                        // Whoever does not like the certificate goes away.
+                        Some(tls) => match tls.accept(stream).await {
+                            Ok(stream) => serve(stream, real, shared, heard).await,
+                            Err(error) => Err(error),
+                        },
+                    };
                 });
             }
         });
@@ -52,7 +86,13 @@ impl StandIn {
 
     pub fn was_asked(&self, method: &str) -> usize {
         let asked = self.asked.lock().unwrap();
-        asked.iter().filter(|one| *one == method).count()
+        asked.iter().filter(|(_, one)| *one == method).count()
+    }
+
+    /// The head of the last request, in small letters.
+    pub fn last_head(&self) -> Option<String> {
+        let asked = self.asked.lock().unwrap();
+        asked.back().map(|(head, _)| head.clone())
     }
 }
 
@@ -92,8 +132,8 @@ pub fn changed(method: &'static str, change: impl Fn(&mut Value) + Send + Sync +
     })
 }
 
-/// A request or answer over HTTP/1.1 with a length: its body.
-async fn read_body(stream: &mut TcpStream) -> std::io::Result<String> {
+/// A request or answer over HTTP/1.1 with a length: its head and its body.
+async fn read_message(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<(String, String)> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         assert!(head.len() < 16 * 1024, "a head has an end");
@@ -105,22 +145,22 @@ async fn read_body(stream: &mut TcpStream) -> std::io::Result<String> {
         .find_map(|line| line.strip_prefix("content-length:"));
     let mut body = vec![0; length.unwrap().trim().parse().unwrap()];
     stream.read_exact(&mut body).await?;
-    Ok(String::from_utf8(body).unwrap())
+    Ok((head, String::from_utf8(body).unwrap()))
 }
 
 async fn serve(
-    mut stream: TcpStream,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
     real: Option<String>,
     deed: Arc<Mutex<Deed>>,
-    asked: Arc<Mutex<VecDeque<String>>>,
+    asked: Arc<Mutex<VecDeque<(String, String)>>>,
 ) -> std::io::Result<()> {
     loop {
-        let body = read_body(&mut stream).await?;
+        let (head, body) = read_message(&mut stream).await?;
         let request: Value = serde_json::from_str(&body).unwrap();
         {
             let mut asked = asked.lock().unwrap();
             let one = request.as_array().map_or(&request, |all| &all[0]);
-            asked.push_back(one["method"].as_str().unwrap().to_owned());
+            asked.push_back((head, one["method"].as_str().unwrap().to_owned()));
             if asked.len() > ASKED_MAX {
                 asked.pop_front();
             }
@@ -141,6 +181,7 @@ async fn serve(
         );
         stream.write_all(head.as_bytes()).await?;
         stream.write_all(answer.as_bytes()).await?;
+        stream.flush().await?;
     }
 }
 
@@ -152,5 +193,5 @@ async fn pass_on(real: &str, body: &str) -> std::io::Result<String> {
     );
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(body.as_bytes()).await?;
-    read_body(&mut stream).await
+    Ok(read_message(&mut stream).await?.1)
 }

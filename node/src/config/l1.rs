@@ -7,7 +7,7 @@ use std::time::Duration;
 /// The settlement chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct L1Section {
-    /// URLs, with commas between.
+    /// URLs, with commas between. They may hold secrets.
     pub endpoints: String,
     /// The file that says where the contracts are.
     pub network: PathBuf,

@@ -362,7 +362,7 @@ pub const OPTIONS: &[Opt] = &[
     option("consensus.idle_block_ms", U64(1, MINUTE_MS, |c| &mut c.consensus.idle_block_ms), "200", "ms", "A leader with nothing to order waits this long before it proposes an empty block; below a quarter of base_timeout_ms."),
     option("consensus.dead_after_views", U64(0, 1_000_000, |c| &mut c.consensus.dead_after_views), "8", "views", "A leader from whom nothing was heard for this many views in which a quorum was heard is skipped at once; 0: never."),
 
-    option("l1.endpoints", Text(|c| &mut c.l1.endpoints), "", "", "URLs of L1 endpoints, with commas between; they are checked against each other, so two or three of different operators are better than one. Empty: this member knows of no settlement chain."),
+    option("l1.endpoints", Text(|c| &mut c.l1.endpoints), "", "", "URLs of L1 endpoints (http or https, with a user or a key if need be), with commas between. More than half of them have to agree, so name three of different operators: one may be away or lie. Empty: this member knows of no settlement chain."),
     option("l1.network", Path(|c| &mut c.l1.network), "l1.json", "", "Where the contracts of this network are, as `outrider l1 deploy` writes it."),
     option("l1.poll_ms", U64(100, MINUTE_MS, |c| &mut c.l1.poll_ms), "2000", "ms", "From one look at L1 to the next."),
     option("l1.lag_ms", U64(0, 10 * MINUTE_MS, |c| &mut c.l1.lag_ms), "6000", "ms", "A leader builds on an L1 block only once it was seen final here for so long, so that the others have seen it, too."),

@@ -160,6 +160,10 @@ impl Follow {
                     ?found,
                     "L1 endpoints took back a block that was final there: nothing of L1 is believed any more; look at the endpoints, then restart this member"
                 );
+                let reason = format!(
+                    "L1 endpoints took back block {known}, which was final there, for {found}: nothing of L1 is believed until this member is restarted"
+                );
+                self.shared.modify(|report| report.outage = Some(reason));
             }
             WatchEvent::Endpoint(event) => match event.standing {
                 Standing::Good => tracing::info!(url = event.url, "L1 endpoint is in use"),

@@ -2,7 +2,7 @@
 
 use super::{Shared, lock};
 use crate::handle::Stopped;
-use outrider_finality::{SettlementPoint, is_turn};
+use outrider_finality::{FEES_KEPT, Fees, SettlementPoint, is_turn};
 use outrider_l1::calls::{Call, Signers};
 use outrider_l1::sender::{SendError, Sender};
 use outrider_l1::state::AnchorState;
@@ -28,6 +28,8 @@ struct Relay {
     snapshot: Option<Epoch>,
     /// The failure that was last said, and when.
     complained: Option<(Discriminant<SendError>, Instant)>,
+    /// The L1 block up to which it is known what gas costs.
+    fees_at: Option<u64>,
 }
 
 pub(super) async fn run(shared: Arc<Shared>) -> Result<(), Stopped> {
@@ -39,6 +41,7 @@ pub(super) async fn run(shared: Arc<Shared>) -> Result<(), Stopped> {
         rose: (Height(0), Instant::now()),
         snapshot: None,
         complained: None,
+        fees_at: None,
         shared,
     };
     let mut epoch = relay.shared.handle.watch_epoch();
@@ -90,9 +93,7 @@ impl Relay {
         let Ok(anchor) = state.anchor().await else {
             return Ok(());
         };
-        if let Ok(base_fee) = self.sender.base_fee().await {
-            lock(&self.shared.fees).note(base_fee);
-        }
+        self.note_fees(state.block().number).await;
         if !anchor.begun || anchor.frozen {
             return Ok(());
         }
@@ -101,6 +102,22 @@ impl Relay {
         }
         self.settle(&anchor).await?;
         self.snapshot(&anchor).await
+    }
+
+    /// What gas costs, whenever L1 has a new block.
+    async fn note_fees(&mut self, number: u64) {
+        if self.fees_at == Some(number) {
+            return;
+        }
+        // The block to come is one of them.
+        let blocks = FEES_KEPT as u64 - 1;
+        match self.shared.endpoints.base_fees(blocks).await {
+            Ok(base_fees) => {
+                *lock(&self.shared.fees) = Fees::of(base_fees);
+                self.fees_at = Some(number);
+            }
+            Err(error) => tracing::debug!(%error, "what gas costs on L1 is not known now"),
+        }
     }
 
     /// This member's place among those of an epoch.
