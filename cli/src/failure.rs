@@ -152,13 +152,13 @@ pub enum Failure {
     #[error(transparent)]
     L1State(#[from] Box<outrider_l1::state::StateError>),
     /// A contact that was made with another key.
-    #[error("{path} is the contact of {found}, and the key file is that of {expected}: print it with `outrider keys contact` and that key file", path = path.display())]
+    #[error("{path} is the contact of {found}, not of {expected}: print it with `outrider keys contact` and the file of that key", path = path.display())]
     ContactOfAnother {
         /// The contact.
         path: PathBuf,
         /// Its key.
         found: outrider_types::PublicKey,
-        /// That of the key file.
+        /// That of the key file, or the one that L1 knows.
         expected: outrider_types::PublicKey,
     },
     /// A new password that was typed in two ways.

@@ -12,7 +12,7 @@ use alloy_primitives::{Address, U256};
 use clap::{Args, Subcommand};
 use outrider_ethereum::attestation::AttesterKey;
 use outrider_l1::account::Account;
-use outrider_types::SecretKey;
+use outrider_types::{PublicKey, SecretKey};
 use std::path::{Path, PathBuf};
 
 /// What an operator does on L1.
@@ -122,8 +122,8 @@ fn contact(path: &Path) -> Result<(Candidate, alloy_primitives::Bytes), Failure>
     Ok((candidate, bytes))
 }
 
-fn must_be_of(candidate: &Candidate, key: &SecretKey, path: &Path) -> Result<(), Failure> {
-    let (found, expected) = (candidate.public_key, key.public_key());
+fn must_be_of(candidate: &Candidate, expected: PublicKey, path: &Path) -> Result<(), Failure> {
+    let found = candidate.public_key;
     if found == expected {
         return Ok(());
     }
@@ -134,16 +134,26 @@ fn must_be_of(candidate: &Candidate, key: &SecretKey, path: &Path) -> Result<(),
     })
 }
 
+impl Update {
+    async fn run(&self) -> Result<(), Failure> {
+        let (candidate, contact) = contact(&self.contact)?;
+        let session = self.sending.open()?;
+        let operator = session.address();
+        let state = session.contracts.latest().await.map_err(Box::new)?;
+        let record = state.operator(operator).await.map_err(Box::new)?;
+        let record = record.ok_or(Failure::L1NoOperator { operator })?;
+        // With the transport key of another member key nobody could reach it.
+        must_be_of(&candidate, record.member, &self.contact)?;
+        session.send(session.deployment().update(contact)).await
+    }
+}
+
 impl Operator {
     /// Do it.
     pub async fn run(&self) -> Result<(), Failure> {
         match self {
             Self::Register(register) => register.run().await,
-            Self::Update(update) => {
-                let (_, contact) = contact(&update.contact)?;
-                let session = update.sending.open()?;
-                session.send(session.deployment().update(contact)).await
-            }
+            Self::Update(update) => update.run().await,
             Self::Rotate(rotate) => rotate.run().await,
             Self::Enlist(enlist) => enlist.run().await,
             Self::Exit(plain) => {
@@ -179,7 +189,7 @@ impl Register {
     async fn run(&self) -> Result<(), Failure> {
         let (candidate, contact) = contact(&self.contact)?;
         let (key, attester) = self.key.load()?;
-        must_be_of(&candidate, &key, &self.contact)?;
+        must_be_of(&candidate, key.public_key(), &self.contact)?;
         let session = self.sending.open()?;
         let call = session
             .deployment()

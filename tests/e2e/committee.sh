@@ -9,7 +9,9 @@ readonly ANVIL=$TOOLS/anvil CAST=$TOOLS/cast
 
 NET=$WORK/net
 "$OUTRIDER" devnet --l1 --anvil "$ANVIL" --dir "$NET" --epoch-blocks 150 >"$WORK/devnet.log" 2>&1 &
-PIDS+=($!)
+DEVNET=$!
+PIDS+=("$DEVNET")
+disown "$DEVNET"
 answers_l1() { [[ -f $NET/l1.json ]] && answers "$(url 0)"; }
 wait_until 120 "the devnet to answer" answers_l1
 
@@ -151,4 +153,10 @@ PYTHON
 "$OUTRIDER" l1 status --network "$NET/l1.json" --l1 "$L1" >"$WORK/status.out"
 grep -q '^settlement   goes on$' "$WORK/status.out" && grep -q '^list         4 of at most 64$' "$WORK/status.out" || fail "l1 status: $(<"$WORK/status.out")"
 ok "without attesters that can pay, anybody settles by the certificate of consensus"
+
+kill_member new TERM
+kill -KILL "$DEVNET"
+nobody_is_left() { ! pgrep -f "$NET" >/dev/null; }
+wait_until 30 "members and anvil to end" nobody_is_left
+ok "a devnet that is killed leaves no process behind"
 no_panics

@@ -100,6 +100,9 @@ ok "what would revert is not sent, and the contract's error is named"
 "$OUTRIDER" keys contact "$WORK/member.key" --password-file "$WORK/member.password" --name alice --address 192.0.2.8:9600 \
     >"$WORK/contact.json"
 operator update --contact "$WORK/contact.json" >/dev/null
+"$OUTRIDER" keys new --out "$WORK/stranger.key" >/dev/null
+"$OUTRIDER" keys contact "$WORK/stranger.key" --name alice --address 192.0.2.8:9600 >"$WORK/stranger.json"
+expect_failure 1 "not of $MEMBER" "$OUTRIDER" operator update --contact "$WORK/stranger.json" "${SEND[@]}"
 private "$WORK/next.password" <<<'next'
 "$OUTRIDER" keys new --out "$WORK/next.key" --encrypt --password-file "$WORK/next.password" >"$WORK/keys.out"
 NEXT=$(awk '/^public key/ {print $3}' "$WORK/keys.out")

@@ -34,7 +34,7 @@ impl Rotate {
         let given = match &self.contact {
             Some(path) => {
                 let (candidate, bytes) = contact(path)?;
-                must_be_of(&candidate, &key, path)?;
+                must_be_of(&candidate, key.public_key(), path)?;
                 Some(bytes)
             }
             None => None,
