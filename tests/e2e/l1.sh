@@ -71,10 +71,25 @@ ok "a deposit on L1 changes the committee of a later epoch, and L1 hands over to
 # settled is undone, soft-final blocks are not.
 ended=$(anchor_epoch)
 enters() { (($(anchor_epoch) > ended)); }
-wait_until 120 "the anchor to enter another epoch" enters
-soft=$(height "$(url 0)")
-id=$(rpc "$(url 0)" outrider_block "[$soft]" | field id)
-rpc "$L1" anvil_reorg '[2, []]' >"$WORK/reorg.out"
+# In one process: two blocks later, the reorganisation would not reach what it is to undo.
+python3 - "$L1" "$ANCHOR" "$("$CAST" calldata 'epoch()')" "$ended" "$(url 0)" >"$WORK/reorg.out" <<'PYTHON'
+import json, sys, time, urllib.request
+l1, anchor, data, ended, member = sys.argv[1:]
+def rpc(url, method, params):
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+    request = urllib.request.Request(url, body, {"content-type": "application/json"})
+    return json.load(urllib.request.urlopen(request, timeout=5))["result"]
+deadline = time.monotonic() + 120
+while int(rpc(l1, "eth_call", [{"to": anchor, "data": data}, "latest"]), 16) == int(ended):
+    if time.monotonic() > deadline:
+        sys.exit("waited 120 s for: the anchor to enter another epoch")
+    time.sleep(0.05)
+soft = rpc(member, "outrider_head", [])["height"]
+block = rpc(member, "outrider_block", [soft])
+rpc(l1, "anvil_reorg", [2, []])
+print(soft, block["id"])
+PYTHON
+read -r soft id <"$WORK/reorg.out"
 [[ $(anchor_epoch) == "$ended" ]] || fail "the reorganisation left the anchor in epoch $(anchor_epoch)"
 reorganised() { grep -q 'L1 reorganised' "$NET/member-0/outrider.log"; }
 wait_until 30 "members to see the reorganisation" reorganised
