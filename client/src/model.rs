@@ -20,6 +20,9 @@ pub struct Settlement {
     pub outage: Option<String>,
     /// Two certified blocks of one height were shown to the contract: it settles nothing any more.
     pub frozen: bool,
+    /// The lowest height of which L1 has settled another block than the member has final, if there is one.
+    #[serde(default)]
+    pub diverged: Option<Height>,
     /// The heights were read there since the member started; until then `settled` and `final` may be too low.
     #[serde(default)]
     pub known: bool,

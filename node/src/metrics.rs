@@ -226,6 +226,11 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         "gauge",
         "1 if two certified blocks of one height were shown to L1: nothing settles any more",
     ),
+    (
+        "outrider_l1_diverged",
+        "gauge",
+        "1 if L1 has settled another block than this member has final",
+    ),
 ];
 
 /// The metrics of one member.

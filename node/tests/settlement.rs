@@ -405,6 +405,7 @@ async fn metrics_follow_what_l1_says() {
         report.l1_block = 77;
         report.outage = Some("all are away".to_owned());
         report.frozen = true;
+        report.diverged = Some(Height(3));
     });
     let look = async {
         loop {
@@ -421,6 +422,7 @@ async fn metrics_follow_what_l1_says() {
         ("outrider_final_height", 4),
         ("outrider_l1_outage", 1),
         ("outrider_l1_frozen", 1),
+        ("outrider_l1_diverged", 1),
         ("outrider_l1_origin", 0),
         ("outrider_l1_inbox_consumed", 0),
     ] {

@@ -111,4 +111,48 @@ followed() { [[ $(settlement "$1" outage) == None ]]; }
 for member in 0 1 2 3; do wait_until 90 "member $member to follow L1 again" followed "$member"; done
 wait_until 90 "settlement to go on" settled_at_least 1 $((here + 1))
 ok "without L1 each member says so, blocks go on, and are settled when it is back"
+
+# The attester keys of all members are stolen, and settle a block that no member has: each member says so, believes nothing of L1 any more,
+# and goes on.
+begins() { rpc "$(url 0)" outrider_committee | python3 -c 'import json, sys; print(json.load(sys.stdin)["base"]["height"])'; }
+early() { (($(anchor_epoch) == $(epoch) && $(height "$(url 0)") < $(begins) + 75)); }
+wait_until 120 "the first half of an epoch that L1 has entered" early
+rpc "$(url 0)" outrider_block "[$(height "$(url 0)")]" >"$WORK/true.json"
+rpc "$(url 0)" outrider_committee >"$WORK/members.json"
+python3 - "$ROOT" "$NET" "$CAST" "$L1" "$ANCHOR" "$WORK" >"$WORK/settle.args" <<'PYTHON'
+import hashlib, json, pathlib, subprocess, sys
+root, net, cast, l1, anchor, work = sys.argv[1:]
+sys.path.insert(0, f"{root}/client/python")
+from verify import HEADER, block_id, encode, fit
+found = json.load(open(f"{work}/true.json"))
+header = fit(HEADER, found["header"], "header")
+if block_id(header).hex() != found["id"]:
+    sys.exit("the header of the block is read wrongly")
+header["timestamp"] += 1
+header = encode(HEADER, header)
+run = lambda *words: subprocess.run([cast, *words], check=True, capture_output=True, text=True).stdout.strip()
+chain = int(run("chain-id", "--rpc-url", l1))
+said = b"OUTRCKPT" + chain.to_bytes(8, "big") + bytes.fromhex(anchor[2:]) + hashlib.sha256(header).digest()
+digest = run("keccak", "0x" + said.hex())
+seeds = [json.load(open(path))["seed"] for path in pathlib.Path(net).glob("member-*/member.key")]
+keys = {}
+for seed in seeds:
+    secret = hashlib.sha256(b"outrider/attester" + bytes.fromhex(seed)).hexdigest()
+    keys[run("wallet", "address", secret).lower()[2:]] = secret
+signatures = b""
+for contact in json.load(open(f"{work}/members.json"))["contacts"]:
+    signature = bytes.fromhex(run("wallet", "sign", "--no-hash", "--private-key", keys[contact["attester"]], digest)[2:])
+    r, s, v = signature[:32], bytearray(signature[32:64]), signature[64]
+    s[0] |= (v - 27) << 7
+    signatures += r + s
+print("0x" + header.hex(), 15, "0x" + signatures.hex())
+PYTHON
+read -r header members signatures <"$WORK/settle.args"
+"$CAST" send --rpc-url "$L1" --private-key "$KEY" "$ANCHOR" 'settle(bytes,uint256,bytes)' "$header" "$members" "$signatures" >"$WORK/stolen.out"
+stolen=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["header"]["height"])' "$WORK/true.json")
+diverged() { [[ $(settlement "$1" diverged) == "$stolen" ]]; }
+for member in 0 1 2 3; do wait_until 60 "member $member to say that L1 has another block" diverged "$member"; done
+(($(settlement 0 settled) < stolen)) || fail "a block that no member has counts as settled"
+wait_until 30 "blocks to go on" height_at_least "$(url 0)" $((stolen + 20))
+ok "a block that no member has, settled with stolen keys, is seen by each of them; nothing of theirs is undone"
 no_panics

@@ -61,6 +61,8 @@ pub struct SettlementReport {
     pub outage: Option<String>,
     /// Two certified blocks of one height were shown to the contract: it settles nothing any more.
     pub frozen: bool,
+    /// The lowest height of which L1 has settled another block than is final here, if there is one: heights of L1 stand still then.
+    pub diverged: Option<Height>,
     /// What is settled and final on L1 was read there since this member started; until then both heights may be too low.
     pub known: bool,
 }

@@ -18,6 +18,7 @@ pub(super) struct SettlementMetrics {
     consumed: Gauge,
     outage: Gauge,
     frozen: Gauge,
+    diverged: Gauge,
     rose: Gauge,
 }
 
@@ -32,6 +33,7 @@ impl SettlementMetrics {
             "outrider_l1_inbox_consumed" => &self.consumed,
             "outrider_l1_outage" => &self.outage,
             "outrider_l1_frozen" => &self.frozen,
+            "outrider_l1_diverged" => &self.diverged,
             "outrider_settled_timestamp_seconds" => &self.rose,
             _ => return false,
         };
@@ -74,6 +76,7 @@ impl SettlementMetrics {
         self.block.set(super::signed(report.l1_block));
         self.outage.set(i64::from(report.outage.is_some()));
         self.frozen.set(i64::from(report.frozen));
+        self.diverged.set(i64::from(report.diverged.is_some()));
         // What is settled again after a reorganisation is no progress.
         if highest.is_none_or(|highest| settled > highest) {
             *highest = Some(settled);

@@ -2,7 +2,7 @@
 
 use super::Shared;
 use super::committee::Wanted;
-use crate::handle::Stopped;
+use crate::handle::{AskError, BlockAt, Stopped};
 use outrider_finality::{InboxEntry, L1Block};
 use outrider_l1::endpoints::Standing;
 use outrider_l1::event::{Happened, L1Event};
@@ -10,7 +10,7 @@ use outrider_l1::finals::FinalBlock;
 use outrider_l1::state::Contracts;
 use outrider_l1::watch::{Marks, SettledPoint, WatchEvent, WatchLimits};
 use outrider_l1::watcher::Watcher;
-use outrider_types::{Bytes, Height, L1BlockHash, Timestamp, Transaction};
+use outrider_types::{BlockId, Bytes, Height, L1BlockHash, Timestamp, Transaction};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,8 @@ use std::time::Duration;
 const WAITING_MAX: usize = 1_024;
 /// Entries handed to the driver at once.
 const ENTRIES_AT_ONCE: usize = 64;
+/// Settled blocks that wait for this member to come as far.
+const UNCHECKED_MAX: usize = 64;
 
 /// One's place in L1.
 struct Follow {
@@ -32,6 +34,10 @@ struct Follow {
     contacts: BTreeMap<[u8; 20], Bytes>,
     /// What is settled, of as much as was read.
     marks: Marks,
+    /// They changed, and nobody was told.
+    moved: bool,
+    /// Blocks that L1 has settled, to be compared with those of this member.
+    unchecked: BTreeMap<Height, BlockId>,
     /// Everything that L1 holds was read once.
     caught: bool,
 }
@@ -54,6 +60,8 @@ pub(super) async fn run(shared: Arc<Shared>) -> Result<(), Stopped> {
         blocks: VecDeque::new(),
         contacts: BTreeMap::new(),
         marks: Marks::default(),
+        moved: false,
+        unchecked: BTreeMap::new(),
         caught: false,
     };
     loop {
@@ -64,6 +72,7 @@ pub(super) async fn run(shared: Arc<Shared>) -> Result<(), Stopped> {
         } else {
             tokio::time::sleep(follow.shared.config.poll).await;
         }
+        follow.judge().await?;
         follow.feed().await?;
     }
 }
@@ -79,7 +88,7 @@ async fn window(shared: &Shared) -> Result<Duration, Stopped> {
         match window {
             Ok(seconds) => {
                 shared.modify(|report| report.outage = None);
-                settled_before(shared, &contracts).await;
+                settled_before(shared, &contracts).await?;
                 return Ok(Duration::from_secs(seconds));
             }
             Err(error) => {
@@ -95,13 +104,14 @@ async fn window(shared: &Shared) -> Result<Duration, Stopped> {
 
 /// What was settled before this member looked: to read all that happened on L1 takes longer. An endpoint that does not have the state
 /// of the final block does not say; then that does.
-async fn settled_before(shared: &Shared, contracts: &Contracts) {
+async fn settled_before(shared: &Shared, contracts: &Contracts) -> Result<(), Stopped> {
     let Ok(latest) = contracts.latest().await else {
-        return;
+        return Ok(());
     };
     let Ok(anchor) = latest.anchor().await else {
-        return;
+        return Ok(());
     };
+    compare(shared, anchor.height, anchor.id).await?;
     let finalized = match latest.heads().finalized {
         Some(block) => latest.at(block).anchor().await.map(|anchor| anchor.height),
         None => Ok(Height(0)),
@@ -109,6 +119,7 @@ async fn settled_before(shared: &Shared, contracts: &Contracts) {
     shared.modify(|report| {
         report.frozen |= anchor.frozen;
         match finalized {
+            Ok(_) if report.diverged.is_some() => {}
             Ok(finalized) => {
                 report.known = true;
                 report.heights.l1(anchor.height, finalized);
@@ -119,6 +130,21 @@ async fn settled_before(shared: &Shared, contracts: &Contracts) {
         }
     });
     shared.keep_unsettled();
+    Ok(())
+}
+
+/// Compare what L1 has settled with this member's block of that height, if it has one.
+async fn compare(shared: &Shared, height: Height, id: BlockId) -> Result<(), Stopped> {
+    let ours = match shared.handle.block(BlockAt::Height(height)).await {
+        Ok(Some(found)) => found.id,
+        Ok(None) | Err(AskError::Pruned(_)) => return Ok(()),
+        Err(AskError::Stopped(stopped)) => return Err(stopped),
+    };
+    if ours != id {
+        tracing::error!(%height, settled = %id, %ours, "L1 has settled another block than this member has final: more than f stake is Byzantine, or the endpoints lie; trust neither before you know which, see the runbook");
+        shared.modify(|report| report.diverged = Some(report.diverged.unwrap_or(height)));
+    }
+    Ok(())
 }
 
 impl Follow {
@@ -136,13 +162,18 @@ impl Follow {
             // What is not final yet is of no use, but for what is settled and by whom.
             WatchEvent::Happened(_) => {}
             WatchEvent::Caught(_) => {
-                if !std::mem::replace(&mut self.caught, true) {
-                    self.on_marks();
-                }
+                self.moved |= !std::mem::replace(&mut self.caught, true);
             }
             WatchEvent::Marks(marks) => {
                 self.marks = marks;
-                self.on_marks();
+                self.moved = true;
+                for point in [marks.settled, marks.finalized].into_iter().flatten() {
+                    self.unchecked.insert(point.height, point.id);
+                }
+                // Of too many, the newest say most.
+                while self.unchecked.len() > UNCHECKED_MAX {
+                    self.unchecked.pop_first();
+                }
             }
             WatchEvent::Reorg { old, ancestor } => {
                 let kept = ancestor.map_or(0, |block| block.number);
@@ -195,6 +226,21 @@ impl Follow {
         }
     }
 
+    /// Compare what L1 has settled with what is final here, as far as this member has come, and tell how far L1 is.
+    async fn judge(&mut self) -> Result<(), Stopped> {
+        let head = self.shared.handle.head().height;
+        while let Some(next) = self.unchecked.first_entry()
+            && *next.key() <= head
+        {
+            let (height, id) = next.remove_entry();
+            compare(&self.shared, height, id).await?;
+        }
+        if std::mem::take(&mut self.moved) {
+            self.on_marks();
+        }
+        Ok(())
+    }
+
     /// Until everything that L1 holds was read, what is heard is less than there is, and no sign of a reorganisation.
     fn on_marks(&self) {
         let height = |point: Option<SettledPoint>| point.map_or(Height(0), |point| point.height);
@@ -206,6 +252,9 @@ impl Follow {
                 finalized = finalized.max(report.heights.final_height());
             }
             report.known |= self.caught;
+            if report.diverged.is_some() {
+                return;
+            }
             if !report.heights.l1(settled, finalized) {
                 tracing::error!(%finalized, "L1 took back a settlement that was final there");
             }

@@ -116,10 +116,11 @@ export class Live {
   drawSettlement() {
     for (const place of document.querySelectorAll('[data-l1]')) place.hidden = !this.settlement;
     if (!this.settlement) return;
-    const { settled, final, l1_block: block, outage, frozen, known } = this.settlement;
+    const { settled, final, l1_block: block, outage, frozen, diverged, known } = this.settlement;
     byId('settled').textContent = known ? count(settled) : '\u2013';
     byId('final').textContent = known ? count(final) : '\u2013';
-    const bad = frozen ? 'Frozen: two certified blocks of one height are on L1, nothing settles any more.' : outage && `L1 cannot be followed: ${outage}`;
+    const bad = diverged !== null ? `L1 has settled another block of height ${count(diverged)} than this member has final.`
+      : frozen ? 'Frozen: two certified blocks of one height are on L1, nothing settles any more.' : outage && `L1 cannot be followed: ${outage}`;
     byId('l1-note').className = bad ? 'note bad-text' : 'note';
     byId('l1-note').textContent = bad || `L1 block ${count(block)}.`;
   }
