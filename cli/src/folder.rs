@@ -125,6 +125,9 @@ impl MemberFiles {
     }
 }
 
+/// An option and its value.
+pub type Given = (&'static str, String);
+
 impl Network {
     /// Whether there is a committee in a folder.
     pub fn exists(dir: &Path) -> bool {
@@ -154,9 +157,10 @@ impl Network {
         let mut entries = Vec::new();
         for (index, ((folder, ports), key)) in folders.iter().zip(ports).zip(&keys).enumerate() {
             let committee_file = Path::new("..").join(COMMITTEE_FILE);
-            let l1 = genesis.l1.as_deref();
-            create_member(folder, key, *ports, (&committee_file, &committee), l1)?;
-            let attester = l1.map(|_| AttesterKey::of_seed(&key.seed()).attester());
+            let l1 = genesis.l1.as_deref().map_or_else(Vec::new, quick_l1);
+            create_member(folder, key, *ports, (&committee_file, &committee), &l1)?;
+            let attester = AttesterKey::of_seed(&key.seed()).attester();
+            let attester = genesis.l1.is_some().then_some(attester);
             entries.push(Contact {
                 attester,
                 ..contact(name(index), key, *ports)
@@ -184,19 +188,19 @@ impl Network {
 }
 
 /// Make the folder of a member with a new key: the key, a configuration, and a vote journal, which says that the key has
-/// never signed anything.
+/// never signed anything. `more` is what its configuration says besides.
 pub fn create_member(
     folder: &Path,
     key: &SecretKey,
     ports: Ports,
     (committee_file, committee): (&Path, &Committee),
-    l1: Option<&str>,
+    more: &[Given],
 ) -> Result<(), Failure> {
     fs::create_dir(folder).map_err(Failure::file("create the folder", folder))?;
     keys::write(&folder.join(KEY_FILE), key)?;
     let config = folder.join(CONFIG_FILE);
     let follow = committee.index_of(&key.public_key()).is_none();
-    let text = config_text(ports, committee_file, follow, l1);
+    let text = config_text(ports, committee_file, follow, more);
     fs::write(&config, text).map_err(Failure::file("write", &config))?;
     let data = folder.join(DATA);
     fs::create_dir(&data).map_err(Failure::file("create the folder", &data))?;
@@ -246,7 +250,20 @@ fn local(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
-fn config_text(ports: Ports, committee_file: &Path, follow: bool, l1: Option<&str>) -> String {
+/// A chain on this machine is quick, and a devnet should show in seconds what takes minutes elsewhere.
+fn quick_l1(url: &str) -> Vec<Given> {
+    vec![
+        ("l1.endpoints", url.to_owned()),
+        ("l1.network", format!("../{L1_FILE}")),
+        ("l1.poll_ms", "500".to_owned()),
+        ("l1.lag_ms", "1500".to_owned()),
+        ("l1.settle_s", "4".to_owned()),
+        ("l1.settle_latest_s", "60".to_owned()),
+        ("l1.fallback_s", "4".to_owned()),
+    ]
+}
+
+fn config_text(ports: Ports, committee_file: &Path, follow: bool, more: &[Given]) -> String {
     let mut given = vec![
         ("node.data_dir", DATA.to_owned()),
         ("node.committee", committee_file.display().to_string()),
@@ -256,18 +273,7 @@ fn config_text(ports: Ports, committee_file: &Path, follow: bool, l1: Option<&st
         ("rpc.listen", local(ports.rpc).to_string()),
         ("metrics.listen", local(ports.metrics).to_string()),
     ];
-    if let Some(url) = l1 {
-        // A chain on this machine is quick, and a devnet should show in seconds what takes minutes elsewhere.
-        given.extend([
-            ("l1.endpoints", url.to_owned()),
-            ("l1.network", format!("../{L1_FILE}")),
-            ("l1.poll_ms", "500".to_owned()),
-            ("l1.lag_ms", "1500".to_owned()),
-            ("l1.settle_s", "4".to_owned()),
-            ("l1.settle_latest_s", "60".to_owned()),
-            ("l1.fallback_s", "4".to_owned()),
-        ]);
-    }
+    given.extend_from_slice(more);
     to_toml(&given)
 }
 

@@ -3,10 +3,13 @@
 use crate::candidate::Candidate;
 use crate::failure::Failure;
 use crate::folder::{
-    COMMITTEE_FILE, CONFIG_FILE, Genesis, MEMBERS_MAX, Network, Ports, contact, create_member,
+    COMMITTEE_FILE, CONFIG_FILE, Genesis, Given, KEY_FILE, L1_FILE, MEMBERS_MAX, Network, Ports,
+    contact, create_member,
 };
 use crate::output::say;
 use clap::Args;
+use outrider_l1::deployment::Deployment;
+use outrider_l1::endpoints::{AgreementLimits, Endpoints};
 use outrider_node::committee_file::CommitteeFile;
 use outrider_node::keys;
 use outrider_types::ChainId;
@@ -50,6 +53,12 @@ pub struct Init {
     /// With --join: what people call the member.
     #[arg(long, requires = "join")]
     name: Option<String>,
+    /// With --join, if the network settles on L1: the network file, which is copied to where the member looks for it.
+    #[arg(long, requires = "join", requires = "l1")]
+    network: Option<PathBuf>,
+    /// With --network: URLs of L1 endpoints, with commas between; best three of different operators.
+    #[arg(long, requires = "network", value_delimiter = ',')]
+    l1: Vec<String>,
 }
 
 impl Init {
@@ -84,6 +93,14 @@ impl Init {
             return Err(Failure::Exists(self.dir.clone()));
         }
         let ports = ports(self.base_port, 1)?[0];
+        let deployment = self.network.as_deref().map(Deployment::load).transpose()?;
+        let l1: Vec<Given> = deployment.map_or_else(Vec::new, |_| {
+            let network = ("l1.network", L1_FILE.to_owned());
+            vec![("l1.endpoints", self.l1.join(",")), network]
+        });
+        if let Some(deployment) = deployment {
+            Endpoints::new(&self.l1, deployment.l1_chain, AgreementLimits::default())?;
+        }
         let key = keys::generate()?;
         let candidate = Candidate {
             public_key: key.public_key(),
@@ -98,17 +115,28 @@ impl Init {
             &key,
             ports,
             (Path::new(COMMITTEE_FILE), &file.committee),
-            None,
+            &l1,
         )?;
+        if let Some(deployment) = deployment {
+            deployment.save(&self.dir.join(L1_FILE))?;
+        }
         let own = self.dir.join(COMMITTEE_FILE);
         fs::write(&own, file.to_json()).map_err(Failure::file("write", &own))?;
         let proposal = self.dir.join(CANDIDATE_FILE);
         fs::write(&proposal, candidate.to_json()).map_err(Failure::file("write", &proposal))?;
         let config = self.dir.join(CONFIG_FILE);
-        say!(
-            "propose    outrider committee propose --add {} ..",
-            proposal.display()
-        );
+        if deployment.is_some() {
+            say!(
+                "register   outrider operator register --key {} --contact {} ..",
+                self.dir.join(KEY_FILE).display(),
+                proposal.display()
+            );
+        } else {
+            say!(
+                "propose    outrider committee propose --add {} ..",
+                proposal.display()
+            );
+        }
         say!("start      outrider start --config {}", config.display());
         say!(
             "change p2p.listen there, and the address in {CANDIDATE_FILE}, if others are not on this machine"
@@ -140,6 +168,7 @@ fn ports(base: u16, members: usize) -> Result<Vec<Ports>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloy_primitives::Address;
 
     #[test]
     fn joining_member_has_a_key_a_journal_and_a_candidacy() {
@@ -162,7 +191,14 @@ mod tests {
             join: true,
             committee: Some(net.join(COMMITTEE_FILE)),
             name: Some("eve".to_owned()),
+            network: Some(dir.path().join("network.json")),
+            l1: ["https://one.example/key", "http://127.0.0.1:1"]
+                .map(str::to_owned)
+                .into(),
         };
+        let deployer = Address::repeat_byte(1);
+        let deployment = Deployment::predicted(1, ChainId(5), 7, deployer, 0);
+        deployment.save(&dir.path().join("network.json")).unwrap();
         init.run().unwrap();
         let candidate = Candidate::load(&init.dir.join(CANDIDATE_FILE)).unwrap();
         let key = keys::load(&init.dir.join(crate::folder::KEY_FILE)).unwrap();
@@ -176,6 +212,8 @@ mod tests {
             CommitteeFile::load(&net.join(COMMITTEE_FILE)).unwrap()
         );
         assert!(config.node.data_dir.join("journal").exists());
+        assert_eq!(config.l1.urls(), init.l1);
+        assert_eq!(Deployment::load(&config.l1.network).unwrap(), deployment);
         assert!(matches!(init.run(), Err(Failure::Exists(_))));
     }
 

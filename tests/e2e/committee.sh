@@ -53,7 +53,8 @@ else:
     sys.exit("no free ports")
 PYTHON
 )
-"$OUTRIDER" init --join --committee "$NET/committee.json" --name member-1-new --base-port "$P2P" --dir "$NET/member-new" >"$WORK/join.out"
+"$OUTRIDER" init --join --committee "$NET/committee.json" --name member-1-new --base-port "$P2P" --dir "$NET/member-new" \
+    --network "$NET/l1.json" --l1 "$L1" >"$WORK/join.out"
 NEW=$(field public_key <"$NET/member-new/candidate.json")
 ROTATE=(operator rotate --key "$NET/member-new/member.key" --contact "$NET/member-new/candidate.json")
 as second "${ROTATE[@]}" --dry-run >"$WORK/dry.out"
@@ -64,8 +65,7 @@ as second "${ROTATE[@]}" | grep -q 'nothing was sent' || fail "what is so alread
 [[ $(ask operator_registry 'operatorOf(bytes32)(address)' "0x$OLD") == "$SECOND" ]] || fail "the old key is forgotten"
 ok "one verb rotates member key, attester and contact; the old key still is the operator's"
 
-start_member new --set "l1.endpoints=$L1" --set "l1.network=$NET/l1.json" --set l1.poll_ms=500 --set l1.lag_ms=1500 \
-    --set l1.settle_s=4 --set l1.fallback_s=4
+start_member new --set l1.poll_ms=500 --set l1.lag_ms=1500 --set l1.settle_s=4 --set l1.fallback_s=4
 has_new() { [[ $(committee "one['members'][1]['public_key']") == "$NEW" ]]; }
 wait_until 120 "an epoch with the new key" has_new
 FIRST=$(committee "one['epoch'] * 150 + 1")
