@@ -6,7 +6,7 @@ use clap::Args;
 use outrider_client::Client;
 use outrider_types::TransactionId;
 
-/// Ask a member where a transaction is: unknown, pending, or soft-final at a height.
+/// Ask a member where a transaction is: unknown, pending, or soft-final at a height; and whether L1 has settled it.
 #[derive(Debug, Args)]
 pub struct Status {
     /// A member's RPC, as http://127.0.0.1:9601.

@@ -3,13 +3,14 @@
 use crate::failure::Failure;
 use crate::output::say;
 use crate::verify::read_limited;
-use clap::Args;
-use outrider_client::Client;
+use clap::{Args, ValueEnum};
+use outrider_client::{Client, Finality};
 use outrider_types::RollupId;
 use outrider_types::limits::TRANSACTION_BYTES_MAX;
 use std::path::PathBuf;
+use std::time::Duration;
 
-/// Submit one transaction, opaque bytes, and print its id.
+/// Submit one transaction, opaque bytes, and print its id; with --wait, also where it is once it is so final.
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("bytes").required(true).args(["hex", "file"])))]
 pub struct Submit {
@@ -25,6 +26,33 @@ pub struct Submit {
     /// A file with the bytes.
     #[arg(long)]
     file: Option<PathBuf>,
+    /// Wait until it is so final. Settled and final are for networks that settle on L1.
+    #[arg(long)]
+    wait: Option<Wait>,
+    /// With --wait: at most for so many seconds.
+    #[arg(long, requires = "wait", default_value_t = 600)]
+    timeout_s: u64,
+}
+
+/// How final.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Wait {
+    /// A certificate says so.
+    Soft,
+    /// L1 has settled it.
+    Settled,
+    /// In a block of L1 that is final there.
+    Final,
+}
+
+impl From<Wait> for Finality {
+    fn from(wait: Wait) -> Self {
+        match wait {
+            Wait::Soft => Self::Soft,
+            Wait::Settled => Self::Settled,
+            Wait::Final => Self::Final,
+        }
+    }
 }
 
 impl Submit {
@@ -35,10 +63,13 @@ impl Submit {
             (None, Some(path)) => read_limited(path, TRANSACTION_BYTES_MAX as u64)?,
             (None, None) => Vec::new(),
         };
-        let id = Client::new(&self.rpc)?
-            .submit(RollupId(self.rollup), &payload)
-            .await?;
+        let client = Client::new(&self.rpc)?;
+        let id = client.submit(RollupId(self.rollup), &payload).await?;
         say!("{id}");
+        if let Some(wait) = self.wait {
+            let timeout = Duration::from_secs(self.timeout_s);
+            say!("{}", client.wait(id, wait.into(), timeout).await?);
+        }
         Ok(())
     }
 }

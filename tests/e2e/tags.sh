@@ -56,6 +56,7 @@ hash=$(last_of latest)
 is_final() { [[ $(finality "$1") == final ]]; }
 wait_until 60 "the last transaction to be final on L1" is_final "$hash"
 "$OUTRIDER" status --rpc "$(url 1)" "${hash#0x}" | grep -q '^soft-final .*, final on L1$' || fail "outrider status"
+"$OUTRIDER" submit --rpc "$(url 1)" --rollup 7 --hex beef --wait final --timeout-s 60 | grep -q '^soft-final .*, final on L1$' || fail "outrider submit --wait"
 ok "transactions of the finalized block are final, those of the safe one settled, and the last one becomes final"
 
 (($(quantity "$RPC" eth_getBalance "[\"$SINK\",\"finalized\"]") <= $(quantity "$RPC" eth_getBalance "[\"$SINK\",\"latest\"]"))) || fail "balances"
