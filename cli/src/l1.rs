@@ -110,7 +110,7 @@ pub struct Looking {
     urls: Urls,
     /// Print JSON.
     #[arg(long)]
-    pub json: bool,
+    json: bool,
 }
 
 impl Looking {
@@ -121,6 +121,16 @@ impl Looking {
             endpoints: self.urls.endpoints(deployment.l1_chain)?,
             deployment,
         })
+    }
+
+    /// Show what was found there, and what endpoints did that they should not.
+    pub fn show<T: Serialize>(&self, contracts: &Contracts, found: &T, print: impl FnOnce(&T)) {
+        say_faults(&contracts.endpoints);
+        if self.json {
+            print_json(found);
+        } else {
+            print(found);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `outrider evidence cases`: what the court on L1 has to decide.
 
 use crate::failure::Failure;
-use crate::l1::{Looking, print_json, say_faults};
+use crate::l1::Looking;
 use crate::output::say;
 use alloy_primitives::{Address, U256};
 use clap::Args;
@@ -62,12 +62,7 @@ impl Cases {
             now: state.block().timestamp,
             cases,
         };
-        say_faults(&contracts.endpoints);
-        if self.looking.json {
-            print_json(&shown);
-        } else {
-            shown.print();
-        }
+        self.looking.show(&contracts, &shown, Shown::print);
         Ok(())
     }
 }

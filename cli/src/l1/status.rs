@@ -1,6 +1,6 @@
 //! `outrider l1 status`: what is settled, the forced inbox, and the committees of now and next.
 
-use super::{Looking, print_json, say_faults};
+use super::Looking;
 use crate::failure::Failure;
 use crate::output::say;
 use alloy_primitives::utils::format_ether;
@@ -71,12 +71,7 @@ impl Status {
             candidates: state.candidates().await.map_err(Box::new)?,
             members_max: state.members_max().await.map_err(Box::new)?,
         };
-        say_faults(&contracts.endpoints);
-        if self.looking.json {
-            print_json(&shown);
-        } else {
-            shown.print();
-        }
+        self.looking.show(&contracts, &shown, Shown::print);
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! `outrider operator status`: how an operator stands, over all contracts.
 
 use crate::failure::Failure;
-use crate::l1::{Looking, print_json, say_faults};
+use crate::l1::Looking;
 use crate::output::say;
 use alloy_primitives::Address;
 use alloy_primitives::utils::format_ether;
@@ -23,12 +23,7 @@ impl Status {
         let contracts = self.looking.open()?;
         let state = contracts.latest().await.map_err(Box::new)?;
         let status = state.status(self.operator).await.map_err(Box::new)?;
-        say_faults(&contracts.endpoints);
-        if self.looking.json {
-            print_json(&status);
-        } else {
-            print(&status);
-        }
+        self.looking.show(&contracts, &status, print);
         Ok(())
     }
 }
