@@ -48,12 +48,31 @@ pub fn keep() -> Result<(), String> {
 pub fn check() -> Result<(), String> {
     command::run(forge("default", &["fmt", "--check"])?)
         .map_err(|reason| format!("{reason}\nTo format: cd contracts && forge fmt"))?;
-    compare(ARTIFACTS, &compiled()?, |name, _, _| {
-        format!("{name} is not what the sources compile to")
-    })?;
+    // The compiler uses one core: what does not need the other goes on beside it.
+    std::thread::scope(|scope| {
+        let judged = scope.spawn(|| {
+            compare(ARTIFACTS, &compiled()?, |name, _, _| {
+                format!("{name} is not what the sources compile to")
+            })?;
+            rows()
+        });
+        let tested = tested();
+        let judged = judged.join();
+        tested.and(
+            judged.unwrap_or_else(|_| Err("the comparison with the artifacts panicked".to_owned())),
+        )
+    })
+}
+
+/// The tests, and the gas of named calls.
+fn tested() -> Result<(), String> {
     test()?;
     let gas = read_folder(&command::root().join(GAS_NOW))?;
-    compare(GAS, &gas, gas_changes)?;
+    compare(GAS, &gas, gas_changes)
+}
+
+/// What the node says of random signatures and evidence, the contracts say, too.
+fn rows() -> Result<(), String> {
     let mut rows = command::cargo(&["test", "--workspace", "--test", "contracts", "--locked"]);
     rows.env("OUTRIDER_CONTRACT_ROWS", ROWS);
     command::run(rows)?;
