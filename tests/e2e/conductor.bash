@@ -16,13 +16,23 @@ POOR=0x7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6
 SINK=0x000000000000000000000000000000000000dEaD
 declare -A PROCESS NONCE
 
-# free_ports COUNT: on one line.
+# free_ports COUNT: on one line. Above those of init_network, and below those that the kernel gives to connections (from 32768 on), one of which
+# could have the port before it is listened on.
 free_ports() {
     python3 - "$1" <<'PYTHON'
-import socket, sys
-held = [socket.socket() for _ in range(int(sys.argv[1]))]
-for one in held:
-    one.bind(("127.0.0.1", 0))
+import random, socket, sys
+held = []
+for port in random.sample(range(30100, 32700), 2600):
+    if len(held) == int(sys.argv[1]):
+        break
+    one = socket.socket()
+    try:
+        one.bind(("127.0.0.1", port))
+        held.append(one)
+    except OSError:
+        one.close()
+else:
+    sys.exit("no free ports")
 print(*(one.getsockname()[1] for one in held))
 PYTHON
 }
