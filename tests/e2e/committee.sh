@@ -34,25 +34,7 @@ settled() { rpc "$(url 0)" outrider_settlement | field settled; }
 
 # Rotation: the new key has a folder and a process of its own, beside the old one.
 OLD=$(committee "one['members'][1]['public_key']")
-P2P=$(python3 - <<'PYTHON'
-import random, socket, sys
-for _ in range(200):
-    base = random.randrange(10000, 30000)
-    held = [socket.socket() for _ in range(3)]
-    try:
-        for at, one in enumerate(held):
-            one.bind(("127.0.0.1", base + at))
-        print(base)
-        break
-    except OSError:
-        continue
-    finally:
-        for one in held:
-            one.close()
-else:
-    sys.exit("no free ports")
-PYTHON
-)
+P2P=$(free_base 3)
 "$OUTRIDER" init --join --committee "$NET/committee.json" --name member-1-new --base-port "$P2P" --dir "$NET/member-new" \
     --network "$NET/l1.json" --l1 "$L1" >"$WORK/join.out"
 NEW=$(field public_key <"$NET/member-new/candidate.json")

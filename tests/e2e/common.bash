@@ -82,20 +82,18 @@ url() {
     python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["members"][int(sys.argv[2])]["rpc"])' "$NET/committee.json" "$1"
 }
 
-# init_network MEMBERS [OPTION...]: makes $NET on free ports, and sets BASE. Three more ports are free, for one who joins.
-init_network() {
-    NET=$WORK/net
-    BASE=$(python3 - "$1" <<'PYTHON'
+# free_base COUNT: the first of so many ports in a row that are free.
+free_base() {
+    python3 - "$1" <<'PYTHON'
 import random, socket, sys
-count = 3 * int(sys.argv[1]) + 3
 for _ in range(200):
     base = random.randrange(10000, 30000)
     held = []
     try:
-        for port in range(base, base + count):
+        for port in range(base, base + int(sys.argv[1])):
             one = socket.socket()
-            one.bind(("127.0.0.1", port))
             held.append(one)
+            one.bind(("127.0.0.1", port))
         print(base)
         break
     except OSError:
@@ -106,7 +104,12 @@ for _ in range(200):
 else:
     sys.exit("no free ports")
 PYTHON
-    )
+}
+
+# init_network MEMBERS [OPTION...]: makes $NET on free ports, and sets BASE. Three more ports are free, for one who joins.
+init_network() {
+    NET=$WORK/net
+    BASE=$(free_base $((3 * $1 + 3)))
     "$OUTRIDER" init --members "$1" --dir "$NET" --base-port "$BASE" "${@:2}" >"$WORK/init.out"
 }
 
